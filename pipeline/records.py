@@ -1,0 +1,115 @@
+"""The record of one meta-training run: the files of `results/{grid}/runs/{method}/{setting}/{seed}/`.
+
+    curve.parquet           one row per meta-update
+    test_rows.parquet       one row per predictor x meta-test step x test task
+    meta_init.safetensors   `theta`, shape (P,): the meta-learned initialisation
+    metrics.json            status, summary figures, cost, environment
+    spec.json               the recipe (pipeline/specs.py); written LAST: no spec.json, no run
+
+Predictors in `test_rows.parquet`: `meta_init` (the run's own), `untrained` (its starting
+point, adapted alike), and the trivial ones (`global_mean`, `item_mean`, `item_user_offset` for
+ratings; `global_mean`, `support_mean` for the synthetic families), which have step 0 only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.numpy import load_file, save_file
+
+from pipeline.errors import BadInput
+from pipeline.files import read_json, replacing, write_json
+
+FILES = ("curve.parquet", "test_rows.parquet", "meta_init.safetensors", "metrics.json", "spec.json")
+METRICS = ("nrmse", "rmse", "rmse_over_range", "relative_l2", "mae")
+
+CURVE_SCHEMA = pa.schema(
+    [
+        pa.field("update", pa.int32()),  # 1-based count of meta-updates done
+        pa.field("seconds", pa.float64()),  # wall seconds of training so far, resumes included
+        pa.field("meta_loss", pa.float64()),  # mean query loss of the meta-batch, standardised
+        pa.field("gradient_norm", pa.float64()),  # 2-norm of the meta-gradient
+        pa.field("validation_nrmse", pa.float64()),  # null where not measured
+        pa.field("gradients", pa.int64()),  # support-gradient evaluations so far, per meta-batch
+        pa.field("hvps", pa.int64()),  # Hessian-vector products so far, per meta-batch
+    ]
+)
+TEST_ROWS_SCHEMA = pa.schema(
+    [
+        pa.field("predictor", pa.string()),
+        pa.field("step", pa.int32()),  # meta-test training steps done
+        pa.field("task", pa.int32()),
+        pa.field("n_query", pa.int32()),
+        *(pa.field(name, pa.float64()) for name in METRICS),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One finished run, read back. `metrics["status"]` is `ok` or `failed`."""
+
+    directory: Path
+    spec: dict[str, Any]
+    metrics: dict[str, Any]
+    curve: pd.DataFrame
+    test_rows: pd.DataFrame
+    theta: np.ndarray
+
+
+def write_run(
+    directory: Path,
+    *,
+    spec: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    curve: pd.DataFrame,
+    test_rows: pd.DataFrame,
+    theta: np.ndarray,
+) -> None:
+    """Write a run's files, `spec.json` last, so that its presence means a whole run."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "spec.json").unlink(missing_ok=True)
+    for name, frame, schema in (
+        ("curve.parquet", curve, CURVE_SCHEMA),
+        ("test_rows.parquet", test_rows, TEST_ROWS_SCHEMA),
+    ):
+        table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+        with replacing(directory / name) as beside:
+            pq.write_table(table.replace_schema_metadata(None), beside)
+    with replacing(directory / "meta_init.safetensors") as beside:
+        save_file({"theta": np.ascontiguousarray(theta)}, beside)
+    write_json(directory / "metrics.json", metrics)
+    write_json(directory / "spec.json", spec)
+
+
+def read_run(directory: Path) -> RunRecord:
+    """Read a finished run.
+
+    Raises:
+        BadInput: when a file is missing or unreadable.
+    """
+    missing = [name for name in FILES if not (directory / name).is_file()]
+    if missing:
+        raise BadInput(
+            f"{directory}: found no {', '.join(missing)}; needed a finished run "
+            f"({', '.join(FILES)}). Delete the folder and run `snakemake` again."
+        )
+    try:
+        return RunRecord(
+            directory,
+            read_json(directory / "spec.json"),
+            read_json(directory / "metrics.json"),
+            pd.read_parquet(directory / "curve.parquet"),
+            pd.read_parquet(directory / "test_rows.parquet"),
+            load_file(directory / "meta_init.safetensors")["theta"],
+        )
+    except (ValueError, OSError, KeyError) as error:
+        raise BadInput(
+            f"{directory}: unreadable run record ({error}); needed the files that "
+            "`meta-train` wrote. Delete the folder and run `snakemake` again."
+        ) from error

@@ -1,0 +1,207 @@
+"""What each artifact was made from: the recipe that is stored in it and decides if it is stale.
+
+A recipe is a JSON mapping of exactly the parameters a job uses, a digest of the code it
+depends on, and the digest of the recipe of its input. Snakemake gets it as a rule parameter,
+the artifact carries it (`spec.json`, or the parquet schema metadata under `spec`), and
+`python -m pipeline reconcile` compares the two. This module imports neither torch nor pandas,
+so that a workflow with hundreds of jobs parses in a moment.
+"""
+
+import ast
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import Params
+from pipeline.data.sources import SOURCES
+
+Recipe = dict[str, Any]
+PACKAGE = Path(__file__).parent
+
+# Code each kind of artifact depends on, as globs below `pipeline/`.
+CODE = {
+    "archive": ["data/simulated.py"],
+    "ratings": ["data/parsers*.py", "data/ratings.py", "data/schemas.py"],
+    "tasks": ["data/task_sets.py", "data/synthetic.py", "data/schemas.py"],
+    "episodes": ["data/episodes.py", "data/schemas.py"],
+    "core": ["core/*.py", "core/solvers/*.py"],
+    "run": ["train.py", "evaluate.py", "metrics.py", "trivial.py", "data/episodes.py", "data/pools.py"],
+    "profile": ["cost_profile.py", "data/synthetic.py"],
+}  # fmt: skip
+
+
+def canonical(recipe: Recipe) -> str:
+    """The one JSON text of a recipe."""
+    return json.dumps(recipe, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(recipe: Recipe) -> str:
+    """Sixteen hexadecimal digits that name a recipe."""
+    return hashlib.sha256(canonical(recipe).encode()).hexdigest()[:16]
+
+
+@cache
+def code_digest(*globs: str) -> str:
+    """Digest of what the matching modules do: comments, docstrings and layout do not count."""
+    total = hashlib.sha256()
+    paths = sorted({path for pattern in globs for path in PACKAGE.glob(pattern)})
+    for path in paths:
+        total.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0")
+        total.update(_meaning(path.read_text(encoding="utf-8")).encode() + b"\0")
+    return total.hexdigest()[:16]
+
+
+def _meaning(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def archive_recipe(params: Params, dataset: str) -> Recipe:
+    """Recipe of `data/raw/`: only the simulated archive is made here."""
+    if dataset != "simulated":
+        return {"kind": "archive", "dataset": dataset, "fingerprint": SOURCES[dataset].fingerprint}
+    return {
+        "kind": "archive",
+        "dataset": dataset,
+        "simulated": params.simulated.model_dump(),
+        "code": code_digest(*CODE["archive"]),
+    }
+
+
+def ratings_recipe(params: Params, dataset: str) -> Recipe:
+    """Recipe of `data/ratings/{dataset}.parquet`."""
+    return {
+        "kind": "ratings",
+        "dataset": dataset,
+        "archive": digest(archive_recipe(params, dataset)),
+        "code": code_digest(*CODE["ratings"]),
+    }
+
+
+def tasks_recipe(params: Params, dataset: str) -> Recipe:
+    """Recipe of `data/tasks/{dataset}.parquet`."""
+    recipe: Recipe = {"kind": "tasks", "dataset": dataset, "code": code_digest(*CODE["tasks"])}
+    if dataset in SOURCES:
+        return recipe | {
+            "n_items": params.data.items,
+            "min_ratings": params.data.min_ratings,
+            "ratings": digest(ratings_recipe(params, dataset)),
+        }
+    synthetic = params.synthetic
+    return recipe | {
+        "seeds": synthetic.seeds,
+        "n_train": synthetic.train_tasks,
+        "n_test": synthetic.test_tasks,
+        "points": synthetic.points,
+    }
+
+
+def episodes_recipe(params: Params, setting: str, seed: int) -> Recipe:
+    """Recipe of `data/episodes/{setting}/{seed}.parquet`."""
+    given = params.settings[setting]
+    return {
+        "kind": "episodes",
+        "seed": seed,
+        "support": given.support,
+        "query": given.query,
+        "test_tasks": params.data.test_tasks,
+        "validation_tasks": params.data.validation_tasks,
+        "evaluation_points": params.synthetic.evaluation_points,
+        "standardise": given.standardise,
+        "tasks": digest(tasks_recipe(params, given.dataset)),
+        "code": code_digest(*CODE["episodes"]),
+    }
+
+
+def core_settings(params: Params, label: str, inner_steps: int) -> dict[str, Any]:
+    """Keyword settings of `pipeline.core.meta_gradient` for a method at K inner steps."""
+    given = params.methods[label].model_dump()
+    method = given.pop("method")
+    inner_lr = params.grid_training().inner_lr
+    if method in ("amaml", "amaml_anytime"):
+        return given | {"horizon": inner_lr * inner_steps}
+    divisor = given.pop("steps_divisor", 1)
+    steps = 1 if method == "maml1" else max(1, inner_steps // divisor)
+    return given | {"inner_steps": steps, "inner_lr": inner_lr}
+
+
+def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
+    """Recipe of one meta-training run, `results/{grid}/runs/{method}/{setting}/{seed}/`."""
+    given = params.settings[setting]
+    method = params.methods[label].method
+    inner_steps = params.grid_inner_steps(setting)
+    training = params.grid_training().model_dump()
+    # neither how often a run looks at itself nor how often it saves changes what it learns
+    training.pop("checkpoint_every")
+    return {
+        "kind": "run",
+        "method": method,
+        "label": label,
+        "setting": setting,
+        "dataset": given.dataset,
+        "seed": seed,
+        "support": given.support,
+        "query": given.query,
+        "inner_steps": inner_steps,
+        "hidden": _hidden(params, given.dataset),
+        "settings": core_settings(params, label, inner_steps),
+        "training": training,
+        "evaluation": params.grid_evaluation().model_dump(),
+        "dtype": params.dtype,
+        "episodes": digest(episodes_recipe(params, setting, seed)),
+        "code": code_digest(*CODE["core"], *CODE["run"], *_method_modules(method)),
+    }
+
+
+def profile_recipe(params: Params, label: str) -> Recipe:
+    """Recipe of `results/{grid}/profile/{method}.json`: cost against inner steps."""
+    method = params.methods[label].method
+    profile = params.active.profile
+    return {
+        "kind": "profile",
+        "method": method,
+        "label": label,
+        "hidden": params.model.synthetic,
+        "meta_batch": params.grid_training().meta_batch,
+        "repeats": profile.repeats,
+        "settings": {
+            # every method at K itself: capping MAML would hide what the figure is about
+            str(steps): core_settings(params, label, steps)
+            | ({"inner_steps": steps} if method == "maml" else {})
+            for steps in profile.inner_steps
+        },
+        "dtype": params.dtype,
+        "code": code_digest(*CODE["core"], *CODE["profile"], *_method_modules(method)),
+    }
+
+
+def _hidden(params: Params, dataset: str) -> list[int]:
+    return params.model.ratings if dataset in SOURCES else params.model.synthetic
+
+
+def _method_modules(method: str) -> list[str]:
+    """Globs of the module of one method: editing another method leaves its runs standing."""
+    return [f"core/methods/{MODULES[method]}.py"]
+
+
+MODULES = {
+    "maml": "maml",
+    "maml1": "maml",
+    "maml_sweep": "maml_sweep",
+    "fomaml": "first_order",
+    "reptile": "first_order",
+    "imaml": "imaml",
+    "amaml": "amaml",
+    "amaml_anytime": "amaml",
+}
