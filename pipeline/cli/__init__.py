@@ -1,0 +1,32 @@
+"""The command line. Exit status: 0 done, 2 bad input with one message, 1 anything else.
+
+Commands import what they need when they run: `--help` and the data commands start without
+torch, and only `log-tracking` loads mlflow.
+"""
+
+import sys
+
+import typer
+
+from pipeline.cli import data, project, results, training
+from pipeline.errors import BadInput
+
+app = typer.Typer(
+    name="pipeline",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="A-MAML and its baselines: one command per step, from raw archives to tables. "
+    "The workflow calls the same commands (`snakemake --cores 2`); each can be run by hand.",
+)
+for group in (project, data, training, results):
+    group.register(app)
+
+
+def main() -> None:
+    """Run a command; bad input ends with status 2 and its message, not a traceback."""
+    try:
+        app(prog_name="python -m pipeline")
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

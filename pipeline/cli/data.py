@@ -1,0 +1,136 @@
+"""Commands from archives to frozen episodes."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.cli.options import ParamsFile, Spec, parse_spec, take
+from pipeline.errors import BadInput
+
+DatasetName = Annotated[str, typer.Argument(help="such as ml-100k, jester-1, simulated, alpine")]
+Out = Annotated[Path, typer.Argument(help="file to write")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command("download")(download)
+    app.command("build-ratings")(build_ratings)
+    app.command("build-tasks")(build_tasks)
+    app.command("freeze-episodes")(freeze_episodes)
+
+
+def download(
+    dataset: DatasetName,
+    out: Out,
+    raw_dir: Annotated[
+        Path | None, typer.Option(help="folder of archives put there by hand; looked at first")
+    ] = None,
+    retries: Annotated[int, typer.Option(min=1, help="tries per address")] = 3,
+    timeout: Annotated[float, typer.Option(help="seconds without an answer")] = 30.0,
+    spec: Spec = None,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Put a raw archive in place: from a local folder, else from its official addresses."""
+    from pipeline.data.download import obtain
+
+    source = _source(dataset)
+    simulated = None
+    if dataset == "simulated":
+        from pipeline.config import load_params
+        from pipeline.specs import archive_recipe
+
+        recipe = parse_spec(spec) if spec else archive_recipe(load_params(params), dataset)
+        simulated = take(recipe, "simulated")["simulated"]
+    obtain(source, out, raw_dir=raw_dir, retries=retries, timeout_s=timeout, simulated=simulated)
+
+
+def build_ratings(
+    dataset: DatasetName,
+    archive: Annotated[Path, typer.Argument(help="raw archive")],
+    out: Out,
+    spec: Spec = None,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Parse an archive, verify every rating and the fingerprint, write a ratings parquet."""
+    from pipeline.config import load_params
+    from pipeline.data import ratings
+    from pipeline.specs import ratings_recipe
+
+    source = _source(dataset)
+    recipe = parse_spec(spec) if spec else ratings_recipe(load_params(params), dataset)
+    summary = ratings.build_ratings(source, archive, out, metadata=_metadata(recipe))
+    typer.echo(f"{out}: {summary}")
+
+
+def build_tasks(
+    dataset: DatasetName,
+    out: Out,
+    ratings: Annotated[Path | None, typer.Option(help="ratings parquet (rating data)")] = None,
+    spec: Spec = None,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Turn ratings into tasks (one user, one task), or draw a synthetic family."""
+    from pipeline.config import RATING_DATASETS, load_params
+    from pipeline.data import task_sets
+    from pipeline.specs import tasks_recipe
+
+    recipe = parse_spec(spec) if spec else tasks_recipe(load_params(params), dataset)
+    if dataset in RATING_DATASETS:
+        if ratings is None:
+            raise BadInput(f"--ratings: missing; {dataset} is made from its ratings parquet")
+        settings = take(recipe, "n_items", "min_ratings")
+        task_sets.build_rating_tasks(ratings, out, **settings, metadata=_metadata(recipe))
+    else:
+        settings = take(recipe, "n_train", "n_test", "points")
+        seeds = list(range(take(recipe, "seeds")["seeds"]))
+        task_sets.build_synthetic_tasks(
+            dataset, out, seeds=seeds, **settings, metadata=_metadata(recipe)
+        )
+
+
+def freeze_episodes(
+    tasks: Annotated[Path, typer.Argument(help="task-set parquet")],
+    out: Out,
+    setting: Annotated[str | None, typer.Option(help="setting, when --spec is not given")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="seed, when --spec is not given")] = 0,
+    spec: Spec = None,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Draw meta-train, validation and meta-test tasks and freeze their rows."""
+    from pipeline.config import load_params
+    from pipeline.data import episodes
+    from pipeline.specs import episodes_recipe
+
+    if spec:
+        recipe = parse_spec(spec)
+    else:
+        loaded = load_params(params)
+        if setting not in loaded.settings:
+            raise BadInput(f"--setting: found {setting!r}, allowed: {', '.join(loaded.settings)}")
+        recipe = episodes_recipe(loaded, setting, seed)
+    settings = take(
+        recipe,
+        "seed",
+        "support",
+        "query",
+        "test_tasks",
+        "validation_tasks",
+        "evaluation_points",
+        "standardise",
+    )
+    episodes.freeze_episodes(tasks, out, **settings, metadata=_metadata(recipe))
+
+
+def _source(dataset: str) -> Any:
+    from pipeline.data.sources import SOURCES
+
+    if dataset not in SOURCES:
+        raise BadInput(f"data set: found {dataset!r}, allowed: {', '.join(SOURCES)}")
+    return SOURCES[dataset]
+
+
+def _metadata(recipe: dict[str, Any]) -> dict[str, str]:
+    from pipeline.specs import canonical
+
+    return {"spec": canonical(recipe)}

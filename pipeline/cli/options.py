@@ -1,0 +1,59 @@
+"""Options that several commands share."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.errors import BadInput
+
+ParamsFile = Annotated[Path, typer.Option("--params", help="parameter file")]
+Spec = Annotated[
+    str | None,
+    typer.Option(
+        "--spec",
+        help="the recipe as JSON, or @FILE holding it (a finished artifact's spec.json repeats "
+        "that job); default: what --params and the names give",
+        metavar="JSON",
+    ),
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cuda or cpu")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of torch")]
+
+
+def parse_spec(text: str) -> dict[str, Any]:
+    """The mapping given to `--spec`.
+
+    Raises:
+        BadInput: when it is no JSON object.
+    """
+    where = "--spec"
+    if text.startswith("@"):
+        where = text[1:]
+        try:
+            text = Path(where).read_text(encoding="utf-8")
+        except OSError as error:
+            raise BadInput(f"--spec: cannot read {where}: {error.strerror}") from None
+    try:
+        spec = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BadInput(f"{where}: found no JSON ({error}); needed a recipe object") from None
+    if not isinstance(spec, dict):
+        raise BadInput(f"{where}: found {type(spec).__name__}, needed a recipe object")
+    return spec
+
+
+def take(spec: dict[str, Any], *names: str) -> dict[str, Any]:
+    """The named entries of a recipe.
+
+    Raises:
+        BadInput: naming the entries it lacks.
+    """
+    missing = [name for name in names if name not in spec]
+    if missing:
+        raise BadInput(
+            f"--spec: found no {', '.join(missing)}; needed {', '.join(names)}. "
+            "Leave --spec out to take the recipe from params.yaml."
+        )
+    return {name: spec[name] for name in names}

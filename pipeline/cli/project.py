@@ -1,0 +1,59 @@
+"""Commands about the project itself: parameters, their schema, what is stale."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.options import ParamsFile
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command("check-params")(check_params)
+    app.command("schema")(schema)
+    app.command("reconcile")(reconcile)
+
+
+def check_params(params: ParamsFile = Path("params.yaml")) -> None:
+    """Say whether a parameter file is sound, and what its grid holds."""
+    from pipeline.config import load_params
+
+    loaded = load_params(params)
+    grid = loaded.active
+    jobs = len(grid.methods) * len(grid.settings) * len(grid.seeds)
+    typer.echo(
+        f"{params}: sound. Grid '{loaded.grid}': {len(grid.methods)} methods x "
+        f"{len(grid.settings)} settings x {len(grid.seeds)} seeds = {jobs} runs of "
+        f"{loaded.grid_training().meta_updates} meta-updates."
+    )
+
+
+def schema(
+    out: Annotated[Path | None, typer.Argument(help="file to write; default: print it")] = None,
+) -> None:
+    """Write the JSON Schema of params.yaml, generated from pipeline/config.py."""
+    from pipeline.config import Params
+    from pipeline.files import write_text
+
+    text = json.dumps(Params.model_json_schema(), indent=2) + "\n"
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text(out, text)
+
+
+def reconcile(
+    params: ParamsFile = Path("params.yaml"),
+    grid: Annotated[str | None, typer.Option(help="instead of the grid in --params")] = None,
+) -> None:
+    """Delete artifacts that no longer match their recipe; mark the rest as fresh.
+
+    Run it before `snakemake --rerun-triggers mtime` in a fresh clone or after `dvc pull`,
+    where modification times say nothing.
+    """
+    from pipeline.config import load_params
+    from pipeline.reconcile import reconcile as run
+
+    typer.echo(json.dumps(run(load_params(params), grid=grid), default=str))

@@ -1,0 +1,67 @@
+"""Commands from run records to tables, figures and the tracking store."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.cli.options import ParamsFile, Spec, parse_spec, take
+
+ResultsDir = Annotated[Path, typer.Argument(help="such as results/quickstart")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command("build-tables")(build_tables)
+    app.command("plot-curves")(plot_curves)
+    app.command("log-tracking")(log_tracking)
+
+
+def build_tables(
+    results_dir: ResultsDir, spec: Spec = None, params: ParamsFile = Path("params.yaml")
+) -> None:
+    """Turn the grid's run records into tables/ (CSV, Markdown, JSON)."""
+    from pipeline import tables
+
+    tables.build_tables(results_dir, **_grid(spec, params))
+
+
+def plot_curves(
+    results_dir: ResultsDir,
+    tasks: Annotated[Path, typer.Option(help="folder of task-set parquets")] = Path("data/tasks"),
+    spec: Spec = None,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Draw the figures from tables/ into figures/."""
+    from pipeline import figures
+
+    grid = _grid(spec, params)
+    figures.plot_curves(results_dir, tasks_dir=tasks, grid=grid["grid"], settings=grid["settings"])
+
+
+def log_tracking(
+    results_dir: ResultsDir,
+    uri: Annotated[str, typer.Option(help="MLflow tracking URI")] = "sqlite:///mlflow.db",
+    spec: Spec = None,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Replay finished runs into MLflow; what is there already is left alone."""
+    from pipeline import tracking
+
+    typer.echo(str(tracking.log_tracking(results_dir, uri=uri, **_grid(spec, params))))
+
+
+def _grid(spec: str | None, params: Path) -> dict[str, Any]:
+    """Which runs: grid, methods, settings, seeds."""
+    if spec:
+        return take(parse_spec(spec), "grid", "methods", "settings", "seeds")
+    from pipeline.config import load_params
+
+    loaded = load_params(params)
+    active = loaded.active
+    return {
+        "grid": loaded.grid,
+        "methods": active.methods,
+        "settings": active.settings,
+        "seeds": active.seeds,
+    }
