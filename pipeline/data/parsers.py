@@ -1,0 +1,94 @@
+"""From an archive to checked ratings: choose the reader, then check every value."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data.delimited import Layout, Place, read_delimited
+from pipeline.data.members import read_member, refusal
+from pipeline.data.sources import Source
+from pipeline.data.workbook import read_jester
+
+Reader = Callable[[Source, Path, bytes], tuple[pd.DataFrame, Place]]
+
+FORMATS: dict[str, Reader] = {
+    "tab": partial(read_delimited, layout=Layout("\t")),
+    "double-colon": partial(read_delimited, layout=Layout("::")),
+    "csv": partial(read_delimited, layout=Layout(",", header="userId,movieId,rating,timestamp")),
+    "jester-xls": read_jester,
+}
+
+# Every data set rates in hundredths or coarser; a cell may be off by the noise of a float.
+_TOLERANCE = 1e-4
+
+
+def parse_archive(source: Source, archive: Path) -> pd.DataFrame:
+    """Parse and check the ratings in `archive`.
+
+    Returns:
+        Columns user int32, item int32, rating float32, sorted by user then item; ids as they
+        stand in the archive (Jester: row and joke number from 1).
+
+    Raises:
+        BadInput: anything wrong with the archive, naming the member, the line or cell, what
+            was found, what is needed, and the remedy.
+    """
+    frame, place = FORMATS[source.format](source, archive, read_member(source, archive))
+    if frame.empty:
+        raise refusal(source, archive, source.member, "no ratings", "at least one rating")
+    user, item = frame["user"].to_numpy(), frame["item"].to_numpy()
+    rating = frame["rating"].to_numpy()
+    _check_ids(source, archive, user, item, place)
+    _check_ratings(source, archive, rating, place)
+    order = _sorted_unique(source, archive, user, item, place)
+    hundredths = np.rint(rating[order] * 100)
+    return pd.DataFrame(
+        {
+            "user": user[order].astype(np.int32),
+            "item": item[order].astype(np.int32),
+            "rating": (hundredths / 100).astype(np.float32),
+        }
+    )
+
+
+def _check_ids(
+    source: Source, archive: Path, user: np.ndarray, item: np.ndarray, place: Place
+) -> None:
+    """Refuse a user or item number below 1."""
+    for name, ids in (("user", user), ("item", item)):
+        wrong = np.flatnonzero(ids < 1)
+        if wrong.size:
+            i = int(wrong[0])
+            where = f"{place(i)} ({name})"
+            raise refusal(source, archive, where, f"{ids[i]}", "a number of at least 1")
+
+
+def _check_ratings(source: Source, archive: Path, rating: np.ndarray, place: Place) -> None:
+    """Refuse a rating that is not finite, out of range, or between two steps."""
+    inside = (rating >= source.lo) & (rating <= source.hi)  # False for NaN too
+    on_step = np.abs(rating / source.step - np.rint(rating / source.step)) * source.step
+    with np.errstate(invalid="ignore"):
+        wrong = np.flatnonzero(~(inside & (on_step <= _TOLERANCE)))
+    if wrong.size:
+        i = int(wrong[0])
+        needed = f"a rating from {source.lo:g} to {source.hi:g} in steps of {source.step:g}"
+        raise refusal(source, archive, f"{place(i)} (rating)", f"{rating[i]:g}", needed)
+
+
+def _sorted_unique(
+    source: Source, archive: Path, user: np.ndarray, item: np.ndarray, place: Place
+) -> np.ndarray:
+    """Return the order by user then item; refuse a pair that occurs twice."""
+    key = user.astype(np.int64) << 32 | item.astype(np.int64)
+    order = np.argsort(key, kind="stable")
+    repeated = np.flatnonzero(np.diff(key[order]) == 0)
+    if repeated.size:
+        # Of all repetitions, name the one that stands first in the file.
+        j = int(repeated[np.argmin(order[repeated + 1])])
+        first, second = int(order[j]), int(order[j + 1])
+        found = f"user {user[second]} and item {item[second]} again (first in {place(first)})"
+        raise refusal(source, archive, place(second), found, "one rating per user and item")
+    return order

@@ -1,0 +1,106 @@
+"""The Parquet files of the data layer: their columns, and how they are written and read.
+
+Every file carries a JSON object under the schema-metadata key `pipeline`. The same rows and
+the same object give the same bytes.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import BadInput
+from pipeline.files import replacing
+
+METADATA_KEY = b"pipeline"
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
+
+
+RATINGS = _schema(user=pa.int32(), item=pa.int32(), rating=pa.float32())
+RATING_TASKS = _schema(task=pa.int32(), item=pa.int16(), y=pa.float32())
+SYNTHETIC_TASKS = _schema(
+    seed=pa.int32(),
+    task=pa.int32(),
+    split=pa.string(),  # train | test
+    x0=pa.float64(),
+    x1=pa.float64(),
+    y=pa.float64(),
+)
+EPISODES = _schema(
+    task=pa.int32(),
+    role=pa.string(),  # train | validation | test
+    part=pa.string(),  # pool | support | query
+    row=pa.int32(),  # position in the task-set file; -1 where part is pool
+)
+
+
+def write_rows(
+    path: Path, columns: Mapping[str, Any], schema: pa.Schema, metadata: Mapping[str, Any]
+) -> None:
+    """Write columns (arrays of one length, keyed as in `schema`), whole or not at all."""
+    encoded = json.dumps(metadata, sort_keys=True, allow_nan=False).encode("utf-8")
+    table = pa.Table.from_arrays(
+        [pa.array(columns[field.name], type=field.type) for field in schema],
+        schema=schema.with_metadata({METADATA_KEY: encoded}),
+    )
+    with replacing(path) as beside:
+        pq.write_table(table, beside, compression="zstd")
+
+
+def read_rows(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
+    """Read all columns of a file as arrays of one length.
+
+    Raises:
+        BadInput: no such file, not Parquet, or other columns than those of `schema`.
+    """
+    _check_exists(path)
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _not_ours(path, f"no readable Parquet ({str(error)[:120]})", schema) from error
+    if not table.schema.equals(schema, check_metadata=False):
+        raise _not_ours(path, _described(table.schema), schema)
+    return {name: table.column(name).to_numpy() for name in schema.names}
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Return the JSON object stored under `pipeline` in a Parquet file's schema metadata.
+
+    Raises:
+        BadInput: no such file, not Parquet, or written by something else.
+    """
+    _check_exists(path)
+    try:
+        stored = (pq.read_schema(path).metadata or {}).get(METADATA_KEY)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _not_ours(path, f"no readable Parquet ({str(error)[:120]})", None) from error
+    if stored is None:
+        raise _not_ours(path, "no metadata", None)
+    return json.loads(stored)
+
+
+def _check_exists(path: Path) -> None:
+    if not path.is_file():
+        raise BadInput(
+            f"{path}: found no such file, but a Parquet file of this pipeline is needed. "
+            "Run the step that writes it first, or correct the path."
+        )
+
+
+def _described(schema: pa.Schema) -> str:
+    return "columns " + ", ".join(f"{field.name} {field.type}" for field in schema)
+
+
+def _not_ours(path: Path, found: str, schema: pa.Schema | None) -> BadInput:
+    needed = _described(schema) if schema else f"metadata under '{METADATA_KEY.decode()}'"
+    return BadInput(
+        f"{path}: found {found}, but {needed} is needed. "
+        "Delete the file and run the step that writes it again, or correct the path."
+    )
