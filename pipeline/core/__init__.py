@@ -1,0 +1,35 @@
+"""Meta-gradients through long training: torch and torchdiffeq, and nothing else.
+
+model = MLP(in_features=2, hidden=(32, 32))
+batch = TaskBatch.from_arrays(sx, sy, qx, qy)
+out = meta_gradient("amaml", model, theta, batch, horizon=2.0)
+out.gradient  # (P,)
+"""
+
+from pipeline.core.adapt import adapt
+from pipeline.core.meta import MetaTrainer, Progress
+from pipeline.core.meta_gradient import MetaGradient, check_settings, meta_gradient
+from pipeline.core.methods import METHODS
+from pipeline.core.mlp import MLP
+from pipeline.core.module_model import ModuleModel, flat_parameters
+from pipeline.core.solvers.flow import SOLVERS, Diverged
+from pipeline.core.tasks import Rows, TaskBatch
+from pipeline.core.work import Work
+
+__all__ = [
+    "METHODS",
+    "MLP",
+    "SOLVERS",
+    "Diverged",
+    "MetaGradient",
+    "MetaTrainer",
+    "ModuleModel",
+    "Progress",
+    "Rows",
+    "TaskBatch",
+    "Work",
+    "adapt",
+    "check_settings",
+    "flat_parameters",
+    "meta_gradient",
+]

@@ -1,0 +1,25 @@
+"""FOMAML and Reptile: gradient descent without a way back (Nichol et al. 2018, 1803.02999)."""
+
+from torch import Tensor
+
+from pipeline.core.methods.problem import Adapted, Problem
+from pipeline.core.solvers.gradient_descent import gradient_descent
+
+
+def fomaml(problem: Problem, *, inner_steps: int, inner_lr: float) -> Adapted:
+    """The query gradient at psi, with the Jacobian of the training taken as identity."""
+    psi = _train(problem, inner_steps, inner_lr)
+    return Adapted(problem.query.at(psi).gradient(), psi)
+
+
+def reptile(problem: Problem, *, inner_steps: int, inner_lr: float) -> Adapted:
+    """theta - psi: the direction in which the training went, reversed."""
+    psi = _train(problem, inner_steps, inner_lr)
+    return Adapted(problem.start - psi, psi)
+
+
+def _train(problem: Problem, steps: int, lr: float) -> Tensor:
+    u = problem.start
+    for state in gradient_descent(problem.support, u, steps=steps, lr=lr):
+        u = state
+    return u

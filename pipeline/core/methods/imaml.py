@@ -1,0 +1,50 @@
+"""Implicit MAML (Rajeswaran et al., NeurIPS 2019, arXiv:1909.04630)."""
+
+import torch
+from torch import Tensor
+
+from pipeline.core.methods.problem import Adapted, Problem
+from pipeline.core.solvers.gradient_descent import gradient_descent
+
+
+def imaml(
+    problem: Problem, *, inner_steps: int, inner_lr: float, proximal: float, cg_steps: int
+) -> Adapted:
+    """Solve (I + H(psi)/lambda) g = dL_query(psi) by conjugate gradients, task by task.
+
+    psi minimises L + lambda/2 |u - theta|² as far as K steps go; H is the Hessian of the
+    unregularised support loss.
+    """
+    psi = problem.start
+    for state in gradient_descent(
+        problem.support,
+        problem.start,
+        steps=inner_steps,
+        lr=inner_lr,
+        proximal=proximal,
+        anchor=problem.start,
+    ):
+        psi = state
+    point = problem.support.at(psi)
+    right = problem.query.at(psi).gradient()
+    gradient = torch.zeros_like(right)
+    residual, direction = right, right
+    square = _dot(residual, residual)
+    for _ in range(cg_steps):
+        image = direction + point.hvp(direction) / proximal
+        along = _safe(square, _dot(direction, image))
+        gradient = gradient + along * direction
+        residual = residual - along * image
+        next_square = _dot(residual, residual)
+        direction = residual + _safe(next_square, square) * direction
+        square = next_square
+    return Adapted(gradient, psi)
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum(1, keepdim=True)
+
+
+def _safe(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """The quotient, or 0 where a task has converged and both vanish."""
+    return torch.where(denominator == 0, torch.zeros_like(numerator), numerator / denominator)

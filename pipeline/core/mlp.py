@@ -1,0 +1,197 @@
+"""The multilayer perceptron in closed form: gradients and Hessian-vector products of all
+tasks at once, in a few batched matrix products.
+
+Notation (R-operator: Pearlmutter, Neural Computation 6(1), 1994): z_l = a_{l-1} W_l^T + b_l,
+a_l = f(z_l), prediction z_L; delta_l = dL/dz_l, g_l = dL/da_l; R{.} is the derivative in
+direction v = (V_1, c_1, ..., V_L, c_L). Tensors of a layer have shape (B, N, width).
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from pipeline.core.activations import ACTIVATIONS
+from pipeline.core.tasks import Rows
+
+
+class MLP:
+    """Linear-f-...-Linear with one output; P parameters in the order of `nn.Sequential`.
+
+    Args:
+        in_features: D, or the number of items when inputs are item indices.
+        hidden: widths of the hidden layers.
+        activation: `tanh`, `softplus` or `sin`.
+    """
+
+    def __init__(
+        self, in_features: int, hidden: Sequence[int] = (32, 32), activation: str = "tanh"
+    ) -> None:
+        widths = [in_features, *hidden, 1]
+        if min(widths) < 1 or not hidden:
+            raise ValueError(f"layer widths must be positive, with a hidden layer; found {widths}.")
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation '{activation}' is none of {', '.join(ACTIVATIONS)}.")
+        self.in_features = in_features
+        self.activation = ACTIVATIONS[activation]
+        self.shapes = [(out, into) for into, out in pairwise(widths)]
+        self._sizes = [size for out, into in self.shapes for size in (out * into, out)]
+        self.n_parameters = sum(self._sizes)
+
+    def init(
+        self,
+        generator: torch.Generator,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        """Initial parameters (P,): `nn.Linear`'s, uniform in ±1/sqrt(fan-in)."""
+        parts = []
+        for out, into in self.shapes:
+            bound = 1 / math.sqrt(into)
+            size = out * into + out
+            draw = torch.rand(size, generator=generator, dtype=torch.float64)
+            parts.append((2 * draw - 1) * bound)
+        return torch.cat(parts).to(dtype=dtype, device=device)
+
+    def layers(self, u: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Views of u (B, P): weights (B, out, in) and biases (B, 1, out) of each layer."""
+        parts = u.split(self._sizes, dim=1)
+        return [
+            (parts[2 * index].unflatten(1, shape), parts[2 * index + 1].unsqueeze(1))
+            for index, shape in enumerate(self.shapes)
+        ]
+
+    def predict(self, u: Tensor, x: Tensor) -> Tensor:
+        """Predictions (B, N) at u (B, P) on x, (B, N, D) or item indices (B, N)."""
+        first, *later = self.layers(u)
+        z = self.first_layer(first, x)
+        for weight, bias in later:
+            z = torch.baddbmm(bias, self.activation.value(z), weight.mT)
+        return z.squeeze(2)
+
+    def first_layer(self, layer: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
+        """z_1 (B, N, H): a product, or a gather of columns for item indices."""
+        weight, bias = layer
+        if x.is_floating_point():
+            return torch.baddbmm(bias, x, weight.mT)
+        index = x.unsqueeze(2).expand(-1, -1, weight.shape[1])
+        return weight.mT.gather(1, index) + bias
+
+    def first_weight(self, delta: Tensor, x: Tensor) -> Tensor:
+        """delta^T x (B, H, D): a product, or a scatter into columns for item indices."""
+        if x.is_floating_point():
+            return delta.mT @ x
+        batch, _, width = delta.shape
+        columns = delta.new_zeros(batch, self.in_features, width)
+        return columns.scatter_add(1, x.unsqueeze(2).expand(-1, -1, width), delta).mT
+
+    def loss(self, rows: Rows) -> "MLPLoss":
+        """Half the weighted mean of squared errors on rows of B tasks.
+
+        Raises:
+            ValueError: when the inputs have another width than the model.
+        """
+        found = int(rows.x.max()) + 1 if rows.is_indexed else rows.x.shape[2]
+        if found > self.in_features or (not rows.is_indexed and found != self.in_features):
+            raise ValueError(
+                f"inputs have {found} {'items' if rows.is_indexed else 'features'}, "
+                f"the model was made for {self.in_features}."
+            )
+        return MLPLoss(self, rows)
+
+
+class MLPLoss:
+    """L_b(u) = 1/2 sum_i weight_bi (yhat_bi(u_b) - y_bi)²."""
+
+    def __init__(self, model: MLP, rows: Rows) -> None:
+        self.model = model
+        self.rows = rows
+        self.y = rows.y.unsqueeze(2)
+        self.weight = rows.weight.unsqueeze(2)
+
+    def at(self, u: Tensor) -> "MLPPoint":
+        return MLPPoint(self, u)
+
+
+class MLPPoint:
+    """Activations of one forward and backward pass, shared by all that is asked at u."""
+
+    def __init__(self, loss: MLPLoss, u: Tensor) -> None:
+        self._loss = loss
+        self._layers = loss.model.layers(u)
+        first, *later = self._layers
+        activation = loss.model.activation
+        z = loss.model.first_layer(first, loss.rows.x)
+        self._kept = []  # per hidden layer: what the activation's derivatives need
+        self._a = []  # per hidden layer: a_l
+        for weight, bias in later:
+            a = activation.value(z)
+            self._a.append(a)
+            self._kept.append(activation.keep(z, a))
+            z = torch.baddbmm(bias, a, weight.mT)
+        self._error = z - loss.y
+        self._deltas: list[Tensor] | None = None
+        self._g: list[Tensor] = []  # per hidden layer: dL/da_l
+        self._curvatures: list[Tensor] | None = None
+
+    def value(self) -> Tensor:
+        """L_b, shape (B,)."""
+        return 0.5 * (self._loss.weight * self._error.square()).sum((1, 2))
+
+    def deltas(self) -> list[Tensor]:
+        """delta_1, ..., delta_L, each (B, N, width)."""
+        if self._deltas is None:
+            backward = self._loss.model.activation.backward
+            deltas = [self._loss.weight * self._error]
+            for (weight, _), kept in zip(self._layers[:0:-1], self._kept[::-1], strict=True):
+                self._g.append(deltas[-1] @ weight)
+                deltas.append(backward(self._g[-1], kept))
+            self._deltas, self._g = deltas[::-1], self._g[::-1]
+        return self._deltas
+
+    def gradient(self) -> Tensor:
+        """dL_b/du_b, shape (B, P)."""
+        deltas = self.deltas()
+        parts = [self._loss.model.first_weight(deltas[0], self._loss.rows.x).flatten(1)]
+        parts.append(deltas[0].sum(1))
+        for delta, a in zip(deltas[1:], self._a, strict=True):
+            parts += [(delta.mT @ a).flatten(1), delta.sum(1)]
+        return torch.cat(parts, dim=1)
+
+    def hvp(self, v: Tensor) -> Tensor:
+        """Hessian of L_b times v_b, shape (B, P): R{gradient}."""
+        model, x = self._loss.model, self._loss.rows.x
+        backward = model.activation.backward
+        deltas = self.deltas()
+        if self._curvatures is None:  # f''(z_l) g_l
+            self._curvatures = [
+                model.activation.curvature(g, delta, kept)
+                for g, delta, kept in zip(self._g, deltas[:-1], self._kept, strict=True)
+            ]
+        directions = model.layers(v)
+        rz = [model.first_layer(directions[0], x)]
+        ra = []
+        for (weight, _), (v_weight, v_bias), a, kept in zip(
+            self._layers[1:], directions[1:], self._a, self._kept, strict=True
+        ):
+            ra.append(backward(rz[-1], kept))
+            rz.append(torch.baddbmm(torch.baddbmm(v_bias, a, v_weight.mT), ra[-1], weight.mT))
+
+        r_delta = self._loss.weight * rz[-1]
+        parts: list[Tensor] = []
+        for index in range(len(self._layers) - 1, 0, -1):
+            r_weight = torch.baddbmm(
+                r_delta.mT @ self._a[index - 1], deltas[index].mT, ra[index - 1]
+            )
+            parts += [r_delta.sum(1), r_weight.flatten(1)]
+            r_g = torch.baddbmm(
+                r_delta @ self._layers[index][0], deltas[index], directions[index][0]
+            )
+            r_delta = torch.addcmul(
+                backward(r_g, self._kept[index - 1]), self._curvatures[index - 1], rz[index - 1]
+            )
+        parts += [r_delta.sum(1), model.first_weight(r_delta, x).flatten(1)]
+        return torch.cat(parts[::-1], dim=1)

@@ -1,0 +1,23 @@
+"""Counts of the work a meta-gradient took: each call is for the whole meta-batch at once."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Work:
+    """Evaluations, each of all tasks of a batch together.
+
+    `gradients` counts inner-loss and query-loss gradients, `hvps` Hessian-vector products,
+    `accepted`/`rejected` solver steps, `kept_states` states (B, P) stored for the way back.
+    """
+
+    gradients: int = 0
+    hvps: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    kept_states: int = 0
+
+    def add(self, other: "Work") -> None:
+        """Add another count to this one."""
+        for name in self.__dataclass_fields__:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
