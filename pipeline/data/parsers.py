@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.data.delimited import Layout, Place, read_delimited
-from pipeline.data.members import read_member, refusal
+from pipeline.data.parsers_excel import read_jester
+from pipeline.data.parsers_text import Layout, Place, read_delimited
+from pipeline.data.parsers_zip import read_member, refusal
 from pipeline.data.sources import Source
-from pipeline.data.workbook import read_jester
 
 Reader = Callable[[Source, Path, bytes], tuple[pd.DataFrame, Place]]
 

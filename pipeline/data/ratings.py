@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.data import schemas
-from pipeline.data.members import read_comment, remedy
 from pipeline.data.parsers import parse_archive
+from pipeline.data.parsers_zip import read_comment, remedy
 from pipeline.data.sources import Source
 from pipeline.errors import BadInput
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
-from pipeline.data.members import refusal
+from pipeline.data.parsers_zip import refusal
 from pipeline.data.sources import Source
 
 NOT_RATED = 99.0
@@ -88,7 +88,7 @@ def _read_cells(
                 f"{row[column]!r}"[:60],
                 f"a number ({NOT_RATED:g} where the joke was not rated)",
             )
-        cells[i] = row
+        cells[i] = np.asarray(row, dtype=np.float64)
     return cells, first_row + 1
 
 

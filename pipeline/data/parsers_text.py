@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as csv
-import pandas as pd
 
-from pipeline.data.members import refusal
+from pipeline.data.parsers_zip import refusal
 from pipeline.data.sources import Source
 
 _FIELDS = ("user", "item", "rating", "timestamp")
@@ -97,9 +97,7 @@ def _header_end(source: Source, archive: Path, content: bytes, layout: Layout) -
     found = line.rstrip(b"\r").decode("utf-8-sig", errors="replace")
     if found != layout.header:
         where = f"{source.member}, line 1"
-        raise refusal(
-            source, archive, where, f"'{_clip(found)}'", f"the header '{layout.header}'"
-        )
+        raise refusal(source, archive, where, f"'{_clip(found)}'", f"the header '{layout.header}'")
     return len(line) + len(newline)
 
 
