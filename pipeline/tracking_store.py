@@ -1,0 +1,84 @@
+"""Where the tracking store is, and how to reach it without waiting for ever or in each other's way.
+
+No mlflow here: what can be refused is refused before its import.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import requests
+
+from pipeline.errors import BadInput
+
+LOCK_WAIT_S = 300.0
+PROBE_TIMEOUT_S = 5.0
+ENVIRONMENT = {  # what the user has set stands
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    # a server that stops answering ends the command within two minutes, not after twenty
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+}
+
+
+def default_uri() -> str:
+    """The store that `mlflow ui` opens when it is started in the same folder."""
+    return "sqlite:///mlflow.db"
+
+
+def store_path(uri: str) -> Path | None:
+    """Database file of a `sqlite:///` store, None for a tracking server.
+
+    Raises:
+        BadInput: when the address is of neither kind.
+    """
+    if uri.startswith(("http://", "https://")):
+        return None
+    name = uri.removeprefix("sqlite:///")
+    if name in (uri, "", ":memory:"):
+        raise BadInput(
+            f"tracking uri: found '{uri}'; needed `sqlite:///FILE` or the `http://` address of "
+            f"an MLflow server. The default is `{default_uri()}`."
+        )
+    return Path(name).resolve()
+
+
+def set_environment() -> None:
+    """Set MLflow's variables, before its import: it reads some of them only then."""
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+
+
+def probe(uri: str) -> None:
+    """Ask the server for a sign of life: MLflow's own client would retry for minutes."""
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_TIMEOUT_S)
+    except requests.RequestException as error:
+        raise BadInput(
+            f"{uri}: found no MLflow server that answers within {PROBE_TIMEOUT_S:g} s "
+            f"({type(error).__name__}). Start one with `mlflow server`, correct the address, or "
+            f"use the default `{default_uri()}`. The results are complete without it."
+        ) from error
+
+
+@contextmanager
+def locked(path: Path | None) -> Iterator[None]:
+    """Hold the store for one writer. The lock is SQLite's own: portable, and freed on a crash."""
+    if path is None:
+        yield
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f"{path.name}.lock")
+    with closing(sqlite3.connect(lock, timeout=LOCK_WAIT_S, isolation_level=None)) as holder:
+        try:
+            holder.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            raise BadInput(
+                f"{lock}: {error}: another `log-tracking` has held the store for "
+                f"{LOCK_WAIT_S:g} s. Wait for it to end, then run this one again."
+            ) from error
+        yield
