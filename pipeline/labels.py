@@ -1,0 +1,67 @@
+"""The one order and the names in which methods, trivial predictors and data sets are shown.
+
+Tables and figures sort by these registries, never by the order in which jobs or arguments came,
+so that the same records give the same bytes. What is not registered comes last, by name.
+"""
+
+import re
+
+METHODS = {
+    "maml": "MAML (K/10 steps)",
+    "maml1": "MAML (1 step)",
+    "maml_sweep": "MAML sweep (K steps)",
+    "fomaml": "FOMAML",
+    "reptile": "Reptile",
+    "imaml": "iMAML",
+    "amaml": "A-MAML",
+    "amaml_anytime": "A-MAML anytime",
+    "amaml_rkc": "A-MAML RKC",
+}
+UNTRAINED = "untrained"
+TRIVIAL = {
+    "global_mean": "global mean",
+    "support_mean": "support mean",
+    "item_mean": "item mean",
+    "item_user_offset": "item mean + user offset",
+}
+DATASETS = {
+    "cosmixture": "CosMixture",
+    "alpine": "Alpine",
+    "simulated": "SIMULATED ratings",
+    "jester-1": "Jester-1",
+    "ml-latest-small-2016": "MovieLens latest-small (Oct. 2016)",
+    "ml-100k": "MovieLens-100K",
+    "ml-1m": "MovieLens-1M",
+}
+KINDS = ("method", UNTRAINED, "trivial")
+SIMULATED = ("simulated",)  # ratings made by a generator: labelled so wherever they are shown
+
+SortKey = tuple[int, tuple[tuple[int, int, str], ...]]
+
+
+def label_order(label: str) -> SortKey:
+    """Sort key of a method, `untrained` or trivial predictor."""
+    return _position(label, [*METHODS, UNTRAINED, *TRIVIAL])
+
+
+def setting_order(dataset: str, setting: str) -> tuple[SortKey, SortKey]:
+    """Sort key of a setting: by data set, then by name with numbers in it as numbers."""
+    return _position(dataset, list(DATASETS)), _position(setting, [])
+
+
+def label_title(label: str) -> str:
+    """The name a method or predictor has in tables and figures; its label when it has none."""
+    titles = METHODS | {UNTRAINED: "untrained"} | TRIVIAL
+    return titles.get(label, label)
+
+
+def setting_title(dataset: str, setting: str) -> str:
+    """A setting's name in figures, e.g. `CosMixture, 50shot-50val`."""
+    rest = setting.removeprefix(f"{dataset}-")
+    return f"{DATASETS.get(dataset, dataset)}, {rest}"
+
+
+def _position(name: str, registry: list[str]) -> SortKey:
+    place = registry.index(name) if name in registry else len(registry)
+    pieces = (piece for piece in re.split(r"(\d+)", name) if piece)
+    return place, tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in pieces)

@@ -1,0 +1,98 @@
+"""Run records to `results/{grid}/tables/`: CSV for machines, Markdown for people, JSON for DVC.
+
+    main.csv      setting x (method | untrained | trivial predictor) at the test horizon
+    main.md       the same, to read
+    per_seed.csv  one row per run
+    curves.csv    errors against test steps
+    training.csv  meta-loss and validation error against meta-updates
+    costs.csv     seconds and peak memory per meta-update against inner steps
+    summary.json  {setting: {label: {nrmse, rmse}}}; no timing, so that a difference means something
+
+The bytes depend on the records alone: rows are in the order of pipeline/labels.py, numbers
+have six significant digits, what is undefined is blank. Standard errors: pipeline/pooling.py.
+"""
+
+import csv
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.files import write_json, write_text
+from pipeline.main_markdown import main_markdown
+from pipeline.main_table import MAIN_COLUMNS, PER_SEED_COLUMNS, Row, main_rows, per_seed_rows
+from pipeline.run_grid import read_grid
+from pipeline.series_tables import (
+    COST_COLUMNS,
+    CURVE_COLUMNS,
+    TRAINING_COLUMNS,
+    cost_rows,
+    curve_rows,
+    training_rows,
+)
+
+DIGITS = 6
+
+
+def build_tables(
+    results_dir: Path, *, grid: str, methods: list[str], settings: list[str], seeds: list[int]
+) -> None:
+    """Read exactly the runs named below `results_dir`, write `results_dir/tables/`.
+
+    Args:
+        results_dir: `results/{grid}`, which holds `runs/` and perhaps `profile/`.
+        grid: name of the grid, for the heading.
+        methods, settings, seeds: the runs; their order does not matter.
+
+    Raises:
+        BadInput: when a run is missing, or runs that are compared met different test rows.
+    """
+    runs = read_grid(results_dir, methods=methods, settings=settings, seeds=seeds)
+    main = main_rows(runs)
+    costs = cost_rows(results_dir, runs[0].labels)
+    tables = results_dir / "tables"
+    for name, columns, rows in (
+        ("per_seed", PER_SEED_COLUMNS, per_seed_rows(runs)),
+        ("curves", CURVE_COLUMNS, curve_rows(runs)),
+        ("training", TRAINING_COLUMNS, training_rows(runs)),
+        ("costs", COST_COLUMNS, costs),
+        ("main", MAIN_COLUMNS, main),
+    ):
+        write_text(tables / f"{name}.csv", csv_text(columns, rows))
+    write_text(tables / "main.md", main_markdown(grid, main))
+    write_json(tables / "summary.json", summary(main))
+
+
+def csv_text(columns: Iterable[str], rows: Iterable[Row]) -> str:
+    """Rows as CSV with a header; a missing value is blank."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = list(columns)
+    writer.writerow(names)
+    writer.writerows([cell(row.get(name)) for name in names] for row in rows)
+    return text.getvalue()
+
+
+def cell(value: Any) -> str:
+    """A value as text: six significant digits, blank for what is missing or not finite."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.{DIGITS}g}" if np.isfinite(value) else ""
+    return str(value)
+
+
+def summary(rows: list[Row]) -> dict[str, dict[str, dict[str, float]]]:
+    """nRMSE and RMSE per setting and label; failed and diverged ones are left out."""
+    nested: dict[str, dict[str, dict[str, float]]] = {}
+    for row in rows:
+        values = {key: row[key] for key in ("nrmse", "rmse")}
+        if all(np.isfinite(value) for value in values.values()):
+            nested.setdefault(row["setting"], {})[row["label"]] = {
+                key: float(f"{value:.{DIGITS}g}") for key, value in values.items()
+            }
+    return nested

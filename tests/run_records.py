@@ -1,0 +1,249 @@
+"""Believable small run records and cost profiles, written the way training writes them.
+
+Used by tests of everything that reads records. Errors fall with test steps toward a floor that
+differs by method; all numbers come from seeded generators, so that two calls write the same.
+"""
+
+import zlib
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.files import write_json
+from pipeline.records import CURVE_SCHEMA, METRICS, write_run
+
+METHODS = (
+    *("maml", "maml1", "maml_sweep", "fomaml"),
+    *("reptile", "imaml", "amaml", "amaml_anytime"),
+)
+SETTINGS = ("cosmixture-50shot-50val", "alpine-50shot-50val", "simulated-10shot-15val-50steps")
+STEPS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500)
+DATASETS = ("cosmixture", "alpine", "simulated", "jester-1", "ml-latest-small-2016", "ml-100k")
+# (nRMSE before any step, floor) in units of the setting's scale
+_SHAPES = {
+    "maml": (0.22, 0.054),
+    "maml1": (0.126, 0.057),
+    "maml_sweep": (0.4, 0.036),
+    "fomaml": (0.93, 0.054),
+    "reptile": (0.114, 0.048),
+    "imaml": (0.124, 0.056),
+    "amaml": (0.425, 0.035),
+    "amaml_anytime": (0.123, 0.037),
+    "amaml_rkc": (0.42, 0.034),
+    "untrained": (1.05, 0.16),
+}
+
+
+def write_grid(
+    root: Path,
+    *,
+    methods: Iterable[str] = METHODS,
+    settings: Iterable[str] = SETTINGS,
+    seeds: Iterable[int] = (0, 1),
+    failed: Collection[tuple[str, str, int]] = (),
+    inner_steps: int = 50,
+    steps: Iterable[int] = STEPS,
+    n_tasks: int = 12,
+    updates: int = 40,
+    profiles: bool = True,
+) -> Path:
+    """Write `root/runs/{label}/{setting}/{seed}/` and `root/profile/{label}.json`.
+
+    Args:
+        root: stands for `results/{grid}`.
+        settings: names that start with a data set's name.
+        failed: (label, setting, seed) of runs whose status is `failed`.
+
+    Returns:
+        `root`.
+    """
+    methods, settings, seeds = list(methods), list(settings), list(seeds)
+    for label in methods:
+        for setting in settings:
+            for seed in seeds:
+                write_one(
+                    root,
+                    label,
+                    setting,
+                    seed,
+                    failed=(label, setting, seed) in failed,
+                    inner_steps=inner_steps,
+                    steps=tuple(steps),
+                    n_tasks=n_tasks,
+                    updates=updates,
+                )
+        if profiles:
+            write_json(root / "profile" / f"{label}.json", profile(label))
+    return root
+
+
+def write_one(
+    root: Path,
+    label: str,
+    setting: str,
+    seed: int,
+    *,
+    failed: bool = False,
+    inner_steps: int = 50,
+    steps: Iterable[int] = STEPS,
+    n_tasks: int = 12,
+    updates: int = 40,
+    rows: pd.DataFrame | None = None,
+) -> Path:
+    """Write one run; `rows` replaces its test rows (columns of `records.TEST_ROWS_SCHEMA`)."""
+    directory = root / "runs" / label / setting / str(seed)
+    if rows is None:
+        rows = test_rows(label, setting, seed, steps=steps, n_tasks=n_tasks, failed=failed)
+    write_run(
+        directory,
+        spec=spec(label, setting, seed, inner_steps),
+        metrics=metrics(label, setting, seed, rows, failed=failed, inner_steps=inner_steps)
+        | {"meta_updates": updates // 2 if failed else updates},
+        curve=curve(label, setting, seed, updates // 2 if failed else updates),
+        test_rows=rows,
+        theta=np.zeros(4, np.float32),
+    )
+    return directory
+
+
+def dataset_of(setting: str) -> str:
+    return next(name for name in DATASETS if setting.startswith(name))
+
+
+def task_rows(
+    predictor: str, step: int, nrmse: Mapping[int, float] | Iterable[float]
+) -> pd.DataFrame:
+    """Test rows of one predictor and step from nRMSE per task; the other metrics follow from it."""
+    pairs = nrmse.items() if isinstance(nrmse, Mapping) else enumerate(nrmse)
+    return pd.DataFrame(
+        [
+            {"predictor": predictor, "step": step, "task": task, "n_query": 15 + task % 3}
+            | {"nrmse": e, "rmse": 2 * e, "rmse_over_range": e / 2}
+            | {"relative_l2": 0.9 * e, "mae": 1.6 * e}
+            for task, e in pairs
+        ]
+    )
+
+
+def test_rows(
+    label: str, setting: str, seed: int, *, steps: Iterable[int], n_tasks: int, failed: bool
+) -> pd.DataFrame:
+    """All test rows of one run."""
+    ratings = dataset_of(setting) not in ("cosmixture", "alpine")
+    scale = 0.72 if ratings else 6.0 if setting.startswith("alpine") else 1.0
+    hardness = np.exp(0.25 * _draw(setting, seed).standard_normal(n_tasks))
+    frames = []
+    for predictor, kind in (("meta_init", label), ("untrained", "untrained")):
+        if failed and predictor == "meta_init":
+            continue
+        start, floor = _SHAPES.get(kind, (0.5, 0.05))
+        # a seed of its own for the initialisation, so that all methods start alike
+        noise = np.exp(0.03 * _draw(setting, seed, kind).standard_normal(n_tasks))
+        for step in steps:
+            curve_value = floor + (start - floor) / (1 + 0.35 * step)
+            value = scale * (0.95 + curve_value) if ratings else scale * curve_value
+            frames.append(task_rows(predictor, step, value * hardness * noise))
+    names = ("global_mean", "item_mean", "item_user_offset") if ratings else (
+        "global_mean", "support_mean"
+    )  # fmt: skip
+    for k, name in enumerate(names):
+        frames.append(task_rows(name, 0, (1.02 - 0.09 * k) * hardness))
+    return pd.concat(frames, ignore_index=True)
+
+
+def curve(label: str, setting: str, seed: int, updates: int) -> pd.DataFrame:
+    """A falling meta-loss with the noise of a small meta-batch; validated ten times."""
+    draw = _draw(setting, seed, label, "curve")
+    update = np.arange(1, updates + 1)
+    level = _SHAPES.get(label, (0.5, 0.05))[1] + 0.5 * np.exp(-6 * update / updates)
+    validated = update % max(1, updates // 10) == 0
+    return pd.DataFrame(
+        {
+            "update": update,
+            "seconds": 0.03 * update,
+            "meta_loss": level**2 * np.exp(0.3 * draw.standard_normal(updates)),
+            "gradient_norm": level * np.exp(0.3 * draw.standard_normal(updates)),
+            "validation_nrmse": np.where(validated, level, np.nan),
+            "gradients": 50 * update,
+            "hvps": 50 * update,
+        }
+    )[CURVE_SCHEMA.names]
+
+
+def metrics(
+    label: str, setting: str, seed: int, rows: pd.DataFrame, *, failed: bool, inner_steps: int
+) -> dict[str, Any]:
+    """`metrics.json` of one run."""
+    at = rows[(rows["predictor"] == "meta_init") & (rows["step"] == inner_steps)]
+    untrained = rows[(rows["predictor"] == "untrained") & (rows["step"] == inner_steps)]
+    means = {name: _mean(at[name]) for name in METRICS}
+    return {
+        "status": "failed" if failed else "ok",
+        "message": "meta-gradient norm 3.1e+09 at update 20 is above 1e+08" if failed else None,
+        **_identity(label, setting, seed, inner_steps),
+        "horizon": 0.01 * inner_steps,
+        **means,
+        "nrmse_stderr": float(at["nrmse"].std()) / len(at) ** 0.5 if means["nrmse"] else None,
+        "untrained_nrmse": _mean(untrained["nrmse"]),
+        "train_seconds": 12.5,
+        "test_seconds": 1.5,
+        "work": {"gradients": 50, "hvps": 50, "accepted": 8, "rejected": 1, "kept_states": 51},
+        "target_std": 1.0,
+        "target_range": 4.0,
+        "n_test_tasks": int(rows["task"].nunique()),
+        "device": "cpu",
+        "dtype": "float32",
+        "threads": 1,
+        "environment": {"python": "3.12"},
+        "git_commit": "0" * 40,
+        "data": {"dataset": dataset_of(setting), "fingerprint": "f" * 64},
+    }
+
+
+def spec(label: str, setting: str, seed: int, inner_steps: int) -> dict[str, Any]:
+    """`spec.json` of one run, the keys that readers use."""
+    identity = _identity(label, setting, seed, inner_steps)
+    return {"kind": "run", **identity, "support": 10, "query": 15}
+
+
+def profile(label: str) -> dict[str, Any]:
+    """A cost profile: the unrolled graph grows with K and ends out of memory."""
+    slope = {"maml": 4.0, "maml1": 0.0, "amaml_rkc": 0.3, "amaml": 3.0, "amaml_anytime": 3.2}
+    entries = []
+    for steps in (1, 50, 100, 200, 300, 500):
+        out = label == "maml" and steps > 300
+        seconds = 0.002 + 2e-4 * steps * slope.get(label, 1.0)
+        graph = 1.2e6 * steps if label == "maml" else 2e4 * steps * ("amaml" in label)
+        entries.append(
+            {
+                "inner_steps": steps,
+                "status": "out_of_memory" if out else "ok",
+                "seconds": None if out else seconds,
+                "peak_bytes": None if out else int(2.5e6 + graph),
+                "message": "the graph did not fit" if out else None,
+            }
+        )
+    return {
+        "spec": {"kind": "profile", "label": label},
+        "method": label,
+        "label": label,
+        "device": "cpu",
+        "entries": entries,
+    }
+
+
+def _identity(label: str, setting: str, seed: int, inner_steps: int) -> dict[str, Any]:
+    names = {"method": label, "label": label, "setting": setting, "dataset": dataset_of(setting)}
+    return {**names, "seed": seed, "inner_steps": inner_steps}
+
+
+def _mean(values: pd.Series) -> float | None:
+    mean = values.to_numpy().mean() if len(values) else np.nan
+    return float(mean) if np.isfinite(mean) else None
+
+
+def _draw(*names: object) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32("/".join(map(str, names)).encode()))

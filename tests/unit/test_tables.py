@@ -1,0 +1,239 @@
+"""Tables from run records: hand-computed numbers, order independence, refusals."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import main_table
+from pipeline.errors import BadInput
+from pipeline.files import write_json
+from pipeline.labels import METHODS, TRIVIAL, label_order, setting_order
+from pipeline.series_tables import MAX_ROWS, kept_updates
+from pipeline.tables import build_tables, cell
+from tests import run_records
+
+SETTING = "simulated-10shot-15val-50steps"
+STEPS = (0, 5)
+
+
+def build(root: Path, **changes: Any) -> Path:
+    grid: dict[str, Any] = {"methods": ["fomaml", "amaml"], "settings": [SETTING], "seeds": [0, 1]}
+    build_tables(root, grid="test", **(grid | changes))
+    return root / "tables"
+
+
+def read(tables: Path, name: str) -> list[dict[str, str]]:
+    with (tables / f"{name}.csv").open(newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+def row(rows: list[dict[str, str]], **wanted: object) -> dict[str, str]:
+    (found,) = [r for r in rows if all(r[key] == str(value) for key, value in wanted.items())]
+    return found
+
+
+def write_hand_made(root: Path, label: str, seed: int, adapted: list[float] | None) -> None:
+    """K = 5; untrained 10 then 4, global mean 5, item mean 2 on each of two tasks."""
+    frames = [
+        run_records.task_rows("untrained", 0, [10.0, 10.0]),
+        run_records.task_rows("untrained", 5, [4.0, 4.0]),
+        run_records.task_rows("global_mean", 0, [5.0, 5.0]),
+        run_records.task_rows("item_mean", 0, [2.0, 2.0]),
+    ]
+    if adapted is not None:
+        frames += [
+            run_records.task_rows("meta_init", 0, [9.0, 9.0]),
+            run_records.task_rows("meta_init", 5, adapted),
+        ]
+    rows = pd.concat(frames, ignore_index=True)
+    run_records.write_one(
+        root, label, SETTING, seed, rows=rows, inner_steps=5, failed=adapted is None
+    )
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    return run_records.write_grid(
+        tmp_path, methods=["fomaml", "amaml"], settings=[SETTING], inner_steps=5, steps=STEPS
+    )
+
+
+def test_main_row_by_hand(tmp_path):
+    """Means 2 and 6 over two seeds; against untrained 4 and item mean 2."""
+    write_hand_made(tmp_path, "amaml", 0, [1.0, 3.0])
+    write_hand_made(tmp_path, "amaml", 1, [5.0, 7.0])
+    rows = read(build(tmp_path, methods=["amaml"]), "main")
+    method = row(rows, label="amaml")
+    assert method["kind"] == "method"
+    assert method["simulated"] == "true"
+    assert (method["step"], method["n_seeds"], method["n_tasks"]) == ("5", "2", "2")
+    assert (method["nrmse"], method["nrmse_stderr"], method["nrmse_seed_std"]) == (
+        *("4", "2", "2.82843"),
+    )
+    assert (method["rmse"], method["rmse_stderr"]) == ("8", "4")
+    assert method["gain_over_untrained"] == "0"
+    assert method["gain_over_best_trivial"] == "-100"
+    untrained = row(rows, label="untrained")
+    assert (untrained["nrmse"], untrained["gain_over_best_trivial"]) == ("4", "-100")
+    assert untrained["gain_over_untrained"] == ""
+    trivial = row(rows, label="item_mean")
+    assert (trivial["kind"], trivial["step"], trivial["nrmse"]) == ("trivial", "0", "2")
+    per_seed = row(read(tmp_path / "tables", "per_seed"), seed=1)
+    assert (per_seed["nrmse"], per_seed["nrmse_stderr"]) == ("6", "1")
+    assert (per_seed["best_trivial"], per_seed["best_trivial_nrmse"]) == ("item_mean", "2")
+
+
+def test_a_failed_seed_is_shown_and_left_out_of_the_mean(tmp_path):
+    write_hand_made(tmp_path, "amaml", 0, [1.0, 3.0])
+    write_hand_made(tmp_path, "amaml", 1, None)
+    tables = build(tmp_path, methods=["amaml"])
+    method = row(read(tables, "main"), label="amaml")
+    assert (method["status"], method["n_seeds"], method["n_failed"]) == ("partly failed", "1", "1")
+    assert (method["nrmse"], method["nrmse_stderr"]) == ("2", "1")
+    assert method["message"].startswith("seed 1: meta-gradient norm")
+    text = (tables / "main.md").read_text()
+    assert "meta-gradient norm" in text
+    assert "(+1 failed)" in text
+    assert "**" not in text.split("## ")[1]  # a mean of fewer seeds is not called the smallest
+
+
+def test_a_method_that_failed_everywhere_has_no_numbers(tmp_path):
+    write_hand_made(tmp_path, "amaml", 0, None)
+    write_hand_made(tmp_path, "fomaml", 0, [1.0, 3.0])
+    tables = build(tmp_path, seeds=[0])
+    method = row(read(tables, "main"), label="amaml")
+    assert (method["status"], method["nrmse"], method["gain_over_untrained"]) == ("failed", "", "")
+    assert row(read(tables, "main"), label="untrained")["nrmse"] == "4"
+    summary = json.loads((tables / "summary.json").read_text())
+    assert "amaml" not in summary[SETTING]
+    assert summary[SETTING]["fomaml"] == {"nrmse": 2.0, "rmse": 4.0}
+    assert not [r for r in read(tables, "curves") if r["label"] == "amaml"]
+
+
+def test_a_diverged_test_task_is_reported(tmp_path):
+    write_hand_made(tmp_path, "amaml", 0, [1.0, float("nan")])
+    tables = build(tmp_path, methods=["amaml"], seeds=[0])
+    method = row(read(tables, "main"), label="amaml")
+    assert (method["status"], method["nrmse"]) == ("diverged", "")
+    assert "1 of 2 test tasks have no finite error at step 5" in method["message"]
+
+
+def test_bytes_do_not_depend_on_the_order_of_arguments_or_rows(small):
+    def contents() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in sorted((small / "tables").iterdir())}
+
+    build(small)
+    first = contents()
+    assert set(first) == {
+        *("main.csv", "main.md", "per_seed.csv", "curves.csv", "training.csv", "costs.csv"),
+        "summary.json",
+    }
+    for label in ("fomaml", "amaml"):
+        path = small / "runs" / label / SETTING / "1" / "test_rows.parquet"
+        pd.read_parquet(path).sample(frac=1, random_state=0).to_parquet(path, index=False)
+    build(small, methods=["amaml", "fomaml"], seeds=[1, 0])
+    assert contents() == first
+
+
+def test_curves_hold_trivial_predictors_flat_and_pool_all_tasks(small):
+    rows = read(build(small), "curves")
+    flat = [r for r in rows if r["label"] == "item_mean"]
+    assert [r["step"] for r in flat] == ["0", "5"]
+    assert flat[0]["nrmse"] == flat[1]["nrmse"]
+    at = row(rows, label="amaml", step=5)
+    frames = [
+        pd.read_parquet(small / "runs" / "amaml" / SETTING / str(seed) / "test_rows.parquet")
+        for seed in (0, 1)
+    ]
+    every = pd.concat(frames)
+    picked = every[(every["predictor"] == "meta_init") & (every["step"] == 5)]
+    assert (at["n"], at["n_seeds"]) == ("24", "2")
+    assert at["nrmse"] == cell(float(picked["nrmse"].mean()))  # seeds of equal size
+
+
+def test_training_averages_noise_between_kept_rows(tmp_path):
+    run_records.write_grid(
+        tmp_path, methods=["amaml"], settings=[SETTING], seeds=[0], updates=350,
+        inner_steps=5, steps=STEPS,
+    )  # fmt: skip
+    rows = read(build(tmp_path, methods=["amaml"], seeds=[0]), "training")
+    updates = [int(r["update"]) for r in rows]
+    curve = pd.read_parquet(tmp_path / "runs" / "amaml" / SETTING / "0" / "curve.parquet")
+    validated = curve.loc[curve["validation_nrmse"].notna(), "update"].tolist()
+    assert len(rows) <= MAX_ROWS
+    assert set(validated) <= set(updates)
+    assert updates[-1] == 350
+    between = curve[(curve["update"] > updates[-2]) & (curve["update"] <= 350)]
+    assert len(between) > 1
+    assert rows[-1]["meta_loss"] == cell(float(between["meta_loss"].to_numpy().mean()))
+    assert rows[-1]["seconds"] == cell(float(curve["seconds"].iloc[-1]))
+
+
+def test_every_update_is_kept_when_there_are_few():
+    curve = pd.DataFrame({"update": [1, 2, 3], "validation_nrmse": [np.nan] * 3})
+    assert kept_updates([curve]) == [1, 2, 3]
+
+
+def test_costs_are_compared_with_fomaml(small):
+    rows = read(build(small), "costs")
+    amaml, fomaml = (row(rows, label=label, inner_steps=100) for label in ("amaml", "fomaml"))
+    ratio = float(amaml["seconds"]) / float(fomaml["seconds"])
+    assert float(amaml["seconds_over_fomaml"]) == pytest.approx(ratio, rel=1e-5)
+    assert fomaml["seconds_over_fomaml"] == "1"
+    assert amaml["peak_bytes"] == "4500000"  # a count, not rounded
+
+
+def test_profiles_may_be_absent_and_out_of_memory_has_no_numbers(tmp_path):
+    run_records.write_grid(
+        tmp_path, methods=["maml"], settings=[SETTING], seeds=[0], inner_steps=5, steps=STEPS
+    )
+    entry = row(read(build(tmp_path, methods=["maml"], seeds=[0]), "costs"), inner_steps=500)
+    assert (entry["status"], entry["seconds"]) == ("out_of_memory", "")
+    (tmp_path / "profile" / "maml.json").unlink()
+    assert read(build(tmp_path, methods=["maml"], seeds=[0]), "costs") == []
+
+
+def test_a_broken_profile_is_named(small):
+    write_json(small / "profile" / "amaml.json", {"entries": [{"inner_steps": 1}]})
+    with pytest.raises(BadInput, match=r"amaml\.json: unreadable cost profile"):
+        build(small)
+
+
+def test_paper_numbers_stand_beside_ours(small, monkeypatch):
+    tables = build(small)
+    assert {r["paper_nrmse"] for r in read(tables, "main")} == {""}
+    assert "in the paper" not in (tables / "main.md").read_text()
+    monkeypatch.setitem(main_table.PAPER_NRMSE, (SETTING, "amaml"), 0.125)
+    tables = build(small)
+    assert row(read(tables, "main"), label="amaml")["paper_nrmse"] == "0.125"
+    assert "nRMSE in the paper" in (tables / "main.md").read_text()
+
+
+def test_markdown_labels_simulated_data_and_marks_only_the_smallest_mean(small):
+    text = (build(small) / "main.md").read_text()
+    assert f"## {SETTING} (SIMULATED data)" in text
+    body = text.split("## ")[1]
+    marked = [line for line in body.splitlines() if "**" in line]
+    assert len(marked) == 1
+    assert "`amaml`" in marked[0]
+    assert "no significance is claimed" in text
+    lines = body.splitlines()
+    places = [
+        next(i for i, line in enumerate(lines) if name in line)
+        for name in ("(`amaml`)", "| untrained |", "`global_mean`", "`item_mean`")
+    ]
+    assert places == sorted(places)
+
+
+def test_canonical_order():
+    known = sorted(["reptile", "zeta10", "zeta2", "global_mean", "maml"], key=label_order)
+    assert known == ["maml", "reptile", "global_mean", "zeta2", "zeta10"]
+    assert next(iter(METHODS)) == "maml"
+    assert not set(METHODS) & set(TRIVIAL)
+    assert setting_order("alpine", "alpine-50shot") < setting_order("alpine", "alpine-100shot")
+    assert setting_order("cosmixture", "x") < setting_order("alpine", "a")
