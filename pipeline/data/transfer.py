@@ -15,9 +15,9 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from pipeline.files import read_json, write_json
 
-_CHUNK = 1 << 16
+_CHUNK = 1 << 13  # what a broken connection can lose at most
 _REASON_LENGTH = 160
-_WAIT = wait_exponential_jitter(initial=0.5, max=10.0, jitter=0.5)
+_WAIT = wait_exponential_jitter(multiplier=0.5, max=10.0, jitter=0.5)
 _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
 

@@ -1,0 +1,271 @@
+"""Downloads against a real HTTP server on loopback that can be told to misbehave."""
+
+import hashlib
+import socket
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+from tenacity import wait_none
+
+from pipeline.data.download import obtain
+from pipeline.data.sources import SOURCES
+from pipeline.data.transfer import _CHUNK, fetch, part_of, short_reason
+from pipeline.errors import BadInput
+from tests.archives import some_ratings, write_archive, write_zip
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `content` under every path; what it did is in `log`."""
+
+    daemon_threads = True
+
+    def __init__(self, content):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content = content
+        self.etag = '"one"'
+        self.failures = []  # statuses to answer first
+        self.breaks = []  # body bytes after which to hang up, per answer
+        self.ranges = True
+        self.honours_if_range = True
+        self.log = []  # (path, Range asked for, status)
+
+    def url(self, path="/a.zip"):
+        return f"http://127.0.0.1:{self.server_address[1]}{path}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One answer of `Server`."""
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+    def do_GET(self):
+        server, asked = self.server, self.headers.get("Range")
+        status, start = 200, 0
+        if server.failures:
+            status = server.failures.pop(0)
+        elif asked and server.ranges:
+            fresh = self.headers.get("If-Range") == server.etag
+            if fresh or not server.honours_if_range:
+                start = int(asked.removeprefix("bytes=").removesuffix("-"))
+                status = 206 if start < len(server.content) else 416
+        server.log.append((self.path, asked, status))
+        body = server.content[start:] if status in (200, 206) else b"no"
+        self.send_response(status)
+        self.send_header("ETag", server.etag)
+        self.send_header("Content-Length", str(len(body)))
+        total = len(server.content)
+        if status == 206:
+            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+        if status == 416:
+            self.send_header("Content-Range", f"bytes */{total}")
+        self.end_headers()
+        if server.breaks and status in (200, 206):
+            body = body[: server.breaks.pop(0)]
+        self.wfile.write(body)
+        self.close_connection = True
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch):
+    monkeypatch.setattr("pipeline.data.transfer._WAIT", wait_none())
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """A sound archive, large enough to be broken off."""
+    ratings = some_ratings(100, 100)
+    return write_archive(tmp_path / "sound.zip", "ml-100k", ratings, stored=True)
+
+
+@pytest.fixture
+def server(archive):
+    """A running server of that archive."""
+    running = Server(archive.read_bytes())
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield running
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+def source_at(*urls, content=None):
+    """MovieLens-100K at these addresses, with the checksum of `content`."""
+    md5 = None if content is None else hashlib.md5(content).hexdigest()
+    return replace(SOURCES["ml-100k"], urls=urls, md5=md5)
+
+
+def get(source, out, *, raw_dir=None, retries=3):
+    return obtain(source, out, raw_dir=raw_dir, retries=retries, timeout_s=5.0)
+
+
+def left_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_plain_download(server, tmp_path, capsys):
+    out = tmp_path / "raw" / "a.zip"
+    assert get(source_at(server.url(), content=server.content), out) == out
+    assert out.read_bytes() == server.content
+    assert left_in(out.parent) == ["a.zip"]
+    assert capsys.readouterr().err == ""  # stderr is no terminal here
+
+
+def test_broken_transfer_goes_on_where_it_stopped(server, tmp_path):
+    server.breaks = [10 * _CHUNK, 2 * _CHUNK]
+    out = tmp_path / "raw" / "a.zip"
+    get(source_at(server.url(), content=server.content), out)
+    assert out.read_bytes() == server.content
+    assert [status for _, _, status in server.log] == [200, 206, 206]
+    assert server.log[1][1] == f"bytes={10 * _CHUNK}-"
+    assert server.log[2][1] == f"bytes={12 * _CHUNK}-"
+
+
+def test_a_later_call_resumes_an_earlier_one(server, tmp_path):
+    out = tmp_path / "raw" / "a.zip"
+    source = source_at(server.url(), content=server.content)
+    server.breaks = [10 * _CHUNK]
+    with pytest.raises(BadInput):
+        get(source, out, retries=1)
+    assert left_in(out.parent) == ["a.zip.part", "a.zip.part.json"]
+    get(source, out, retries=1)
+    assert server.log[-1][1:] == (f"bytes={10 * _CHUNK}-", 206)
+    assert out.read_bytes() == server.content
+
+
+def test_server_that_ignores_ranges(server, tmp_path):
+    server.breaks, server.ranges = [70_000], False
+    out = tmp_path / "raw" / "a.zip"
+    get(source_at(server.url(), content=server.content), out)
+    assert [status for _, _, status in server.log] == [200, 200]
+    assert out.read_bytes() == server.content
+
+
+@pytest.mark.parametrize("honours_if_range", [True, False])
+def test_file_that_changed_meanwhile_is_fetched_whole(honours_if_range, server, tmp_path):
+    out = tmp_path / "raw" / "a.zip"
+    server.breaks, server.honours_if_range = [70_000], honours_if_range
+    with pytest.raises(requests.RequestException):
+        fetch(server.url(), out, attempts=1, timeout_s=5.0)
+    server.etag, server.content = '"two"', server.content[::-1]
+    assert fetch(server.url(), out, attempts=1, timeout_s=5.0).read_bytes() == server.content
+
+
+def test_part_of_another_address_is_not_continued(server, tmp_path):
+    out = tmp_path / "raw" / "a.zip"
+    server.breaks = [70_000]
+    with pytest.raises(requests.RequestException):
+        fetch(server.url("/old.zip"), out, attempts=1, timeout_s=5.0)
+    fetch(server.url("/new.zip"), out, attempts=1, timeout_s=5.0)
+    assert server.log[-1] == ("/new.zip", None, 200)
+
+
+@pytest.mark.parametrize("extra", [b"", b"more than there is"])
+def test_part_with_nothing_left_to_ask_for(extra, server, tmp_path):
+    out = tmp_path / "raw" / "a.zip"
+    server.breaks = [70_000]
+    with pytest.raises(requests.RequestException):
+        fetch(server.url(), out, attempts=1, timeout_s=5.0)
+    part_of(out).write_bytes(server.content + extra)
+    assert fetch(server.url(), out, attempts=1, timeout_s=5.0).read_bytes() == server.content
+    assert server.log[1][2] == 416
+
+
+def test_retry_on_503(server, tmp_path):
+    server.failures = [503, 503]
+    get(source_at(server.url(), content=server.content), tmp_path / "a.zip")
+    assert [status for _, _, status in server.log] == [503, 503, 200]
+
+
+def test_no_retry_on_404(server, tmp_path):
+    server.failures = [404]
+    with pytest.raises(BadInput, match="HTTP 404 Not Found"):
+        get(source_at(server.url()), tmp_path / "a.zip")
+    assert len(server.log) == 1
+
+
+def test_wrong_checksum_goes_to_the_next_address(server, tmp_path):
+    wrong = Server(write_zip(tmp_path / "w.zip", {"x": b"y"}).read_bytes())
+    threading.Thread(target=wrong.serve_forever, daemon=True).start()
+    out = tmp_path / "raw" / "a.zip"
+    get(source_at(wrong.url(), server.url(), content=server.content), out)
+    wrong.shutdown()
+    wrong.server_close()
+    assert out.read_bytes() == server.content
+    assert server.log == [("/a.zip", None, 200)]
+    assert left_in(out.parent) == ["a.zip"]
+
+
+def test_a_page_is_no_archive(server, tmp_path):
+    server.content = b"<!DOCTYPE html><p>log in</p>"
+    out = tmp_path / "raw" / "a.zip"
+    with pytest.raises(BadInput, match="not a zip archive, it begins with b'<!DOCTYPE"):
+        get(source_at(server.url()), out)
+    assert left_in(out.parent) == []
+
+
+def test_nothing_to_be_had(server, tmp_path):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed = f"http://127.0.0.1:{unused.getsockname()[1]}/a.zip"
+    server.failures = [500] * 3
+    raw_dir, out = tmp_path / "mine", tmp_path / "raw" / "a.zip"
+    with pytest.raises(BadInput) as caught:
+        get(source_at(closed, server.url("/b.zip")), out, raw_dir=raw_dir)
+    message = str(caught.value)
+    assert f"{closed}: ConnectionRefusedError: [Errno 111] Connection refused" in message
+    assert f"{server.url('/b.zip')}: HTTP 500 Internal Server Error" in message
+    assert all(text in message for text in (str(out), str(raw_dir), "'ml-100k.zip'"))
+    assert "--config raw_dir=" in message
+    assert max(map(len, message.splitlines())) < 400
+    assert not out.exists()
+
+
+def test_expired_certificate_is_named():
+    certificate = Exception("certificate verify failed: certificate has expired")
+    wrapped = requests.exceptions.SSLError(OSError("long repr", certificate))
+    assert short_reason(wrapped).endswith("certificate has expired")
+
+
+@pytest.mark.parametrize("name", ["ml-latest-small-2016-10.zip", "ml-latest-small.zip"])
+def test_local_file_comes_first_under_any_accepted_name(name, server, archive, tmp_path):
+    raw_dir, out = tmp_path / "mine", tmp_path / "raw" / "a.zip"
+    raw_dir.mkdir()
+    (raw_dir / name).write_bytes(archive.read_bytes())
+    source = replace(SOURCES["ml-latest-small-2016"], urls=(server.url(),), md5="0" * 32)
+    get(source, out, raw_dir=raw_dir)
+    assert out.read_bytes() == archive.read_bytes()
+    assert server.log == []
+    assert left_in(out.parent) == ["a.zip"]
+
+
+def test_local_file_that_is_the_output_stays(archive):
+    out = archive.with_name("ml-100k.zip")
+    content = archive.rename(out).read_bytes()
+    get(source_at(), out, raw_dir=out.parent)
+    assert out.read_bytes() == content
+
+
+def test_simulated_is_written_where_no_local_file_is(tmp_path):
+    small = {"seed": 1, "users": 50, "items": 30}
+    first, second = tmp_path / "a.zip", tmp_path / "b.zip"
+    for out in (first, second):
+        obtain(
+            SOURCES["simulated"],
+            out,
+            raw_dir=tmp_path / "none",
+            retries=1,
+            timeout_s=1.0,
+            simulated=small,
+        )
+    assert first.read_bytes() == second.read_bytes()
+    raw_dir = tmp_path / "mine"
+    raw_dir.mkdir()
+    (raw_dir / "simulated.zip").write_bytes(b"mine")
+    obtain(SOURCES["simulated"], first, raw_dir=raw_dir, retries=1, timeout_s=1.0)
+    assert first.read_bytes() == b"mine"
