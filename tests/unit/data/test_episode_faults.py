@@ -65,6 +65,7 @@ def test_episodes_of_another_task_set_are_refused(about, ratings, tmp_path):
 
 def test_targets_that_do_not_differ(tmp_path):
     columns = rating_columns()
+    same = np.full(len(columns["y"]), 3)
     tasks = write_rating_tasks(tmp_path / "t.parquet", columns | {"y": same})
     with pytest.raises(BadInput, match="the same value in all"):
         freeze(tasks, tmp_path / "e.parquet")
