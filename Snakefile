@@ -1,0 +1,9 @@
+# `snakemake --cores 2` runs the grid that params.yaml names. The rules are in workflow/.
+include: "workflow/Snakefile"
+
+
+# an included file never carries its default target over
+rule default:
+    default_target: True
+    input:
+        rules.all.input,

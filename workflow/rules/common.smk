@@ -1,0 +1,136 @@
+# Grid expansion and recipes; nothing else. Every number comes from params.yaml (or --config),
+# is checked here before any job exists, and reaches its job through the recipe (`spec`).
+import shlex
+import sys
+from pathlib import Path
+
+# the folder that holds pipeline/, so that this checkout's own code is the one used
+sys.path.insert(0, str(Path(workflow.basedir).resolve().parent))
+
+from pipeline import specs, workflow_lock
+from pipeline.config import RATING_DATASETS, SYNTHETIC_DATASETS, check_params
+from pipeline.data.sources import SOURCES
+from pipeline.errors import BadInput
+from pipeline.hardware import gpu_here
+
+try:
+    PARAMS = check_params(config)
+except BadInput as error:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+if workflow.is_main_process and workflow_lock.join():
+    print("Removed the lock of a Snakemake that was killed.", file=sys.stderr)
+
+GRID = PARAMS.grid
+ACTIVE = PARAMS.active
+RESULTS = f"results/{GRID}"
+RUN = f"{RESULTS}/runs/{{method}}/{{setting}}/{{seed}}"
+
+# `exec`: no shell between Snakemake and the job, which dies with its parent (parent_death.py)
+PYTHON = shlex.quote(str(Path(sys.executable).parent))
+shell.prefix(
+    "exec env PIPELINE_PARENT_DEATH=1 "
+    if workflow.deployment_settings.deployment_method
+    else f'exec env PIPELINE_PARENT_DEATH=1 PATH={PYTHON}:"$PATH" '
+)
+
+
+wildcard_constraints:
+    dataset="|".join([*RATING_DATASETS, *SYNTHETIC_DATASETS]),
+    method="|".join(ACTIVE.methods),
+    setting="|".join(ACTIVE.settings),
+    seed=r"\d+",
+
+
+def grid_paths(pattern):
+    return expand(
+        pattern, method=ACTIVE.methods, setting=ACTIVE.settings, seed=ACTIVE.seeds
+    )
+
+
+def dataset_of(setting):
+    return PARAMS.settings[setting].dataset
+
+
+def tasks_of(wildcards):
+    return f"data/tasks/{dataset_of(wildcards.setting)}.parquet"
+
+
+def ratings_of(wildcards):
+    """Rating tasks are made from ratings; a synthetic family is drawn."""
+    known = wildcards.dataset in SOURCES
+    return [f"data/ratings/{wildcards.dataset}.parquet"] if known else []
+
+
+def gpus_wanted(wildcards):
+    """GPUs that a job asks for: none on the CPU; a cluster's head node needs none itself."""
+    if PARAMS.device == "cpu":
+        return 0
+    elsewhere = workflow.non_local_exec
+    return int(PARAMS.device == "cuda" or elsewhere or gpu_here())
+
+
+# Options that change no result. Snakemake compares only params that do not depend on
+# `resources`, so that another device or folder of archives reruns nothing.
+def device_option(wildcards, resources):
+    return f"--device {PARAMS.device}"
+
+
+def save_option(wildcards, resources):
+    return f"--checkpoint-every {PARAMS.grid_training().checkpoint_every}"
+
+
+def source_options(wildcards, resources):
+    folder = shlex.quote(PARAMS.raw_dir or PARAMS.data.raw_dir)
+    data = PARAMS.data
+    return f"--raw-dir {folder} --retries {data.retries} --timeout {data.timeout_s}"
+
+
+# Recipes: what makes an artifact stale, and what it carries.
+def archive_spec(wildcards):
+    return specs.canonical(specs.archive_recipe(PARAMS, wildcards.dataset))
+
+
+def ratings_spec(wildcards):
+    return specs.canonical(specs.ratings_recipe(PARAMS, wildcards.dataset))
+
+
+def tasks_spec(wildcards):
+    return specs.canonical(specs.tasks_recipe(PARAMS, wildcards.dataset))
+
+
+def episodes_spec(wildcards):
+    seed = int(wildcards.seed)
+    return specs.canonical(specs.episodes_recipe(PARAMS, wildcards.setting, seed))
+
+
+def run_spec(wildcards):
+    of = (wildcards.method, wildcards.setting, int(wildcards.seed))
+    return specs.canonical(specs.run_recipe(PARAMS, *of))
+
+
+def profile_spec(wildcards):
+    return specs.canonical(specs.profile_recipe(PARAMS, wildcards.method))
+
+
+def grid_spec(*globs):
+    """The grid, and a digest of the code that reads its records."""
+    recipe = {"grid": GRID, "code": specs.code_digest(*globs)}
+    for name in ("methods", "settings", "seeds"):
+        recipe[name] = getattr(ACTIVE, name)
+    return specs.canonical(recipe)
+
+
+def results_folder(wildcards, resources):
+    return RESULTS
+
+
+def table_report(name):
+    """A table with its caption in `snakemake --report`."""
+    return report(
+        f"{RESULTS}/tables/{name}.csv",
+        caption=f"../report/table_{name}.rst",
+        category="Tables",
+        labels={"table": name.replace("_", " ")},
+    )

@@ -1,0 +1,76 @@
+# records -> tables, figures; replay to MLflow
+TABLE_NAMES = ["main", "per_seed", "curves", "training", "costs"]
+
+
+rule build_tables:
+    input:
+        rules.train_all.input,
+    output:
+        [table_report(name) for name in TABLE_NAMES],
+        f"{RESULTS}/tables/main.md",
+        f"{RESULTS}/tables/summary.json",
+    log:
+        f"logs/build_tables/{GRID}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=1500,
+    params:
+        results=results_folder,
+        spec=grid_spec(
+            "*table*.py",
+            "main_markdown.py",
+            "run_grid.py",
+            "records.py",
+            "pooling.py",
+            "paper_numbers.py",
+            "labels.py",
+        ),
+    shell:
+        "python -m pipeline build-tables {params.results:q} --spec {params.spec:q}"
+        " > {log:q} 2>&1"
+
+
+rule plot_curves:
+    input:
+        rules.build_tables.output,
+        tasks=expand(
+            "data/tasks/{dataset}.parquet",
+            dataset=sorted({dataset_of(setting) for setting in ACTIVE.settings}),
+        ),
+    output:
+        directory(f"{RESULTS}/figures"),
+    log:
+        f"logs/plot_curves/{GRID}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=1500,
+    params:
+        results=results_folder,
+        spec=grid_spec("figure*.py", "labels.py"),
+    shell:
+        "python -m pipeline plot-curves {params.results:q} --tasks data/tasks"
+        " --spec {params.spec:q} > {log:q} 2>&1"
+
+
+# The database holds every grid, so it is updated in place; deleted, it is rebuilt from records.
+rule log_tracking:
+    input:
+        rules.train_all.input,
+        rules.build_tables.output,
+        rules.plot_curves.output,
+    output:
+        update("mlflow.db"),
+    log:
+        f"logs/log_tracking/{GRID}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        results=results_folder,
+        spec=grid_spec("tracking*.py", "records.py"),
+    shell:
+        "python -m pipeline log-tracking {params.results:q} --uri sqlite:///{output}"
+        " --spec {params.spec:q} > {log:q} 2>&1"
