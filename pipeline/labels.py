@@ -1,15 +1,15 @@
 """The one order and the names in which methods, trivial predictors and data sets are shown.
 
 Tables and figures sort by these registries, never by the order in which jobs or arguments came,
-so that the same records give the same bytes. What is not registered comes last, by name.
+so that the same records give the same bytes. What is not registered comes after, by name.
 """
 
 import re
 
 METHODS = {
-    "maml": "MAML (K/10 steps)",
-    "maml1": "MAML (1 step)",
-    "maml_sweep": "MAML sweep (K steps)",
+    "maml": "MAML, unrolled",
+    "maml1": "MAML, 1 step",
+    "maml_sweep": "MAML, reverse sweep",
     "fomaml": "FOMAML",
     "reptile": "Reptile",
     "imaml": "iMAML",
@@ -36,17 +36,18 @@ DATASETS = {
 KINDS = ("method", UNTRAINED, "trivial")
 SIMULATED = ("simulated",)  # ratings made by a generator: labelled so wherever they are shown
 
+_UNKNOWN = ""  # the place of names that are not registered
 SortKey = tuple[int, tuple[tuple[int, int, str], ...]]
 
 
 def label_order(label: str) -> SortKey:
-    """Sort key of a method, `untrained` or trivial predictor."""
-    return _position(label, [*METHODS, UNTRAINED, *TRIVIAL])
+    """Sort key of a method, `untrained` or trivial predictor, in this order."""
+    return _position(label, [*METHODS, _UNKNOWN, UNTRAINED, *TRIVIAL])
 
 
 def setting_order(dataset: str, setting: str) -> tuple[SortKey, SortKey]:
     """Sort key of a setting: by data set, then by name with numbers in it as numbers."""
-    return _position(dataset, list(DATASETS)), _position(setting, [])
+    return _position(dataset, [*DATASETS, _UNKNOWN]), _position(setting, [_UNKNOWN])
 
 
 def label_title(label: str) -> str:
@@ -55,13 +56,7 @@ def label_title(label: str) -> str:
     return titles.get(label, label)
 
 
-def setting_title(dataset: str, setting: str) -> str:
-    """A setting's name in figures, e.g. `CosMixture, 50shot-50val`."""
-    rest = setting.removeprefix(f"{dataset}-")
-    return f"{DATASETS.get(dataset, dataset)}, {rest}"
-
-
 def _position(name: str, registry: list[str]) -> SortKey:
-    place = registry.index(name) if name in registry else len(registry)
+    place = registry.index(name if name in registry else _UNKNOWN)
     pieces = (piece for piece in re.split(r"(\d+)", name) if piece)
     return place, tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in pieces)

@@ -102,7 +102,7 @@ def write_one(
         spec=spec(label, setting, seed, inner_steps),
         metrics=metrics(label, setting, seed, rows, failed=failed, inner_steps=inner_steps)
         | {"meta_updates": updates // 2 if failed else updates},
-        curve=curve(label, setting, seed, updates // 2 if failed else updates),
+        curve=curve(label, setting, seed, updates).head(updates // 2 if failed else updates),
         test_rows=rows,
         theta=np.zeros(4, np.float32),
     )

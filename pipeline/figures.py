@@ -1,0 +1,69 @@
+"""Tables to figures: `results/{grid}/figures/{name}.svg` and `.png`.
+
+    curves     nRMSE against test steps, with standard errors
+    training   meta-loss and validation nRMSE against meta-updates
+    memory     peak memory per meta-update against inner steps (the paper's Figure 3)
+    time       seconds per meta-update against inner steps (the paper's Figure 4)
+    instances  one task of each synthetic family, if the grid has any
+
+The bytes depend on the tables, the task sets and matplotlib's version alone.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.errors import BadInput
+from pipeline.figure_costs import draw_memory, draw_time
+from pipeline.figure_curves import draw_curves, draw_training
+from pipeline.figure_instances import draw_instances, synthetic_settings
+from pipeline.figure_style import house_style, save
+
+
+def plot_curves(results_dir: Path, *, tasks_dir: Path, grid: str, settings: list[str]) -> None:
+    """Draw the figures from `results_dir/tables/` into `results_dir/figures/`.
+
+    Args:
+        results_dir: `results/{grid}`.
+        tasks_dir: folder of task sets; those of the grid's synthetic families are read.
+        grid: name of the grid, for messages.
+        settings: panels; their order does not matter.
+
+    Raises:
+        BadInput: when a table, a setting in it, or a task set is missing.
+    """
+    tables = {name: _read(results_dir, name) for name in ("main", "curves", "training", "costs")}
+    main = tables["main"]
+    known = list(dict.fromkeys(main["setting"]))  # the canonical order
+    missing = sorted(set(settings) - set(known))
+    if missing or not settings:
+        raise BadInput(
+            f"{results_dir}/tables/main.csv: found the settings {', '.join(known)}; needed "
+            f"{', '.join(missing) or 'at least one'} for grid '{grid}'. Run `snakemake` again, "
+            "or `python -m pipeline build-tables`."
+        )
+    chosen = [setting for setting in known if setting in settings]
+    synthetic = synthetic_settings(main, chosen)
+    seed = int(_read(results_dir, "per_seed")["seed"].min())
+    with house_style():
+        figures = {
+            "curves": draw_curves(tables["curves"], main, chosen),
+            "training": draw_training(tables["training"], main, chosen),
+            "memory": draw_memory(tables["costs"]),
+            "time": draw_time(tables["costs"]),
+        }
+        if synthetic:
+            figures["instances"] = draw_instances(synthetic, tasks_dir, seed)
+        for name, figure in figures.items():
+            save(figure, results_dir / "figures" / name)
+
+
+def _read(results_dir: Path, name: str) -> pd.DataFrame:
+    path = results_dir / "tables" / f"{name}.csv"
+    try:
+        return pd.read_csv(path, dtype={"setting": str, "label": str, "message": str})
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"{path}: cannot be read ({error}); needed the table that `build-tables` writes. "
+            "Run `snakemake` again, or `python -m pipeline build-tables`."
+        ) from error
