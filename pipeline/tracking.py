@@ -1,17 +1,15 @@
 """Replay of finished runs into MLflow: a view for people, rebuilt from `results/` at any time.
 
 One experiment per grid, one run per method x setting x seed, and a run `tables` with the
-figures and tables of the grid. Nothing is trained here and no training waits for it. The
-default store, `sqlite:///mlflow.db` with its artifacts in `mlartifacts/` beside it, is what a
-plain `mlflow ui` in the project's root opens; both may be deleted and logged again.
+figures and tables of the grid. The default store, `sqlite:///mlflow.db` with its artifacts in
+`mlartifacts/`, is what a plain `mlflow ui` in the project's root opens; both may be deleted.
 """
 
 import logging
-import sqlite3
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,17 +20,14 @@ from rich.progress import track
 from pipeline.errors import BadInput
 from pipeline.files import read_json, replacing
 from pipeline.records import FILES, read_run
-from pipeline.tracking_content import Content, content_digest, run_content
-from pipeline.tracking_store import default_uri, locked, probe, set_environment, store_path
+from pipeline.tracking_content import Content, attachments, content_digest, run_content
+from pipeline.tracking_store import locked, probe, refusal, set_environment, store_path
 
 if TYPE_CHECKING:  # importing mlflow takes seconds: only a call pays for it
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["default_uri", "log_tracking", "store_path"]
-
-METRICS_A_CALL = 1000  # MLflow refuses more,
-PAIRS_A_CALL = 100  # and more parameters or tags than this
+METRICS_A_CALL, PARAMS_A_CALL = 1000, 100  # MLflow refuses more
 NOTE = (
     "Replayed from the run records of grid `{grid}` by `python -m pipeline log-tracking`. Tick "
     "runs and compare them: `test_nrmse` is drawn against meta-test training steps."
@@ -103,11 +98,11 @@ def log_tracking(
                 counts["replaced" if old else "logged"] += 1
             else:
                 counts["unchanged"] += 1
-            _attach(experiment, run, {"figures": _figures(results_dir, setting)})
+            _attach(experiment, run, attachments(results_dir, setting))
         _log_tables(experiment, results_dir, known.pop("tables", []))
-        for left in (run for runs in known.values() for run in runs):
-            experiment.client.delete_run(left.info.run_id)
-            counts["removed"] += 1
+        for left in known.values():
+            _keep_one(experiment, left, "")
+            counts["removed"] += len(left)
     return {"experiment": grid, **counts}
 
 
@@ -115,44 +110,43 @@ def log_tracking(
 def _opened(uri: str, grid: str) -> Iterator[Experiment]:
     """Open the experiment of a grid, creating store and experiment where they are missing."""
     path = store_path(uri)
+    probe(uri, path)
     set_environment()
-    if path is None:
-        probe(uri)
     with locked(path):
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
 
-        for noisy in ("alembic", "mlflow.store.db.utils"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
-        artifacts = path.parent / "mlartifacts" / grid if path else None
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         try:
-            if path:
-                _create_store(path)
-                uri = f"sqlite:///{path.as_posix()}"
-            client = MlflowClient(uri)
-            yield Experiment(client, _experiment_id(client, grid, artifacts), artifacts)
-        except (MlflowException, sqlite3.DatabaseError) as error:
-            remedy = (
-                "Delete it and `mlartifacts/` beside it and run `log-tracking` again: the store "
-                "is rebuilt from the results."
-                if path
-                else "Check the server, or use the default store."
-            )
-            first_line = str(error).splitlines()[0]
-            raise BadInput(
-                f"{uri}: MLflow refused ({first_line}); needed a usable store. {remedy}"
-            ) from error
+            with _database(path) as address:
+                client = MlflowClient(address or uri)
+                artifacts = path.parent / "mlartifacts" / grid if path else None
+                yield Experiment(client, _experiment_id(client, grid, artifacts), artifacts)
+        except MlflowException as error:
+            raise refusal(uri, path, str(error)) from error
 
 
-def _create_store(path: Path) -> None:
-    """Create an empty database in its place, whole: a half-migrated one can never be opened."""
-    if path.exists():
+@contextmanager
+def _database(path: Path | None) -> Iterator[str | None]:
+    """Yield the absolute address of a database; no connection to it outlives the block."""
+    if path is None:
+        yield None
         return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    with replacing(path) as beside:
-        root = (path.parent / "mlartifacts").as_uri()
-        SqlAlchemyStore(f"sqlite:///{beside.as_posix()}", root).engine.dispose()
+    root = (path.parent / "mlartifacts").as_uri()
+    if not path.exists():
+        # beside, then renamed: a half-migrated database can never be opened again
+        with replacing(path) as beside:
+            SqlAlchemyStore(f"sqlite:///{beside.as_posix()}", root).engine.dispose()
+    address = f"sqlite:///{path.as_posix()}"
+    engine = SqlAlchemyStore(address, root).engine  # the one that the client gets, too
+    engine.dispose()  # what was open before may be a file that was deleted since
+    try:
+        yield address
+    finally:
+        engine.dispose()
 
 
 def _experiment_id(client: "MlflowClient", grid: str, artifacts: Path | None) -> str:
@@ -213,15 +207,13 @@ def _log(experiment: Experiment, content: Content, digest: str) -> "Run":
     run_id = run.info.run_id
     metrics = [Metric(p.key, p.value, p.timestamp, p.step) for p in content.points]
     params = [Param(key, value) for key, value in content.params.items()]
-    for few in _chunks(params, PAIRS_A_CALL):
+    for few in _chunks(params, PARAMS_A_CALL):
         client.log_batch(run_id, params=few)
     for some in _chunks(metrics, METRICS_A_CALL):
         client.log_batch(run_id, metrics=some)
     if content.data:
-        data = content.data
-        entity = Dataset(data.name, data.digest, data.source_type, data.source, None, data.profile)
-        context = InputTag("mlflow.data.context", "meta-training and meta-test")
-        client.log_inputs(run_id, [DatasetInput(entity, [context])])
+        context = InputTag("mlflow.data.context", "training")
+        client.log_inputs(run_id, [DatasetInput(Dataset(**asdict(content.data)), [context])])
     for path in content.files:
         client.log_artifact(run_id, path)
     client.set_terminated(run_id, content.status, content.end)
@@ -231,11 +223,6 @@ def _log(experiment: Experiment, content: Content, digest: str) -> "Run":
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _figures(results_dir: Path, setting: str = "") -> list[Path]:
-    """Figures of one setting, told by the end of their names, or all of the grid."""
-    return sorted((results_dir / "figures").glob(f"*{setting}.png"))
 
 
 def _attach(experiment: Experiment, run: "Run", folders: Mapping[str, Sequence[Path]]) -> None:
@@ -251,8 +238,7 @@ def _attach(experiment: Experiment, run: "Run", folders: Mapping[str, Sequence[P
 
 def _log_tables(experiment: Experiment, results_dir: Path, old: Sequence["Run"]) -> None:
     """Keep the grid's figures and tables on a run of their own, `tables`."""
-    tables = sorted(path for path in (results_dir / "tables").glob("*") if path.is_file())
-    folders = {"figures": _figures(results_dir), "tables": tables}
+    folders = attachments(results_dir)
     if not any(folders.values()):
         _keep_one(experiment, old, "")
         return

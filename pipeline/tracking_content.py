@@ -2,7 +2,7 @@
 
 Plain values only; `pipeline/tracking.py` hands them to a store. The x axis of a history is its
 step: meta-test training steps for `test_*` and `untrained_nrmse`, meta-updates for `meta_loss`,
-`gradient_norm` and `validation_nrmse`, inner steps for `cost_*`.
+`gradient_norm` and `validation_nrmse`, inner steps for `cost_*`; single figures have step 0.
 """
 
 import hashlib
@@ -22,7 +22,9 @@ from pipeline.records import FILES, METRICS, RunRecord
 
 LAYOUT = "1"  # part of every digest: raise it when what is logged changes
 MAX_POINTS = 1000  # per history; the whole curve stays in the record
-SCALARS = (*METRICS, "nrmse_stderr", "meta_updates", "train_seconds", "test_seconds")
+FINAL = (*METRICS, "nrmse_stderr")
+WORK = ("meta_updates", "train_seconds", "test_seconds")
+TABLES = ("main.csv", "main.md", "per_seed.csv", "summary.json")
 _MEGABYTE = 1 << 20
 
 
@@ -71,6 +73,17 @@ def content_digest(paths: Iterable[Path]) -> str:
     return total.hexdigest()[:32]
 
 
+def attachments(results_dir: Path, setting: str | None = None) -> dict[str, list[Path]]:
+    """Figures of one setting, told by the end of their names; without one, all and the tables."""
+    if setting is not None:
+        return {"figures": sorted((results_dir / "figures").glob(f"*{setting}.png"))}
+    tables = [results_dir / "tables" / name for name in TABLES]
+    return {
+        "figures": sorted((results_dir / "figures").glob("*.png")),
+        "tables": [path for path in tables if path.is_file()],
+    }
+
+
 def run_content(record: RunRecord, profile: Mapping[str, Any] | None) -> Content:
     """Describe one finished run; `profile` is the cost profile of its label, if there is one."""
     spec, metrics = record.spec, record.metrics
@@ -80,8 +93,8 @@ def run_content(record: RunRecord, profile: Mapping[str, Any] | None) -> Content
     start = end - int(took * 1000)
     points, lost = _finite_points(
         [
-            *_update_points(record.curve, start),
             *_test_points(record.test_rows, end),
+            *_update_points(record.curve, start),
             *_cost_points(profile, end),
             *_scalar_points(metrics, end),
         ]
@@ -154,12 +167,15 @@ def _test_points(test_rows: pd.DataFrame, end: int) -> Iterable[Point]:
     """Means over the test tasks: the run's own in all metrics, the other predictors' nRMSE."""
     groups = test_rows.groupby(["predictor", "step"])[list(METRICS)]
     means = groups.mean(skipna=False).reset_index()  # one diverged task is no mean to show
-    for row in means.to_dict("records"):
-        if row["predictor"] == "meta_init":
-            for name in METRICS:
-                yield Point(f"test_{name}", row[name], end, int(row["step"]))
-        else:
-            yield Point(f"{row['predictor']}_nrmse", row["nrmse"], end, int(row["step"]))
+    # the comparison page opens on the metric that was logged first
+    for row in means[means["predictor"] == "meta_init"].to_dict("records"):
+        for name in METRICS:
+            yield Point(f"test_{name}", row[name], end, int(row["step"]))
+    for row in means[means["predictor"] != "meta_init"].to_dict("records"):
+        name = (
+            row["predictor"] if row["predictor"] == "untrained" else f"trivial_{row['predictor']}"
+        )
+        yield Point(f"{name}_nrmse", row["nrmse"], end, int(row["step"]))
 
 
 def _cost_points(profile: Mapping[str, Any] | None, end: int) -> Iterable[Point]:
@@ -172,14 +188,16 @@ def _cost_points(profile: Mapping[str, Any] | None, end: int) -> Iterable[Point]
 
 
 def _scalar_points(metrics: Mapping[str, Any], end: int) -> Iterable[Point]:
-    """Final figures. `untrained_nrmse` is left out: it is a history under that name."""
-    step = int(metrics.get("inner_steps") or 0)
-    for key in SCALARS:
-        if metrics.get(key) is not None:
-            yield Point(key, metrics[key], end, step if key in METRICS else 0)
-    for key, value in (metrics.get("work") or {}).items():
+    """Final figures at the setting's inner steps, and the work of the run.
+
+    They have step 0, which the UI draws as bars. `untrained_nrmse` is not among them: it is a
+    history under that name.
+    """
+    work = {key: metrics.get(key) for key in WORK} | (metrics.get("work") or {})
+    final = {key: metrics.get(key) for key in FINAL}
+    for key, value in (final | {f"work_{key}": value for key, value in work.items()}).items():
         if value is not None:
-            yield Point(f"work_{key}", value, end, 0)
+            yield Point(key, value, end, 0)
 
 
 def _finite_points(points: Iterable[Point]) -> tuple[list[Point], dict[str, int]]:
@@ -204,7 +222,7 @@ def _data_set(record: RunRecord) -> DataSet:
     return DataSet(
         name=name,
         # the fingerprint in full is in a tag: MLflow takes at most 36 characters
-        digest=str(data.get("fingerprint") or record.spec.get("episodes"))[:32],
+        digest=str(data.get("fingerprint") or record.spec.get("episodes"))[:36],
         source_type=kind,
         source=source,
         profile=json.dumps(data, sort_keys=True),

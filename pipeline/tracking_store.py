@@ -53,16 +53,42 @@ def set_environment() -> None:
         os.environ.setdefault(key, value)
 
 
-def probe(uri: str) -> None:
-    """Ask the server for a sign of life: MLflow's own client would retry for minutes."""
-    try:
-        requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_TIMEOUT_S)
-    except requests.RequestException as error:
-        raise BadInput(
-            f"{uri}: found no MLflow server that answers within {PROBE_TIMEOUT_S:g} s "
-            f"({type(error).__name__}). Start one with `mlflow server`, correct the address, or "
-            f"use the default `{default_uri()}`. The results are complete without it."
-        ) from error
+def probe(uri: str, path: Path | None) -> None:
+    """Ask for a sign of life: MLflow's own client would try again for minutes.
+
+    Raises:
+        BadInput: when no server answers, or the file is no database.
+    """
+    if path is None:
+        try:
+            requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_TIMEOUT_S)
+        except requests.RequestException as error:
+            raise BadInput(
+                f"{uri}: found no server that answers within {PROBE_TIMEOUT_S:g} s "
+                f"({type(error).__name__}); needed an MLflow server. Start one with `mlflow "
+                f"server`, correct the address, or use the default `{default_uri()}`. The "
+                "results are complete without it."
+            ) from error
+    elif path.exists():
+        try:
+            with closing(sqlite3.connect(path)) as database:
+                database.execute("PRAGMA schema_version")
+        except sqlite3.Error as error:
+            raise refusal(uri, path, str(error)) from error
+
+
+def refusal(uri: str, path: Path | None, reason: str) -> BadInput:
+    """Say why a store cannot be used, and what to do."""
+    remedy = "Check the server, or use the default store."
+    if path is not None:
+        remedy = (
+            f"Delete {path} and `mlartifacts/` beside it and run `log-tracking` again: the "
+            "store is rebuilt from the results."
+        )
+    first_line = (reason.splitlines() or [""])[0]
+    return BadInput(
+        f"{uri}: found an unusable store ({first_line}); needed an MLflow one. {remedy}"
+    )
 
 
 @contextmanager
