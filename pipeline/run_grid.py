@@ -1,9 +1,8 @@
-"""Read the runs of a grid, and refuse to compare runs that did not meet the same test rows."""
+"""Read the runs of a grid, checked to be comparable (pipeline/table_checks.py)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,12 +10,9 @@ import pandas as pd
 from pipeline import records
 from pipeline.errors import BadInput
 from pipeline.labels import UNTRAINED, label_order, setting_order
+from pipeline.table_checks import META_INIT, REMEDY, check_seed, is_failed, need_one, steps_of
 
-META_INIT = "meta_init"
-# Trivial predictors are the same arithmetic in every run; a GPU may round it differently.
-_RTOL = 1e-5
 ErrorsByStep = dict[tuple[str, int], pd.DataFrame]
-_REMEDY = "Delete the folders of that setting and seed under `runs/` and run `snakemake` again."
 
 
 @dataclass(frozen=True)
@@ -53,13 +49,16 @@ class SettingRuns:
     def task_errors(self, label: str, seed: int, step: int) -> pd.DataFrame | None:
         """Errors per test task, index task, columns `records.METRICS`; None of a failed run.
 
-        `label` is a method, `untrained` or a trivial predictor (whose errors are those of
-        step 0 at every step).
+        `label` is a method, `untrained` (all NaN from the step at which it diverged) or a
+        trivial predictor (whose errors are those of step 0 at every step).
         """
         if label in self.runs:
             return self.errors[label, seed].get((META_INIT, step))
+        found = self.errors[self.labels[0], seed]
         place = (label, 0 if label in self.trivial else step)
-        return self.errors[self.labels[0], seed][place]
+        if place in found:
+            return found[place]
+        return next(iter(found.values())) * np.nan
 
 
 def read_grid(
@@ -92,10 +91,6 @@ def read_grid(
     return sorted(grid, key=lambda runs: setting_order(runs.dataset, runs.setting))
 
 
-def is_failed(run: records.RunRecord) -> bool:
-    return bool(run.metrics["status"] != "ok")
-
-
 def _read(directory: Path, label: str) -> records.RunRecord:
     run = records.read_run(directory)
     said = "/".join(str(run.metrics.get(key)) for key in ("label", "setting", "seed"))
@@ -113,16 +108,19 @@ def _checked(setting: str, runs: dict[str, dict[int, records.RunRecord]]) -> Set
     if not everything:
         return SettingRuns(setting, "", 0, (), (), runs, {})
     for what in ("dataset", "inner_steps"):
-        _need_one(what, {str(run.directory): run.metrics[what] for run in everything})
+        need_one(what, {str(run.directory): run.metrics[what] for run in everything})
     for seed in next(iter(runs.values())):
-        _check_seed([by_seed[seed] for by_seed in runs.values()])
+        check_seed([by_seed[seed] for by_seed in runs.values()])
     first = everything[0]
-    _need_one("test steps", {str(run.directory): _steps(run, UNTRAINED) for run in everything})
-    inner_steps, steps = int(first.metrics["inner_steps"]), _steps(first, UNTRAINED)
-    if inner_steps not in steps:
+    finished = [run for run in everything if not is_failed(run)]
+    if finished:
+        need_one("test steps", {str(run.directory): steps_of(run, META_INIT) for run in finished})
+    inner_steps = int(first.metrics["inner_steps"])
+    steps = steps_of(finished[0], META_INIT) if finished else steps_of(first, UNTRAINED)
+    if finished and inner_steps not in steps:
         raise BadInput(
-            f"{first.directory}: found test steps {list(steps)}, needed the trained horizon "
-            f"{inner_steps} among them. Add it to `evaluation.steps` in params.yaml."
+            f"{finished[0].directory}: found test steps {list(steps)}, needed the trained "
+            f"horizon {inner_steps} among them. {REMEDY}"
         )
     others = set(first.test_rows["predictor"]) - {META_INIT, UNTRAINED}
     trivial = tuple(sorted(others, key=label_order))
@@ -146,97 +144,3 @@ def _errors_by_step(run: records.RunRecord) -> ErrorsByStep:
         for predictor, step in places
         if not (predictor == META_INIT and is_failed(run))
     }
-
-
-def _check_seed(runs: list[records.RunRecord]) -> None:
-    """Runs of one setting and seed: same test rows, trivial errors and starting point."""
-    for run in runs:
-        _check_whole(run)
-    reference = runs[0]
-    needed, start = _tasks(reference), _start(reference)
-    for run in runs:
-        found = _tasks(run)
-        if found != needed:
-            differing = sorted(task for task, _ in found ^ needed)[:3]
-            raise BadInput(
-                f"{run.directory}: found other test rows (task, n_query) than in "
-                f"{reference.directory}, first at task {differing}; needed the same frozen "
-                f"episodes for every method. {_REMEDY}"
-            )
-        mine, theirs = _trivial_rows(run), _trivial_rows(reference)
-        if not mine.index.equals(theirs.index):
-            raise BadInput(
-                f"{run.directory}: found the trivial predictors {_names(mine)}, needed "
-                f"{_names(theirs)} as in {reference.directory}. {_REMEDY}"
-            )
-        if not np.allclose(mine, theirs, rtol=_RTOL, atol=0, equal_nan=True):
-            raise BadInput(
-                f"{run.directory}: found trivial-predictor errors that differ from those in "
-                f"{reference.directory}, needed identical ones: the two methods met different "
-                f"data. {_REMEDY}"
-            )
-        if not np.allclose(_start(run), start, rtol=_RTOL, atol=0, equal_nan=True):
-            raise BadInput(
-                f"{run.directory}: found another `{UNTRAINED}` error at step 0 than in "
-                f"{reference.directory}, needed the same starting point for every method of a "
-                f"seed. {_REMEDY}"
-            )
-
-
-def _check_whole(run: records.RunRecord) -> None:
-    """Each predictor met each test task once at each of its steps, adapted ones at all steps."""
-    rows = run.test_rows
-    n_tasks = rows["task"].nunique()
-    expected = {UNTRAINED} if is_failed(run) else {UNTRAINED, META_INIT}
-    missing = expected - set(rows["predictor"])
-    groups = rows.groupby(["predictor", "step"])["task"].agg(["size", "nunique"])
-    ragged = groups[(groups["size"] != n_tasks) | (groups["nunique"] != n_tasks)]
-    unlike = META_INIT in expected and _steps(run, META_INIT) != _steps(run, UNTRAINED)
-    if missing or len(ragged) or unlike:
-        what = (
-            f"no rows of {sorted(missing)}"
-            if missing
-            else f"{ragged.index[0]} without one row for each of {n_tasks} tasks"
-            if len(ragged)
-            else f"`{META_INIT}` measured at other steps than `{UNTRAINED}`"
-        )
-        raise BadInput(
-            f"{run.directory}/test_rows.parquet: found {what}; needed each predictor on every "
-            f"test task at every step. {_REMEDY}"
-        )
-
-
-def _need_one(what: str, values: dict[str, Any]) -> None:
-    (place, value), *others = values.items()
-    for other, found in others:
-        if found != value:
-            raise BadInput(
-                f"{other}: found {what} {found}, needed {value} as in {place}: the runs of one "
-                f"setting share it. {_REMEDY}"
-            )
-
-
-def _steps(run: records.RunRecord, predictor: str) -> tuple[int, ...]:
-    rows = run.test_rows
-    return tuple(sorted({int(step) for step in rows.loc[rows["predictor"] == predictor, "step"]}))
-
-
-def _tasks(run: records.RunRecord) -> set[tuple[int, int]]:
-    pairs = run.test_rows[["task", "n_query"]].drop_duplicates()
-    return set(pairs.itertuples(index=False, name=None))
-
-
-def _start(run: records.RunRecord) -> pd.Series:
-    rows = run.test_rows
-    picked = rows[(rows["predictor"] == UNTRAINED) & (rows["step"] == rows["step"].min())]
-    return picked.set_index("task").sort_index()["nrmse"]
-
-
-def _trivial_rows(run: records.RunRecord) -> pd.DataFrame:
-    rows = run.test_rows
-    picked = rows[~rows["predictor"].isin([META_INIT, UNTRAINED])]
-    return picked.set_index(["predictor", "task"]).sort_index()[list(records.METRICS)]
-
-
-def _names(rows: pd.DataFrame) -> list[str]:
-    return sorted(set(rows.index.get_level_values(0)))

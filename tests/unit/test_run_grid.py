@@ -83,7 +83,7 @@ def test_trivial_errors_that_differ_are_refused(small):
 def test_another_starting_point_is_refused(small):
     def shift(rows: pd.DataFrame) -> pd.DataFrame:
         start = (rows["predictor"] == "untrained") & (rows["step"] == 0)
-        return rows.assign(nrmse=rows["nrmse"].where(~start, rows["nrmse"] * 1.001))
+        return rows.assign(nrmse=rows["nrmse"].where(~start, rows["nrmse"] * 1.01))
 
     change_rows(small, "amaml", shift)
     with pytest.raises(BadInput, match="same starting point"):
@@ -96,6 +96,18 @@ def test_a_predictor_without_a_task_is_refused(small):
 
     change_rows(small, "amaml", drop)
     with pytest.raises(BadInput, match="without one row for each of 12 tasks"):
+        read(small)
+
+
+def test_a_finished_run_without_its_own_rows_is_refused(small):
+    change_rows(small, "amaml", lambda rows: rows[rows["predictor"] != "meta_init"])
+    with pytest.raises(BadInput, match="no rows of `meta_init`, though"):
+        read(small)
+
+
+def test_other_test_steps_are_refused(small):
+    change_rows(small, "amaml", lambda rows: rows.assign(step=rows["step"] * 2))
+    with pytest.raises(BadInput, match=r"amaml/.*/0: found test steps \(0, 10\), needed \(0, 5\)"):
         read(small)
 
 

@@ -1,47 +1,26 @@
 """Tables from run records: hand-computed numbers, order independence, refusals."""
 
-import csv
 import json
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline import main_table
-from pipeline.errors import BadInput
-from pipeline.files import write_json
 from pipeline.labels import METHODS, TRIVIAL, label_order, setting_order
-from pipeline.series_tables import MAX_ROWS, kept_updates
-from pipeline.tables import build_tables, cell
 from tests import run_records
+from tests.table_files import SETTING, build, read, row
 
-SETTING = "simulated-10shot-15val-50steps"
 STEPS = (0, 5)
 
 
-def build(root: Path, **changes: Any) -> Path:
-    grid: dict[str, Any] = {"methods": ["fomaml", "amaml"], "settings": [SETTING], "seeds": [0, 1]}
-    build_tables(root, grid="test", **(grid | changes))
-    return root / "tables"
-
-
-def read(tables: Path, name: str) -> list[dict[str, str]]:
-    with (tables / f"{name}.csv").open(newline="", encoding="utf-8") as handle:
-        return list(csv.DictReader(handle))
-
-
-def row(rows: list[dict[str, str]], **wanted: object) -> dict[str, str]:
-    (found,) = [r for r in rows if all(r[key] == str(value) for key, value in wanted.items())]
-    return found
-
-
-def write_hand_made(root: Path, label: str, seed: int, adapted: list[float] | None) -> None:
-    """K = 5; untrained 10 then 4, global mean 5, item mean 2 on each of two tasks."""
+def write_hand_made(
+    root: Path, label: str, seed: int, adapted: list[float] | None, *, untrained: bool = True
+) -> None:
+    """K = 5; untrained 10 then 4 (or diverged), global mean 5, item mean 2 on each of two tasks."""
     frames = [
         run_records.task_rows("untrained", 0, [10.0, 10.0]),
-        run_records.task_rows("untrained", 5, [4.0, 4.0]),
+        *([run_records.task_rows("untrained", 5, [4.0, 4.0])] if untrained else []),
         run_records.task_rows("global_mean", 0, [5.0, 5.0]),
         run_records.task_rows("item_mean", 0, [2.0, 2.0]),
     ]
@@ -123,6 +102,27 @@ def test_a_diverged_test_task_is_reported(tmp_path):
     assert "1 of 2 test tasks have no finite error at step 5" in method["message"]
 
 
+def test_an_untrained_start_that_diverges_takes_nothing_else_along(tmp_path):
+    """Seed 0 has no untrained rows at K: the pooled row is blank, not that of seed 1 alone."""
+    write_hand_made(tmp_path, "amaml", 0, [1.0, 3.0], untrained=False)
+    write_hand_made(tmp_path, "amaml", 1, [1.0, 3.0])
+    tables = build(tmp_path, methods=["amaml"])
+    untrained = row(read(tables, "main"), label="untrained")
+    assert (untrained["status"], untrained["nrmse"]) == ("diverged", "")
+    method = row(read(tables, "main"), label="amaml")
+    assert (method["nrmse"], method["gain_over_untrained"]) == ("2", "")
+    assert method["gain_over_best_trivial"] == "0"
+    curves = read(tables, "curves")
+    assert row(curves, label="untrained", step=5)["nrmse"] == ""
+    assert row(curves, label="untrained", step=0)["nrmse"] == "10"
+
+
+def test_a_setting_where_everything_diverged_is_still_tabled(tmp_path):
+    write_hand_made(tmp_path, "amaml", 0, None, untrained=False)
+    rows = read(build(tmp_path, methods=["amaml"], seeds=[0]), "main")
+    assert [r["status"] for r in rows] == ["failed", "diverged", "ok", "ok"]
+
+
 def test_bytes_do_not_depend_on_the_order_of_arguments_or_rows(small):
     def contents() -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in sorted((small / "tables").iterdir())}
@@ -138,70 +138,6 @@ def test_bytes_do_not_depend_on_the_order_of_arguments_or_rows(small):
         pd.read_parquet(path).sample(frac=1, random_state=0).to_parquet(path, index=False)
     build(small, methods=["amaml", "fomaml"], seeds=[1, 0])
     assert contents() == first
-
-
-def test_curves_hold_trivial_predictors_flat_and_pool_all_tasks(small):
-    rows = read(build(small), "curves")
-    flat = [r for r in rows if r["label"] == "item_mean"]
-    assert [r["step"] for r in flat] == ["0", "5"]
-    assert flat[0]["nrmse"] == flat[1]["nrmse"]
-    at = row(rows, label="amaml", step=5)
-    frames = [
-        pd.read_parquet(small / "runs" / "amaml" / SETTING / str(seed) / "test_rows.parquet")
-        for seed in (0, 1)
-    ]
-    every = pd.concat(frames)
-    picked = every[(every["predictor"] == "meta_init") & (every["step"] == 5)]
-    assert (at["n"], at["n_seeds"]) == ("24", "2")
-    assert at["nrmse"] == cell(float(picked["nrmse"].mean()))  # seeds of equal size
-
-
-def test_training_averages_noise_between_kept_rows(tmp_path):
-    run_records.write_grid(
-        tmp_path, methods=["amaml"], settings=[SETTING], seeds=[0], updates=350,
-        inner_steps=5, steps=STEPS,
-    )  # fmt: skip
-    rows = read(build(tmp_path, methods=["amaml"], seeds=[0]), "training")
-    updates = [int(r["update"]) for r in rows]
-    curve = pd.read_parquet(tmp_path / "runs" / "amaml" / SETTING / "0" / "curve.parquet")
-    validated = curve.loc[curve["validation_nrmse"].notna(), "update"].tolist()
-    assert len(rows) <= MAX_ROWS
-    assert set(validated) <= set(updates)
-    assert updates[-1] == 350
-    between = curve[(curve["update"] > updates[-2]) & (curve["update"] <= 350)]
-    assert len(between) > 1
-    assert rows[-1]["meta_loss"] == cell(float(between["meta_loss"].to_numpy().mean()))
-    assert rows[-1]["seconds"] == cell(float(curve["seconds"].iloc[-1]))
-
-
-def test_every_update_is_kept_when_there_are_few():
-    curve = pd.DataFrame({"update": [1, 2, 3], "validation_nrmse": [np.nan] * 3})
-    assert kept_updates([curve]) == [1, 2, 3]
-
-
-def test_costs_are_compared_with_fomaml(small):
-    rows = read(build(small), "costs")
-    amaml, fomaml = (row(rows, label=label, inner_steps=100) for label in ("amaml", "fomaml"))
-    ratio = float(amaml["seconds"]) / float(fomaml["seconds"])
-    assert float(amaml["seconds_over_fomaml"]) == pytest.approx(ratio, rel=1e-5)
-    assert fomaml["seconds_over_fomaml"] == "1"
-    assert amaml["peak_bytes"] == "4500000"  # a count, not rounded
-
-
-def test_profiles_may_be_absent_and_out_of_memory_has_no_numbers(tmp_path):
-    run_records.write_grid(
-        tmp_path, methods=["maml"], settings=[SETTING], seeds=[0], inner_steps=5, steps=STEPS
-    )
-    entry = row(read(build(tmp_path, methods=["maml"], seeds=[0]), "costs"), inner_steps=500)
-    assert (entry["status"], entry["seconds"]) == ("out_of_memory", "")
-    (tmp_path / "profile" / "maml.json").unlink()
-    assert read(build(tmp_path, methods=["maml"], seeds=[0]), "costs") == []
-
-
-def test_a_broken_profile_is_named(small):
-    write_json(small / "profile" / "amaml.json", {"entries": [{"inner_steps": 1}]})
-    with pytest.raises(BadInput, match=r"amaml\.json: unreadable cost profile"):
-        build(small)
 
 
 def test_paper_numbers_stand_beside_ours(small, monkeypatch):

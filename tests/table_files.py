@@ -1,0 +1,25 @@
+"""Build the tables of a small grid, and read them back as text."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from pipeline.tables import build_tables
+
+SETTING = "simulated-10shot-15val-50steps"
+
+
+def build(root: Path, **changes: Any) -> Path:
+    grid: dict[str, Any] = {"methods": ["fomaml", "amaml"], "settings": [SETTING], "seeds": [0, 1]}
+    build_tables(root, grid="test", **(grid | changes))
+    return root / "tables"
+
+
+def read(tables: Path, name: str) -> list[dict[str, str]]:
+    with (tables / f"{name}.csv").open(newline="", encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+def row(rows: list[dict[str, str]], **wanted: object) -> dict[str, str]:
+    (found,) = [r for r in rows if all(r[key] == str(value) for key, value in wanted.items())]
+    return found
