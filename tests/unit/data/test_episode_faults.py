@@ -1,5 +1,6 @@
 """Settings that a task set cannot serve, and episodes that belong to another task set."""
 
+import numpy as np
 import pytest
 
 from pipeline.data.episodes import freeze_episodes, load_episodes

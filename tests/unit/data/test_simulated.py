@@ -36,6 +36,7 @@ def test_same_parameters_same_bytes(archive, tmp_path):
 def test_archive_says_that_it_is_simulated(archive):
     with zipfile.ZipFile(archive) as opened:
         readme = opened.read("simulated/README").decode()
+        assert {member.date_time[0] for member in opened.infolist()} == {1980}  # no clock
     assert readme.startswith("SIMULATED")
     assert "seed 3" in readme
 
