@@ -34,6 +34,14 @@ def test_runs_come_in_canonical_order(small):
     assert runs.trivial == ("global_mean", "item_mean", "item_user_offset")
 
 
+def test_errors_come_by_task_whatever_the_order_of_a_files_rows(small):
+    change_rows(small, "amaml", lambda rows: rows.sample(frac=1, random_state=0))
+    (runs,) = read(small)
+    errors = runs.task_errors("amaml", 0, 5)
+    assert errors is not None
+    assert errors.index.tolist() == list(range(12))
+
+
 def test_an_empty_grid_is_refused(small):
     with pytest.raises(BadInput, match="needed at least one of each"):
         read(small, methods=[])
