@@ -213,7 +213,6 @@ def read_tasks(path: Path, *, seed: int) -> TaskSet:
     """
     about = schemas.read_metadata(path)
     kind = "synthetic" if about.get("kind") == "synthetic" else "ratings"
-    kept: tuple[str, ...]
     if kind == "synthetic":
         columns = schemas.read_rows(path, schemas.SYNTHETIC_TASKS)
         if seed not in about["seeds"]:
@@ -223,11 +222,11 @@ def read_tasks(path: Path, *, seed: int) -> TaskSet:
             )
         task = np.where(columns["seed"] == seed, columns["task"], -1)
         x = np.stack([columns["x0"], columns["x1"]], axis=1)
-        identity, kept = about["fingerprints"][str(seed)], ("n_train", "n_test", "points")
+        identity, kept = about["fingerprints"][str(seed)], ["n_train", "n_test", "points"]
     else:
         columns = schemas.read_rows(path, schemas.RATING_TASKS)
         task, x = columns["task"], columns["item"].astype(np.int64)
-        identity, kept = about["fingerprint"], ("n_items", "min_ratings")
+        identity, kept = about["fingerprint"], ["n_items", "min_ratings"]
     tasks, starts, counts = group_rows(task)
     tasks, starts, counts = tasks[tasks >= 0], starts[tasks >= 0], counts[tasks >= 0]
     is_train = np.ones(len(tasks), dtype=bool)
