@@ -20,7 +20,7 @@ from rich.progress import track
 from pipeline.errors import BadInput
 from pipeline.files import read_json, replacing
 from pipeline.records import FILES, read_run
-from pipeline.tracking_content import Content, attachments, content_digest, run_content
+from pipeline.tracking_content import Content, content_digest, grid_files, run_content, run_figures
 from pipeline.tracking_store import locked, probe, refusal, set_environment, store_path
 
 if TYPE_CHECKING:  # importing mlflow takes seconds: only a call pays for it
@@ -98,7 +98,7 @@ def log_tracking(
                 counts["replaced" if old else "logged"] += 1
             else:
                 counts["unchanged"] += 1
-            _attach(experiment, run, attachments(results_dir, setting))
+            _attach(experiment, run, run_figures(results_dir))
         _log_tables(experiment, results_dir, known.pop("tables", []))
         for left in known.values():
             _keep_one(experiment, left, "")
@@ -238,7 +238,7 @@ def _attach(experiment: Experiment, run: "Run", folders: Mapping[str, Sequence[P
 
 def _log_tables(experiment: Experiment, results_dir: Path, old: Sequence["Run"]) -> None:
     """Keep the grid's figures and tables on a run of their own, `tables`."""
-    folders = attachments(results_dir)
+    folders = grid_files(results_dir)
     if not any(folders.values()):
         _keep_one(experiment, old, "")
         return

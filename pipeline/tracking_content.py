@@ -73,15 +73,19 @@ def content_digest(paths: Iterable[Path]) -> str:
     return total.hexdigest()[:32]
 
 
-def attachments(results_dir: Path, setting: str | None = None) -> dict[str, list[Path]]:
-    """Figures of one setting, told by the end of their names; without one, all and the tables."""
-    if setting is not None:
-        return {"figures": sorted((results_dir / "figures").glob(f"*{setting}.png"))}
+def grid_files(results_dir: Path) -> dict[str, list[Path]]:
+    """Figures and main tables of a grid, by artifact folder."""
     tables = [results_dir / "tables" / name for name in TABLES]
     return {
         "figures": sorted((results_dir / "figures").glob("*.png")),
         "tables": [path for path in tables if path.is_file()],
     }
+
+
+def run_figures(results_dir: Path) -> dict[str, list[Path]]:
+    """The figure in which each run is a curve; all of them hundreds of times would fill disks."""
+    curves = results_dir / "figures" / "curves.png"
+    return {"figures": [curves] if curves.is_file() else []}
 
 
 def run_content(record: RunRecord, profile: Mapping[str, Any] | None) -> Content:

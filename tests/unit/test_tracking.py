@@ -65,7 +65,7 @@ def test_run_carries_parameters_tags_times_data_and_files(project: Path) -> None
     recipe = record.spec | {"settings": {"inner_steps": 5, "inner_lr": 0.01}, "hidden": [40, 40]}
     rewrite(directory, spec=recipe)
     (project / "results/ci/figures").mkdir()
-    (project / "results/ci/figures" / f"curves_{SETTING}.png").write_bytes(b"one")
+    (project / "results/ci/figures" / "curves.png").write_bytes(b"one")
     (project / "results/ci/figures" / "cost.png").write_bytes(b"two")
     (project / "results/ci/tables").mkdir()
     (project / "results/ci/tables" / "main.csv").write_text("a,b\n", encoding="utf-8")
@@ -99,7 +99,7 @@ def test_run_carries_parameters_tags_times_data_and_files(project: Path) -> None
     assert {path.name for path in files.iterdir()} == {*names, "figures"}
     for name in names:
         assert (files / name).read_bytes() == (directory / name).read_bytes()
-    assert [path.name for path in (files / "figures").iterdir()] == [f"curves_{SETTING}.png"]
+    assert [path.name for path in (files / "figures").iterdir()] == ["curves.png"]
     tables = artifacts(logged["tables"])
     assert len(list((tables / "figures").iterdir())) == 2
     assert (tables / "tables/main.csv").read_text(encoding="utf-8") == "a,b\n"
