@@ -15,11 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from pipeline import records, specs, workflow_lock
 from pipeline.config import Params
+from pipeline.data.schemas import read_metadata
 from pipeline.data.sources import SOURCES
 from pipeline.errors import BadInput
 from pipeline.files import read_json
@@ -87,11 +85,11 @@ def carried_recipe(path: Path) -> specs.Recipe | None:
     """The recipe that a file carries; None when it has none or is broken."""
     try:
         if path.suffix == ".parquet":
-            recipe = json.loads((pq.read_schema(path).metadata or {})[b"spec"])
+            recipe = json.loads(read_metadata(path)["spec"])
         else:
             recipe = read_json(path)
             recipe = recipe if path.name == "spec.json" else recipe["spec"]
-    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return recipe if isinstance(recipe, dict) else None
 

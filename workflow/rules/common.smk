@@ -126,11 +126,11 @@ def results_folder(wildcards, resources):
     return RESULTS
 
 
-def table_report(name):
-    """A table with its caption in `snakemake --report`."""
+def reported(kind, name, file):
+    """A table or figure with its caption in `snakemake --report`."""
     return report(
-        f"{RESULTS}/tables/{name}.csv",
-        caption=f"../report/table_{name}.rst",
-        category="Tables",
-        labels={"table": name.replace("_", " ")},
+        f"{RESULTS}/{file}",
+        caption=f"../report/{kind}_{name}.rst",
+        category=f"{kind}s".capitalize(),
+        labels={kind: name.replace("_", " ")},
     )

@@ -1,12 +1,15 @@
 # records -> tables, figures; replay to MLflow
 TABLE_NAMES = ["main", "per_seed", "curves", "training", "costs"]
+FIGURE_NAMES = ["curves", "training", "memory", "time"]
+if any(PARAMS.settings[setting].is_synthetic for setting in ACTIVE.settings):
+    FIGURE_NAMES.append("instances")
 
 
 rule build_tables:
     input:
         rules.train_all.input,
     output:
-        [table_report(name) for name in TABLE_NAMES],
+        [reported("table", name, f"tables/{name}.csv") for name in TABLE_NAMES],
         f"{RESULTS}/tables/main.md",
         f"{RESULTS}/tables/summary.json",
     log:
@@ -39,7 +42,8 @@ rule plot_curves:
             dataset=sorted({dataset_of(setting) for setting in ACTIVE.settings}),
         ),
     output:
-        directory(f"{RESULTS}/figures"),
+        [reported("figure", name, f"figures/{name}.svg") for name in FIGURE_NAMES],
+        expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURE_NAMES),
     log:
         f"logs/plot_curves/{GRID}.log",
     conda:
