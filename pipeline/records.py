@@ -1,4 +1,6 @@
-"""The record of one meta-training run: the files of `results/{grid}/runs/{method}/{setting}/{seed}/`.
+"""The record of one meta-training run.
+
+In `results/{grid}/runs/{method}/{setting}/{seed}/`:
 
     curve.parquet           one row per meta-update
     test_rows.parquet       one row per predictor x meta-test step x test task

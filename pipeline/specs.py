@@ -25,11 +25,11 @@ CODE = {
     "archive": ["data/simulated.py"],
     "ratings": ["data/parsers*.py", "data/ratings.py", "data/schemas.py"],
     "tasks": ["data/task_sets.py", "data/synthetic.py", "data/schemas.py"],
-    "episodes": ["data/episodes.py", "data/schemas.py"],
-    "core": ["core/*.py", "core/solvers/*.py"],
-    "run": ["train.py", "evaluate.py", "metrics.py", "trivial.py", "data/episodes.py", "data/pools.py"],
+    "episodes": ["data/episodes.py", "data/pools.py", "data/schemas.py"],
+    "core": ["core/*.py", "core/solvers/*.py", "core/methods/problem.py"],
+    "run": ["train.py", "evaluate.py", "metrics.py", "trivial.py"],
     "profile": ["cost_profile.py", "data/synthetic.py"],
-}  # fmt: skip
+}
 
 
 def canonical(recipe: Recipe) -> str:

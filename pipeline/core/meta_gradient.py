@@ -52,7 +52,7 @@ def meta_gradient(
     _check_theta(model, theta, batch)
     theta = theta.detach()
     work = Work()
-    start = theta.expand(len(batch), -1)
+    start = theta.repeat(len(batch), 1)
     support = Counted(model.loss(batch.support), work)
     query_loss = model.loss(batch.query)
     problem = Problem(support, Counted(query_loss, work), start, work)

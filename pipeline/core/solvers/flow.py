@@ -16,6 +16,7 @@ from pipeline.core.work import Work
 FIXED_STEP = ("euler", "midpoint", "rk4")
 ADAPTIVE = ("dopri5", "bosh3")
 SOLVERS = FIXED_STEP + ADAPTIVE
+MAX_STEPS = 3_000  # of an adaptive solver between two kept times; more means a blow-up
 
 
 class Diverged(FloatingPointError):
@@ -81,8 +82,9 @@ def integrate(
     field: object, start: object, times: Tensor, *, solver: str, rtol: float, atol: float
 ) -> Tensor:
     """`torchdiffeq.odeint`, with its assertions turned into `Diverged`."""
+    options = {"max_num_steps": MAX_STEPS} if solver in ADAPTIVE else {}
     try:
-        return odeint(field, start, times, method=solver, rtol=rtol, atol=atol)
+        return odeint(field, start, times, method=solver, rtol=rtol, atol=atol, options=options)
     except AssertionError as error:
         raise Diverged(
             f"{solver} gave up between t = {float(times[0]):g} and {float(times[-1]):g}: {error}"

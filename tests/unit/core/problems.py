@@ -1,0 +1,80 @@
+"""Problems and lists that the core's tests share: a new method or solver is one line here."""
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.core import MLP, TaskBatch
+
+# settings that make each method quick; `horizon` is 2 = 200 steps of 0.01
+METHOD_SETTINGS: dict[str, dict[str, Any]] = {
+    "maml": {"inner_steps": 20, "inner_lr": 0.05},
+    "maml1": {"inner_steps": 1, "inner_lr": 0.05},
+    "maml_sweep": {"inner_steps": 20, "inner_lr": 0.05},
+    "fomaml": {"inner_steps": 20, "inner_lr": 0.05},
+    "reptile": {"inner_steps": 20, "inner_lr": 0.05},
+    "imaml": {"inner_steps": 20, "inner_lr": 0.05, "proximal": 2.0, "cg_steps": 5},
+    "amaml": {"horizon": 1.0, "step": 0.02, "rtol": 1e-8, "atol": 1e-10},
+    "amaml_anytime": {"horizon": 1.0, "step": 0.02, "rtol": 1e-8, "atol": 1e-10},
+}
+# observed order of the global error
+SOLVER_ORDERS = {"euler": 1, "midpoint": 2, "rk4": 4}
+ADAPTIVE_SOLVERS = ("dopri5", "bosh3")
+ACTIVATIONS = {"tanh": torch.tanh, "softplus": nn.functional.softplus, "sin": torch.sin}
+
+
+def target(x: Tensor, phase: Tensor) -> Tensor:
+    """A smooth function of (B, N, D) with a phase (B, 1) per task."""
+    return torch.sin(2 * x[..., 0] + phase) + 0.5 * x[..., -1] ** 2
+
+
+def make_batch(
+    *,
+    tasks: int = 3,
+    support: int = 12,
+    query: int = 9,
+    features: int = 2,
+    dtype: torch.dtype = torch.float64,
+    seed: int = 0,
+) -> TaskBatch:
+    """A batch of smooth regression tasks."""
+    g = torch.Generator().manual_seed(seed)
+    phase = torch.rand(tasks, 1, generator=g, dtype=dtype) * 3
+    sx = torch.randn(tasks, support, features, generator=g, dtype=dtype)
+    qx = torch.randn(tasks, query, features, generator=g, dtype=dtype)
+    return TaskBatch.from_arrays(sx, target(sx, phase), qx, target(qx, phase))
+
+
+def make_mlp(
+    hidden: tuple[int, ...] = (6, 5), *, features: int = 2, activation: str = "tanh", seed: int = 1
+) -> tuple[MLP, Tensor]:
+    """A small network in closed form and a float64 theta for it."""
+    model = MLP(features, hidden, activation)
+    theta = model.init(torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return model, 1.5 * theta
+
+
+class Net(nn.Module):
+    """The same network as a plain module."""
+
+    def __init__(self, features: int, hidden: tuple[int, ...], activation: str) -> None:
+        super().__init__()
+        widths = [features, *hidden, 1]
+        self.layers = nn.ModuleList(
+            nn.Linear(a, b, dtype=torch.float64) for a, b in pairwise(widths)
+        )
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+        return self.layers[-1](x).squeeze(-1)
+
+
+def make_module(
+    hidden: tuple[int, ...] = (6, 5), *, features: int = 2, activation: str = "tanh"
+) -> Net:
+    """`make_mlp`'s network as a module."""
+    return Net(features, hidden, activation)
