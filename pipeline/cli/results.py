@@ -33,10 +33,10 @@ def plot_curves(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Draw the figures from tables/ into figures/."""
-    from pipeline import figures
+    from pipeline.figures import plot_curves as draw
 
     grid = _grid(spec, params)
-    figures.plot_curves(results_dir, tasks_dir=tasks, grid=grid["grid"], settings=grid["settings"])
+    draw(results_dir, tasks_dir=tasks, grid=grid["grid"], settings=grid["settings"])
 
 
 def log_tracking(
