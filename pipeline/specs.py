@@ -20,16 +20,23 @@ from pipeline.data.sources import SOURCES
 Recipe = dict[str, Any]
 PACKAGE = Path(__file__).parent
 
-# Code each kind of artifact depends on, as globs below `pipeline/`.
+# Code each kind of artifact depends on, as globs below `pipeline/`; that of its inputs comes
+# in through their recipes. tests/unit/test_specs.py compares this with what is imported.
+_PARSING = ["data/parsers*.py", "data/ratings.py", "data/schemas.py"]
 CODE = {
-    "archive": ["data/simulated.py"],
-    "ratings": ["data/parsers*.py", "data/ratings.py", "data/schemas.py"],
-    "tasks": ["data/task_sets.py", "data/synthetic.py", "data/schemas.py"],
+    # the simulated archive states the fingerprint that `build_ratings` then looks for
+    "archive": ["data/simulated.py", *_PARSING],
+    "ratings": _PARSING,
+    "tasks": ["data/task_sets.py", "data/synthetic.py", "data/pools.py", "data/schemas.py"],
     "episodes": ["data/episodes.py", "data/pools.py", "data/schemas.py"],
     "core": ["core/*.py", "core/solvers/*.py", "core/methods/problem.py"],
     "run": ["train.py", "evaluate.py", "metrics.py", "trivial.py"],
     "profile": ["cost_profile.py", "data/synthetic.py"],
 }
+
+
+# What reading an archive takes from its `Source`; addresses and texts change no number.
+READ_OF_SOURCE = ("member", "format", "lo", "hi", "step")
 
 
 def canonical(recipe: Recipe) -> str:
@@ -49,12 +56,13 @@ def code_digest(*globs: str) -> str:
     paths = sorted({path for pattern in globs for path in PACKAGE.glob(pattern)})
     for path in paths:
         total.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0")
-        total.update(_meaning(path.read_text(encoding="utf-8")).encode() + b"\0")
+        total.update(_meaning(path).encode() + b"\0")
     return total.hexdigest()[:16]
 
 
-def _meaning(source: str) -> str:
-    tree = ast.parse(source)
+@cache  # every method's digest holds the same core modules
+def _meaning(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
@@ -81,9 +89,11 @@ def archive_recipe(params: Params, dataset: str) -> Recipe:
 
 def ratings_recipe(params: Params, dataset: str) -> Recipe:
     """Recipe of `data/ratings/{dataset}.parquet`."""
+    source = SOURCES[dataset]
     return {
         "kind": "ratings",
         "dataset": dataset,
+        "source": {name: getattr(source, name) for name in READ_OF_SOURCE},
         "archive": digest(archive_recipe(params, dataset)),
         "code": code_digest(*CODE["ratings"]),
     }
@@ -110,14 +120,18 @@ def tasks_recipe(params: Params, dataset: str) -> Recipe:
 def episodes_recipe(params: Params, setting: str, seed: int) -> Recipe:
     """Recipe of `data/episodes/{setting}/{seed}.parquet`."""
     given = params.settings[setting]
+    test = (
+        {"evaluation_points": params.synthetic.evaluation_points}
+        if given.is_synthetic
+        else {"test_tasks": params.data.test_tasks}
+    )
     return {
         "kind": "episodes",
         "seed": seed,
         "support": given.support,
         "query": given.query,
-        "test_tasks": params.data.test_tasks,
         "validation_tasks": params.data.validation_tasks,
-        "evaluation_points": params.synthetic.evaluation_points,
+        **test,
         "standardise": given.standardise,
         "tasks": digest(tasks_recipe(params, given.dataset)),
         "code": code_digest(*CODE["episodes"]),
@@ -142,7 +156,7 @@ def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
     method = params.methods[label].method
     inner_steps = params.grid_inner_steps(setting)
     training = params.grid_training().model_dump()
-    # neither how often a run looks at itself nor how often it saves changes what it learns
+    # how often a run saves itself changes nothing in its record
     training.pop("checkpoint_every")
     return {
         "kind": "run",

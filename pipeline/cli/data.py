@@ -71,10 +71,13 @@ def build_tasks(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Turn ratings into tasks (one user, one task), or draw a synthetic family."""
-    from pipeline.config import RATING_DATASETS, load_params
+    from pipeline.config import RATING_DATASETS, SYNTHETIC_DATASETS, load_params
     from pipeline.data import task_sets
     from pipeline.specs import tasks_recipe
 
+    known = (*RATING_DATASETS, *SYNTHETIC_DATASETS)
+    if dataset not in known:
+        raise BadInput(f"data set: found {dataset!r}, allowed: {', '.join(known)}")
     recipe = parse_spec(spec) if spec else tasks_recipe(load_params(params), dataset)
     if dataset in RATING_DATASETS:
         if ratings is None:
@@ -109,16 +112,10 @@ def freeze_episodes(
         if setting not in loaded.settings:
             raise BadInput(f"--setting: found {setting!r}, allowed: {', '.join(loaded.settings)}")
         recipe = episodes_recipe(loaded, setting, seed)
-    settings = take(
-        recipe,
-        "seed",
-        "support",
-        "query",
-        "test_tasks",
-        "validation_tasks",
-        "evaluation_points",
-        "standardise",
-    )
+    settings = take(recipe, "seed", "support", "query", "validation_tasks", "standardise")
+    # rating data have a number of test tasks, synthetic families one of query points
+    test = [name for name in ("test_tasks", "evaluation_points") if name in recipe]
+    settings |= take(recipe, *(test or ["test_tasks or evaluation_points"]))
     episodes.freeze_episodes(tasks, out, **settings, metadata=_metadata(recipe))
 
 
