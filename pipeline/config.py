@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pipeline.config_checks import combination_faults
 from pipeline.config_errors import explain
 from pipeline.errors import BadInput
 
@@ -25,6 +26,7 @@ Solver = Literal["euler", "midpoint", "rk4", "dopri5", "bosh3"]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of a folder")]
 Steps = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
@@ -95,7 +97,7 @@ class Imaml(Strict):
 
 
 class Amaml(Strict):
-    method: Literal["amaml", "amaml_anytime"]
+    method: Literal["amaml"]
     solver: Solver
     step: Positive = Field(description="spacing of kept states in flow time")
     rtol: Positive
@@ -114,7 +116,16 @@ class Amaml(Strict):
         return self
 
 
-MethodSettings = Annotated[Maml | Plain | Imaml | Amaml, Field(discriminator="method")]
+class AmamlRkc(Strict):
+    method: Literal["amaml_rkc", "amaml_anytime"]
+    rtol: Positive
+    atol: Positive
+    omega: Annotated[float, Field(ge=0, le=1)] = Field(description="weight of the running cost")
+    regulariser: NotNegative = Field(description="mu of mu/2 |u - theta|^2 in the inner loss")
+    memory_mb: Positive = Field(description="10^6 bytes that kept stages may take")
+
+
+MethodSettings = Annotated[Maml | Plain | Imaml | Amaml | AmamlRkc, Field(discriminator="method")]
 
 
 class Setting(Strict):
@@ -157,9 +168,9 @@ class Params(Strict):
     model: Model
     training: Training
     evaluation: Evaluation
-    methods: dict[str, MethodSettings]
-    settings: dict[str, Setting]
-    grids: dict[str, Grid]
+    methods: dict[Name, MethodSettings]
+    settings: dict[Name, Setting]
+    grids: dict[Name, Grid]
 
     @property
     def active(self) -> Grid:
@@ -194,92 +205,40 @@ def check_params(raw: Mapping[str, Any], *, where: str = "params.yaml") -> Param
         params = Params.model_validate(filled)
     except ValidationError as error:
         raise BadInput(f"{where}: " + "\n".join(explain(error, Params))) from None
-    faults = [*_grid_faults(params), *_setting_faults(params)]
-    if faults:
+    if faults := combination_faults(params):
         raise BadInput(f"{where}: " + "\n".join(faults))
     return params
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line}: the key `{key.value}` stands there twice")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def load_params(path: Path) -> Params:
     """Read and validate a parameter file.
 
     Raises:
-        BadInput: when it is missing, not YAML, or `check_params` refuses it.
+        BadInput: when it is missing, not YAML, has a key twice, or `check_params` refuses it.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; run from the project's root folder") from None
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not YAML: {error}") from None
     if not isinstance(raw, Mapping):
         raise BadInput(f"{path}: found {type(raw).__name__}, needed a mapping of sections")
     return check_params(raw, where=str(path))
-
-
-def _grid_faults(params: Params) -> list[str]:
-    """Names that a grid uses and nothing defines, and replacements that do not fit."""
-    faults = []
-    if params.grid not in params.grids:
-        faults.append(f"grid: found '{params.grid}', allowed: {', '.join(params.grids)}")
-    for name, grid in params.grids.items():
-        for kind, used, known in (
-            ("methods", grid.methods, params.methods),
-            ("settings", grid.settings, params.settings),
-        ):
-            faults += [
-                f"grids.{name}.{kind}: found '{entry}', which has no entry under `{kind}`; "
-                f"allowed: {', '.join(known)}"
-                for entry in used
-                if entry not in known
-            ]
-        for kind, values in (
-            ("seeds", grid.seeds),
-            ("methods", grid.methods),
-            ("settings", grid.settings),
-        ):
-            if len(set(values)) != len(values):
-                faults.append(f"grids.{name}.{kind}: found {values}, each may stand there once")
-        for kind, schema, base, given in (
-            ("training", Training, params.training, grid.training),
-            ("evaluation", Evaluation, params.evaluation, grid.evaluation),
-        ):
-            try:
-                schema.model_validate(base.model_dump() | given)
-            except ValidationError as error:
-                faults += [f"grids.{name}.{kind}.{line}" for line in explain(error, schema)]
-        uses_synthetic = any(
-            params.settings[entry].is_synthetic
-            for entry in grid.settings
-            if entry in params.settings
-        )
-        if uses_synthetic and max(grid.seeds) >= params.synthetic.seeds:
-            faults.append(
-                f"grids.{name}.seeds: found {max(grid.seeds)}, but synthetic.seeds = "
-                f"{params.synthetic.seeds} draws seeds 0..{params.synthetic.seeds - 1} only; "
-                "raise synthetic.seeds"
-            )
-    return faults
-
-
-def _setting_faults(params: Params) -> list[str]:
-    """Shots that no task of the data set can give."""
-    faults = []
-    for name, setting in params.settings.items():
-        rows, source = (
-            (params.synthetic.points, "synthetic.points")
-            if setting.is_synthetic
-            else (params.data.items, "data.items")
-        )
-        needs = {"support + query": setting.support + setting.query}
-        if setting.is_synthetic:
-            needs["support + synthetic.evaluation_points"] = (
-                setting.support + params.synthetic.evaluation_points
-            )
-        faults += [
-            f"settings.{name}: {what} = {need} rows, but a task of {setting.dataset} has at most "
-            f"{rows} ({source}); lower the shots or raise {source}"
-            for what, need in needs.items()
-            if need > rows
-        ]
-    return faults

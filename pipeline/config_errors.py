@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+_NO_MAPPING = ("dict_type", "model_type", "model_attributes_type")
+
 
 def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """One line per fault of a pydantic `ValidationError`, with a guess for misspelt keys."""
@@ -14,29 +16,48 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
 
 
 def _explain_one(fault: Any, root: type[BaseModel]) -> str:
-    path = tuple(fault["loc"])
+    whole = tuple(fault["loc"])
+    path = whole
     if path[:1] == ("methods",) and len(path) > 2:
         path = path[:2] + path[3:]  # pydantic repeats the method's name as the union's tag
     key = ".".join(str(part) for part in path)
     found = fault.get("input")
-    if fault["type"] == "extra_forbidden":
+    kind = fault["type"]
+    if kind == "extra_forbidden":
         name = str(path[-1])
-        allowed = _keys_at(root, path[:-1])
+        allowed = _keys_at(root, whole[:-1])
         close = difflib.get_close_matches(name, allowed, n=1)
         guess = f" Did you mean `{close[0]}`?" if close else ""
         known = f" Allowed here: {', '.join(allowed)}." if allowed else ""
         return f"{key}: unknown key (value {found!r}).{guess}{known}"
-    if fault["type"] == "missing":
+    if kind == "missing":
         return f"{key}: missing; it has no default, write it in."
-    if fault["type"] == "union_tag_invalid":
+    if kind == "union_tag_invalid":
         return (
             f"{key}: unknown method {fault['ctx']['tag']!r}; "
             f"allowed: {fault['ctx']['expected_tags']}."
         )
-    hint = ""
-    if isinstance(found, str) and fault["type"] in ("float_type", "int_type"):
-        hint = " (YAML reads 1e-6 as text: write 1.0e-6, 1.0e+6)"
-    return f"{key}: found {found!r}; {fault['msg']}{hint}"
+    if kind == "value_error":  # one of the schema's own checks, which says all itself
+        return f"{key}: {fault['ctx']['error']}"
+    if kind == "string_pattern_mismatch":
+        return f"{key}: found {found!r}; a name has letters, digits, `.`, `_`, `-` only"
+    if kind in _NO_MAPPING:
+        empty = " ({} for none)" if path[:1] == ("methods",) else ""
+        return f"{key}: found {found!r}; needed a mapping of its keys to values{empty}"
+    return f"{key}: found {found!r}; {fault['msg']}{_number_hint(kind, found)}"
+
+
+def _number_hint(kind: str, found: Any) -> str:
+    """The remedy for a number that YAML reads as text, or as one of another type."""
+    try:
+        value = float(found) if isinstance(found, str | float) else None
+    except ValueError:
+        return ""
+    if kind in ("int_type", "int_from_float") and value is not None and value.is_integer():
+        return f" (write {int(value)})"
+    if kind == "float_type" and isinstance(found, str):
+        return " (YAML reads 1e-6 as text: write 1.0e-6, and no quotes)"
+    return ""
 
 
 def _keys_at(root: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
@@ -49,9 +70,12 @@ def _keys_at(root: type[BaseModel], path: tuple[Any, ...]) -> list[str]:
 
 def _children(model: type[BaseModel], part: Any) -> list[type[BaseModel]]:
     field = model.model_fields.get(str(part))
-    if field is None:
-        return [model]  # a dictionary's own key, or the tag of a union
-    return _models_in(field.annotation)
+    if field is not None:
+        return _models_in(field.annotation)
+    tagged = model.model_fields.get("method")
+    if tagged is None:
+        return [model]  # a dictionary's own key
+    return [model] if part in typing.get_args(tagged.annotation) else []
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

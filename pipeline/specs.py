@@ -30,7 +30,7 @@ CODE = {
     "tasks": ["data/task_sets.py", "data/synthetic.py", "data/pools.py", "data/schemas.py"],
     "episodes": ["data/episodes.py", "data/pools.py", "data/schemas.py"],
     "core": ["core/*.py", "core/solvers/*.py", "core/methods/problem.py"],
-    "run": ["train.py", "evaluate.py", "metrics.py", "trivial.py"],
+    "run": ["train.py", "meta_training.py", "evaluate.py", "metrics.py", "trivial.py"],
     "profile": ["cost_profile.py", "data/synthetic.py"],
 }
 
@@ -143,7 +143,7 @@ def core_settings(params: Params, label: str, inner_steps: int) -> dict[str, Any
     given = params.methods[label].model_dump()
     method = given.pop("method")
     inner_lr = params.grid_training().inner_lr
-    if method in ("amaml", "amaml_anytime"):
+    if method in FLOW_METHODS:
         return given | {"horizon": inner_lr * inner_steps}
     divisor = given.pop("steps_divisor", 1)
     steps = 1 if method == "maml1" else max(1, inner_steps // divisor)
@@ -209,6 +209,7 @@ def _method_modules(method: str) -> list[str]:
     return [f"core/methods/{MODULES[method]}.py"]
 
 
+FLOW_METHODS = ("amaml", "amaml_rkc", "amaml_anytime")  # trained over a horizon, not K steps
 MODULES = {
     "maml": "maml",
     "maml1": "maml",
@@ -217,5 +218,6 @@ MODULES = {
     "reptile": "first_order",
     "imaml": "imaml",
     "amaml": "amaml",
-    "amaml_anytime": "amaml",
+    "amaml_rkc": "amaml_rkc",
+    "amaml_anytime": "amaml_rkc",
 }

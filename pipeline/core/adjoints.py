@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.losses import Loss
+from pipeline.core.solvers.chebyshev import Trajectory, coefficients
 from pipeline.core.solvers.flow import Diverged, Flow, integrate
 
 Jump = Callable[[int], Tensor | None]  # kept state's number -> what lambda gains there, (B, P)
@@ -65,6 +66,52 @@ def modified_euler(
         lam = lam - (h / 2) * (a + b)
         if jump is not None:
             lam = _plus(lam, jump(j))
+    return lam + through_anchor
+
+
+def chebyshev_sweep(
+    flow: Flow, trajectory: Trajectory, lam: Tensor, jump: Jump | None = None
+) -> Tensor:
+    """The transpose of the Chebyshev recurrence, last stage first: its exact discrete adjoint.
+
+    With eta_j = dJ/dY_j and gamma = dJ/dF_0, for j = s, ..., 2:
+        eta_{j-1} += mu_j eta_j + h mu_j~ F'(Y_{j-1}) eta_j;   eta_{j-2} += nu_j eta_j
+        eta_0 += (1 - mu_j - nu_j) eta_j;                      gamma += h gamma_j~ eta_j
+    then eta_0 += eta_1, gamma += h mu_1~ eta_1 and eta_0 += F'(Y_0) gamma: one
+    Hessian-vector product a stage. Step sizes and stage counts are held fixed.
+
+    Args:
+        lam: dJ/du(T) (B, P), without the jump at the last state.
+        jump: what a running cost adds at each accepted state, from the last down to 0.
+
+    Returns:
+        dJ/dtheta of each task, (B, P).
+    """
+    mu_r = flow.regulariser
+    through_anchor = torch.zeros_like(lam)
+    if jump is not None:
+        lam = _plus(lam, jump(len(trajectory.steps)))
+    for number in range(len(trajectory.steps) - 1, -1, -1):
+        step = trajectory.steps[number]
+        points = step.points if step.points is not None else flow.loss.at_states(step.states)
+        c, h, s = coefficients(step.stages), step.h, step.stages
+        eta, eta_below = lam, torch.zeros_like(lam)  # of Y_j and Y_{j-1}
+        start, gamma = torch.zeros_like(lam), torch.zeros_like(lam)  # of Y_0 and F_0
+        for j in range(s, 1, -1):
+            pulled = flow.pull_back(points[j - 1], eta)
+            if mu_r:
+                through_anchor.add_(flow.rate * eta, alpha=mu_r * h * c.mu_tilde[j])
+            start.add_(eta, alpha=1 - c.mu[j] - c.nu[j])
+            gamma.add_(eta, alpha=h * c.gamma_tilde[j])
+            below = eta_below.add_(eta, alpha=c.mu[j]).add_(pulled, alpha=h * c.mu_tilde[j])
+            eta, eta_below = below, c.nu[j] * eta
+        start.add_(eta).add_(eta_below)  # of Y_1 = Y_0 + h mu_1~ F_0, and nu_2 of Y_2
+        gamma.add_(eta, alpha=h * c.mu_tilde[1])
+        if mu_r:
+            through_anchor.add_(flow.rate * gamma, alpha=mu_r)
+        lam = start.add_(flow.pull_back(points[0], gamma))
+        if jump is not None:
+            lam = _plus(lam, jump(number))
     return lam + through_anchor
 
 

@@ -5,6 +5,7 @@ and Hessian-vector products have in common. `MLP` has closed forms (mlp.py), any
 `nn.Module` goes through `torch.func` (module_model.py); tests hold the two equal.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -32,6 +33,12 @@ class Loss(Protocol):
     def at(self, u: Tensor) -> Point:
         """The loss at u, shape (B, P)."""
 
+    def at_states(self, states: Sequence[Tensor]) -> Sequence[Point]:
+        """The loss at each of several u, (B, P) each: in one large batch where that is faster."""
+
+    def point_bytes(self, u: Tensor) -> int:
+        """Bytes that a point at u (B, P) keeps once its gradient has been taken."""
+
 
 class Model(Protocol):
     """A regressor whose P parameters are one flat vector, as in `parameters_to_vector`."""
@@ -54,6 +61,12 @@ class Counted:
 
     def at(self, u: Tensor) -> "CountedPoint":
         return CountedPoint(self._loss.at(u), self._work)
+
+    def at_states(self, states: Sequence[Tensor]) -> "list[CountedPoint]":
+        return [CountedPoint(point, self._work) for point in self._loss.at_states(states)]
+
+    def point_bytes(self, u: Tensor) -> int:
+        return self._loss.point_bytes(u)
 
 
 class CountedPoint:

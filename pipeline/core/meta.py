@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pipeline.core.losses import Model
 from pipeline.core.meta_gradient import check_settings, meta_gradient
+from pipeline.core.solvers.chebyshev import Chebyshev
 from pipeline.core.solvers.flow import Diverged
 from pipeline.core.tasks import TaskBatch
 from pipeline.core.work import Work
@@ -48,6 +49,7 @@ class MetaTrainer:
         self.settings = settings
         self.gradient_limit = gradient_limit
         self.updates = 0
+        self._memory = Chebyshev()
         self._theta = theta.detach().clone()
         self._adam = torch.optim.Adam([self._theta], lr=outer_lr)
 
@@ -63,7 +65,9 @@ class MetaTrainer:
             Diverged: before theta is touched, when the meta-gradient is not finite or above
                 the limit; the message names the first task that is to blame.
         """
-        out = meta_gradient(self.method, self.model, self._theta, batch, **self.settings)
+        out = meta_gradient(
+            self.method, self.model, self._theta, batch, memory=self._memory, **self.settings
+        )
         norm = float(torch.linalg.vector_norm(out.gradient))
         if not norm <= self.gradient_limit:
             raise Diverged(
@@ -83,6 +87,7 @@ class MetaTrainer:
             "updates": self.updates,
             "theta": self._theta.detach().cpu().clone(),
             "adam": self._adam.state_dict(),
+            "memory": self._memory.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -90,6 +95,7 @@ class MetaTrainer:
         with torch.no_grad():
             self._theta.copy_(state["theta"])
         self._adam.load_state_dict(state["adam"])
+        self._memory.load_state_dict(state["memory"], self._theta)
         self.updates = state["updates"]
 
 

@@ -31,7 +31,13 @@ class MetaGradient:
 
 
 def meta_gradient(
-    method: str, model: Model, theta: Tensor, batch: TaskBatch, **settings: Any
+    method: str,
+    model: Model,
+    theta: Tensor,
+    batch: TaskBatch,
+    *,
+    memory: object = None,
+    **settings: Any,
 ) -> MetaGradient:
     """The gradient of J(theta) = mean_b L(psi_b(theta), query_b) by one of `METHODS`.
 
@@ -41,6 +47,8 @@ def meta_gradient(
             also proximal, cg_steps; `amaml`, `amaml_anytime`: horizon, step, solver, rtol,
             atol, backward, omega, regulariser).
         theta: initialisation (P,); dtype and device of everything follow it.
+        memory: what the method carries from one meta-update to the next (`Chebyshev` for
+            `amaml_rkc`: it saves work and changes the result within the tolerance only).
 
     Raises:
         ValueError: for an unknown method or setting, a setting out of bounds, a theta of the
@@ -55,7 +63,7 @@ def meta_gradient(
     start = theta.repeat(len(batch), 1)
     support = Counted(model.loss(batch.support), work)
     query_loss = model.loss(batch.query)
-    problem = Problem(support, Counted(query_loss, work), start, work)
+    problem = Problem(support, Counted(query_loss, work), start, work, memory)
     with torch.no_grad():
         adapted = METHODS[method](problem, **settings)
         return MetaGradient(

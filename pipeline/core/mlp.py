@@ -115,6 +115,22 @@ class MLPLoss:
     def at(self, u: Tensor) -> "MLPPoint":
         return MLPPoint(self, u)
 
+    def at_states(self, states: Sequence[Tensor]) -> "list[MLPPoint]":
+        """One batch of len(states) * B tasks, cut into points that share its storage."""
+        if len(states) == 1:
+            return [self.at(states[0])]
+        count, batch = len(states), len(states[0])
+        rows = Rows(*(_repeated(v, count) for v in (self.rows.x, self.rows.y, self.rows.weight)))
+        whole = MLPPoint(MLPLoss(self.model, rows), torch.cat(list(states)))
+        whole.deltas()
+        cuts = [slice(k * batch, (k + 1) * batch) for k in range(count)]
+        return [whole.cut(self, u, cut) for u, cut in zip(states, cuts, strict=True)]
+
+    def point_bytes(self, u: Tensor) -> int:
+        """a_l and delta_l of every hidden layer, and the errors."""
+        widths = sum(out for out, _ in self.model.shapes[:-1])
+        return self.y.numel() * (2 * widths + 2) * u.element_size()
+
 
 class MLPPoint:
     """Activations of one forward and backward pass, shared by all that is asked at u."""
@@ -136,6 +152,19 @@ class MLPPoint:
         self._deltas: list[Tensor] | None = None
         self._g: list[Tensor] = []  # per hidden layer: dL/da_l
         self._curvatures: list[Tensor] | None = None
+
+    def cut(self, loss: MLPLoss, u: Tensor, rows: slice) -> "MLPPoint":
+        """The tasks `rows` of a larger batch as a point of `loss` at u; no tensor is copied."""
+        point = MLPPoint.__new__(MLPPoint)
+        point._loss = loss
+        point._layers = loss.model.layers(u)
+        point._kept = [value[rows] for value in self._kept]
+        point._a = [value[rows] for value in self._a]
+        point._error = self._error[rows]
+        point._deltas = [value[rows] for value in self.deltas()]
+        point._g = [value[rows] for value in self._g]
+        point._curvatures = None
+        return point
 
     def value(self) -> Tensor:
         """L_b, shape (B,)."""
@@ -195,3 +224,8 @@ class MLPPoint:
             )
         parts += [r_delta.sum(1), model.first_weight(r_delta, x).flatten(1)]
         return torch.cat(parts[::-1], dim=1)
+
+
+def _repeated(values: Tensor, count: int) -> Tensor:
+    """`count` copies one after another along the first axis."""
+    return values.repeat(count, *([1] * (values.ndim - 1)))

@@ -1,6 +1,6 @@
 """Any `nn.Module` regressor and any per-row loss, through `torch.func`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -72,6 +72,12 @@ class ModuleLoss:
 
     def at(self, u: Tensor) -> "ModulePoint":
         return ModulePoint(self, u)
+
+    def at_states(self, states: Sequence[Tensor]) -> "list[ModulePoint]":
+        return [ModulePoint(self, u) for u in states]
+
+    def point_bytes(self, u: Tensor) -> int:
+        return 0  # a point keeps nothing but u
 
 
 class ModulePoint:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from pipeline.core.methods.amaml import amaml, amaml_anytime
+from pipeline.core.methods.amaml import amaml
+from pipeline.core.methods.amaml_rkc import amaml_anytime, amaml_rkc
 from pipeline.core.methods.first_order import fomaml, reptile
 from pipeline.core.methods.imaml import imaml
 from pipeline.core.methods.maml import maml
@@ -17,5 +18,6 @@ METHODS: dict[str, Callable[..., Adapted]] = {
     "reptile": reptile,
     "imaml": imaml,
     "amaml": amaml,
+    "amaml_rkc": amaml_rkc,
     "amaml_anytime": amaml_anytime,
 }

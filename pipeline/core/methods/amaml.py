@@ -6,14 +6,13 @@ and the adjoint gains w_k dL_query(u_k) at each kept state, w_k trapezoid weight
 """
 
 import math
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from pipeline.core.adjoints import backsolve, modified_euler
 from pipeline.core.methods.problem import Adapted, Problem
-from pipeline.core.solvers.flow import SOLVERS, Flow, solve_flow
+from pipeline.core.solvers.flow import SOLVERS, Flow, horizons, solve_flow
 
 BACKWARD = ("modified_euler", "backsolve")
 
@@ -41,9 +40,10 @@ def amaml(
         regulariser: mu of mu/2 |u - theta|² in the inner loss.
     """
     start = problem.start
-    longest, rate = _horizons(horizon, start)
+    longest, rate = horizons(horizon, start)
     _check(solver, backward, omega, step, rtol, atol)
-    flow = Flow(problem.support, start, rate, regulariser)
+    uniform = not isinstance(horizon, Tensor) or horizon.ndim == 0
+    flow = Flow(problem.support, start, rate, regulariser, uniform)
     count = max(1, math.ceil(longest / step - 1e-9))
     if backward == "backsolve":
         count = 1 if solver in ("dopri5", "bosh3") else count
@@ -68,22 +68,6 @@ def amaml(
         running_cost if omega else None,
     )
     return Adapted(lam, end)
-
-
-amaml_anytime = partial(amaml, omega=0.5)
-
-
-def _horizons(horizon: float | Tensor, start: Tensor) -> tuple[float, Tensor]:
-    """The longest horizon, and each task's share of it, (B, 1)."""
-    each = torch.as_tensor(horizon, dtype=start.dtype, device=start.device)
-    if each.ndim > 1 or (each.ndim == 1 and len(each) != len(start)):
-        raise ValueError(
-            f"horizon must be one number or have shape ({len(start)},), found {tuple(each.shape)}."
-        )
-    if not bool(((each > 0) & torch.isfinite(each)).all()):
-        raise ValueError(f"horizon must be positive and finite, found {horizon}.")
-    longest = float(each.max())
-    return longest, (each / longest).expand(len(start)).unsqueeze(1)
 
 
 def _check(solver: str, backward: str, omega: float, step: float, rtol: float, atol: float) -> None:

@@ -10,12 +10,16 @@ from pipeline.core.work import Work
 
 @dataclass(frozen=True)
 class Problem:
-    """B tasks to adapt from theta: support and query losses, start (B, P) = theta in each row."""
+    """B tasks to adapt from theta: support and query losses, start (B, P) = theta in each row.
+
+    `memory` is what the method keeps between meta-updates, if it keeps anything.
+    """
 
     support: Counted
     query: Counted
     start: Tensor
     work: Work
+    memory: object = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
-from pipeline.core.losses import Loss
+from pipeline.core.losses import Loss, Point
 from pipeline.core.work import Work
 
 FIXED_STEP = ("euler", "midpoint", "rk4")
@@ -31,13 +31,40 @@ class Flow:
     anchor: Tensor
     rate: Tensor  # (B, 1)
     regulariser: float = 0.0
+    uniform: bool = True  # every rate is 1
 
     def slope(self, u: Tensor) -> Tensor:
         """du/dt, shape (B, P)."""
-        gradient = self.loss.at(u).gradient()
+        return self.slope_at(self.loss.at(u), u)
+
+    def slope_at(self, point: Point, u: Tensor) -> Tensor:
+        """du/dt at u, given the loss's point there; a tensor of its own, (B, P)."""
+        gradient = point.gradient()
         if self.regulariser:
             gradient = gradient + self.regulariser * (u - self.anchor)
-        return -self.rate * gradient
+        return -gradient if self.uniform else -self.rate * gradient
+
+    def pull_back(self, point: Point, weight: Tensor) -> Tensor:
+        """The transposed Jacobian of du/dt at a point times `weight`, (B, P)."""
+        if not self.uniform:
+            weight = self.rate * weight
+        image = point.hvp(weight)
+        if self.regulariser:
+            image = image + self.regulariser * weight
+        return -image
+
+
+def horizons(horizon: float | Tensor, start: Tensor) -> tuple[float, Tensor]:
+    """The longest horizon, and each task's share of it, (B, 1)."""
+    each = torch.as_tensor(horizon, dtype=start.dtype, device=start.device)
+    if each.ndim > 1 or (each.ndim == 1 and len(each) != len(start)):
+        raise ValueError(
+            f"horizon must be one number or have shape ({len(start)},), found {tuple(each.shape)}."
+        )
+    if not bool(((each > 0) & torch.isfinite(each)).all()):
+        raise ValueError(f"horizon must be positive and finite, found {horizon}.")
+    longest = float(each.max())
+    return longest, (each / longest).expand(len(start)).unsqueeze(1)
 
 
 def solve_flow(

@@ -255,7 +255,7 @@ class TestEveryMethod:
             meta_gradient(method, model, theta, one_task(batch, task), **settings).gradient
             for task in range(len(batch))
         ]
-        bound = 1e-6 if "amaml" in method else 1e-12
+        bound = {"amaml": 1e-6, "amaml_rkc": 1e-3, "amaml_anytime": 1e-3}.get(method, 1e-12)
         assert relative(together.gradient, torch.stack(alone).mean(0)) < bound
 
     def test_padding_rows_change_nothing(self, method, theta, batch):
