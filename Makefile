@@ -1,0 +1,71 @@
+# `make` says what there is. The environment is made when it is missing or pyproject.toml changed.
+PYTHON ?= python3
+CORES ?= 2
+GRID ?=
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CONFIG := $(if $(GRID),--config grid=$(GRID))
+# torch brings its own CUDA stack, which differs by platform: it is installed first, by its pin
+TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)",*/\1/p' pyproject.toml)
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-slow check gpu-check format lock schema clean-env
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make the environment .venv (some minutes)
+
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; ok = (3, 11) <= v <= (3, 13); \
+	sys.exit(not ok and "found Python %d.%d, needed 3.11 to 3.13: make PYTHON=python3.11" % v)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet '$(TORCH)'
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python workflow/offline_plots.py
+	touch $@
+
+run: $(READY) ## run the grid of params.yaml (GRID=ci for another): tables, figures, MLflow view
+	snakemake --cores $(CORES) --resources gpu=1 $(CONFIG)
+
+test: $(READY) ## all tests but the slow ones and those that need a GPU
+	pytest -n 2 --dist loadgroup -m "not slow and not gpu"
+
+test-slow: $(READY) ## the slow tests
+	pytest -m "slow and not gpu"
+
+gpu-check: $(READY) ## the tests that need a CUDA device
+	pytest -m gpu
+
+check: $(READY) ## style, types, workflow lint, params schema; then the tests
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+	mypy
+	python -m pipeline check-params
+	python -m pipeline schema | diff -q - workflow/schemas/params.schema.json
+	$(MAKE) test
+
+format: $(READY) ## let ruff and snakefmt rewrite the code
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile workflow
+
+schema: $(READY) ## write the JSON Schema of params.yaml
+	python -m pipeline schema workflow/schemas/params.schema.json
+
+lock: ## resolve pyproject.toml into requirements.lock (needs uv; UPGRADE=--upgrade for news)
+	cp requirements.lock requirements.lock.new
+	uv pip compile --universal --python-version 3.11 --extra dev --no-annotate --no-header \
+		--quiet $(UPGRADE) --output-file requirements.lock.new pyproject.toml
+	grep -vE '^(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)==' requirements.lock.new \
+		> requirements.lock
+	rm requirements.lock.new
+
+clean-env: ## delete .venv
+	rm -rf $(VENV)

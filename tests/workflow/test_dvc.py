@@ -1,0 +1,91 @@
+"""Real DVC: versions, remotes, comparisons, experiments."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.project import Project
+
+MTIME = ("--rerun-triggers", "mtime")
+
+
+@pytest.fixture
+def clone(project: Project, tmp_path: Path) -> Project:
+    """A fresh clone after `dvc pull` from a local remote."""
+    project.dvc("remote", "add", "--default", "store", tmp_path / "store")
+    project.commit()
+    project.dvc("push")
+    project.run("git", "clone", "--quiet", project.root, tmp_path / "clone")
+    clone = Project(tmp_path / "clone")
+    clone.dvc("pull")
+    return clone
+
+
+def test_second_repro_does_nothing(finished: Project) -> None:
+    said = finished.dvc("repro")
+    assert "Running stage" not in said
+    assert "Data and pipelines are up to date" in said
+
+
+def test_clone_and_pull_recomputes_nothing(clone: Project) -> None:
+    assert "Running stage" not in clone.dvc("repro")
+    assert clone.dvc("status").strip() == "Data and pipelines are up to date."
+    summary = json.loads(clone.run("python", "-m", "pipeline", "reconcile"))
+    assert (summary["removed"], summary["missing"]) == (0, 0)
+    assert not clone.planned("train_all", *MTIME)
+
+
+def test_clone_and_pull_with_a_change_reruns_its_jobs_only(clone: Project) -> None:
+    clone.set(methods__imaml__cg_steps=4)
+    summary = json.loads(clone.run("python", "-m", "pipeline", "reconcile"))
+    assert summary["removed"] == 5
+    assert all("/imaml" in path for path in summary["reasons"])
+    assert clone.planned("train_all", *MTIME) == Counter(meta_train=4, profile_cost=1)
+
+
+def test_pull_repairs_what_was_lost(project: Project, tmp_path: Path) -> None:
+    run = project.path("results/ci/runs/maml/cosmixture-50shot-50val/0/metrics.json")
+    whole = run.read_bytes()
+    run.unlink()
+    project.dvc("checkout")
+    assert run.read_bytes() == whole
+
+
+def test_diffs_of_an_experiment(project: Project) -> None:
+    before = project.path("results/ci/runs/maml/cosmixture-50shot-50val/0/metrics.json").stat()
+    project.dvc("exp", "run", "-S", "methods.imaml.proximal=5.0")
+    after = project.path("results/ci/runs/maml/cosmixture-50shot-50val/0/metrics.json").stat()
+    assert after.st_ino == before.st_ino  # MAML was not trained again
+    changed = json.loads(project.dvc("metrics", "diff", "--json"))["diff"]
+    labels = {
+        name.split(".")[1] for metrics in changed.values() for name in metrics if "imaml" in name
+    }
+    assert labels == {"imaml"}
+    params = json.loads(project.dvc("params", "diff", "--json"))["diff"]
+    assert params == {
+        "params.yaml": {"methods.imaml.proximal": {"old": 15.0, "new": 5.0, "diff": -10.0}}
+    }
+    project.dvc("plots", "diff", "HEAD", "--out", "plots")
+    assert project.path("plots/index.html").stat().st_size > 0
+
+
+def test_grids_keep_their_versions(project: Project) -> None:
+    """While another grid is the default, the results of `ci` stay in dvc.lock."""
+    project.set(grid="quickstart", grids__quickstart=_one_run(project))
+    project.commit()
+    project.dvc("repro")
+    assert project.path("results/quickstart/tables/summary.json").is_file()
+    assert project.path("results/ci/runs/maml").is_dir()
+    project.commit()
+    said = project.dvc("exp", "run", "-S", "grid=ci")
+    assert project.params()["grid"] == "ci"
+    assert project.path("results/ci/tables/summary.json").is_file()
+    assert not project.planned("train_all")
+    assert "rule meta_train" not in said
+
+
+def _one_run(project: Project) -> dict:
+    tiny = {"seeds": [0], "methods": ["fomaml"], "settings": ["cosmixture-50shot-50val"]}
+    return project.params()["grids"]["ci"] | tiny

@@ -1,0 +1,61 @@
+"""Files that repeat what another file says, held equal."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+from pipeline.config import Params, load_params
+from pipeline.records import FILES
+from tests.workflow.project import ROOT
+
+
+def test_schema_file_is_the_one_of_the_code() -> None:
+    stored = json.loads((ROOT / "workflow/schemas/params.schema.json").read_text())
+    assert stored == Params.model_json_schema(), "run `make schema`"
+
+
+def test_conda_environment_has_the_pins_of_pyproject() -> None:
+    environment = yaml.safe_load((ROOT / "workflow/envs/pipeline.yaml").read_text())
+    assert environment["dependencies"][-1]["pip"] == _project()["dependencies"]
+
+
+def test_lock_has_the_pins_of_pyproject_and_no_address() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    locked = {_plain(line.split(" ;")[0]) for line in text.splitlines()}
+    wanted = [*_project()["dependencies"], *_project()["optional-dependencies"]["dev"]]
+    missing = {_plain(pin) for pin in wanted} - locked
+    assert missing == {_plain(wanted[0])}, "run `make lock`"  # torch is installed on its own
+    assert "://" not in text
+    assert "@" not in text
+
+
+def test_rule_declares_every_file_of_a_run() -> None:
+    rule = (ROOT / "workflow/rules/train.smk").read_text().split("rule meta_train:")[1]
+    declared = re.findall(r'f"\{RUN\}/([\w.]+)"', rule.split("log:")[0])
+    assert tuple(declared) == FILES
+
+
+def test_dvc_follows_every_file_of_the_tables() -> None:
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["tables"]["do"]
+    kinds = ("outs", "metrics", "plots")
+    declared = {Path(name).name for kind in kinds for entry in stages[kind] for name in entry}
+    rules = (ROOT / "workflow/rules/results.smk").read_text()
+    names = re.search(r"TABLE_NAMES = \[(.*?)\]", rules)[1]
+    tables = {f"{name}.csv" for name in re.findall(r'"(\w+)"', names)}
+    assert declared == tables | {"main.md", "summary.json", "figures"}
+
+
+def test_params_file_is_sound() -> None:
+    load_params(ROOT / "params.yaml")
+
+
+def _project() -> dict:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def _plain(pin: str) -> str:
+    name, version = pin.strip().split("==")
+    return f"{re.sub('[-_.]+', '-', name).lower()}=={version}"

@@ -1,0 +1,100 @@
+"""A change in code, params or input reruns exactly what it touches."""
+
+from collections import Counter
+
+import pytest
+
+from pipeline.records import FILES
+from tests.workflow.project import Project
+
+AFTERWARDS = Counter(build_tables=1, plot_curves=1, log_tracking=1)
+
+
+def test_whole_run_leaves_tables_figures_records_and_store(finished: Project) -> None:
+    grid = finished.params()["grids"]["ci"]
+    for method in grid["methods"]:
+        for setting in grid["settings"]:
+            for seed in grid["seeds"]:
+                run = finished.path(f"results/ci/runs/{method}/{setting}/{seed}")
+                assert {path.name for path in run.iterdir()} == set(FILES)
+        assert finished.path(f"results/ci/profile/{method}.json").is_file()
+    for name in ("tables/main.csv", "tables/main.md", "tables/summary.json", "figures/curves.svg"):
+        assert finished.path(f"results/ci/{name}").stat().st_size > 0
+    assert finished.path("mlflow.db").stat().st_size > 0
+
+
+def test_second_run_does_nothing(finished: Project) -> None:
+    assert "Nothing to be done" in finished.snakemake()
+
+
+def test_setting_of_a_method_reruns_its_jobs_only(project: Project) -> None:
+    project.set(methods__imaml__cg_steps=4)
+    assert project.planned() == Counter(meta_train=4, profile_cost=1) + AFTERWARDS
+    assert all("/imaml/" in path for path in project.planned_outputs("meta_train"))
+
+
+def test_code_of_a_method_reruns_its_jobs_only(project: Project) -> None:
+    module = project.path("pipeline/core/methods/imaml.py")
+    module.write_text(module.read_text() + "\n# a comment changes nothing\n")
+    assert project.planned() == Counter()
+    module.write_text(module.read_text() + "\nUNUSED = 1\n")
+    assert project.planned() == Counter(meta_train=4, profile_cost=1) + AFTERWARDS
+
+
+def test_code_of_the_tables_reruns_no_training(project: Project) -> None:
+    module = project.path("pipeline/tables.py")
+    module.write_text(module.read_text() + "\nUNUSED = 1\n")
+    assert project.planned() == AFTERWARDS
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"device": "auto"},
+        {"data__raw_dir": "elsewhere"},
+        {"data__retries": 1},
+        {"grids__ci__training": {"meta_updates": 3, "checkpoint_every": 1, "validate_every": 2}},
+    ],
+)
+def test_what_changes_no_result_reruns_nothing(project: Project, change: dict) -> None:
+    project.set(**change)
+    assert project.planned() == Counter()
+
+
+def test_another_seed_runs_only_what_is_new(project: Project) -> None:
+    project.set(grids__ci__seeds=[0, 1, 2])
+    expected = Counter(freeze_episodes=2, meta_train=16) + AFTERWARDS
+    assert project.planned() == expected
+
+
+def test_simulated_data_reruns_its_path_only(project: Project) -> None:
+    project.set(simulated__users=401)
+    jobs = Counter(download=1, build_ratings=1, build_tasks=1, freeze_episodes=2, meta_train=16)
+    assert project.planned() == jobs + AFTERWARDS
+
+
+def test_lost_record_is_made_again(project: Project) -> None:
+    project.path("results/ci/runs/maml/cosmixture-50shot-50val/0/spec.json").unlink()
+    assert project.planned() == Counter(meta_train=1) + AFTERWARDS
+
+
+def test_lost_store_is_rebuilt_from_the_records(project: Project) -> None:
+    project.path("mlflow.db").unlink()
+    assert project.planned() == Counter(log_tracking=1)
+
+
+def test_diverged_run_fails_no_other_job(project: Project) -> None:
+    project.set(
+        grids__ci__methods=["maml1", "imaml"],
+        grids__ci__settings=["cosmixture-50shot-50val"],
+        grids__ci__seeds=[0],
+        methods__imaml__proximal=1.0e-30,
+        methods__maml1={},
+    )
+    project.snakemake("build_tables")
+    table = project.path("results/ci/tables/main.csv").read_text()
+    rows = [line.split(",") for line in table.splitlines()]
+    status = rows[0].index("status")
+    label = rows[0].index("label")
+    assert {row[label]: row[status] for row in rows[1:]}["maml1"] == "ok"
+    assert {row[label]: row[status] for row in rows[1:]}["imaml"] != "ok"

@@ -1,0 +1,61 @@
+"""What Snakemake is told: resources, grids, report, style."""
+
+import re
+import time
+
+import pytest
+
+from tests.workflow.project import Project
+
+RULES = [
+    "download",
+    "build_ratings",
+    "build_tasks",
+    "freeze_episodes",
+    "meta_train",
+    "profile_cost",
+]
+RULES += ["build_tables", "plot_curves", "log_tracking", "all"]
+
+
+def test_lint_is_clean(fresh: Project) -> None:
+    assert "good condition" in fresh.snakemake("--lint")
+
+
+def test_rule_graph_names_every_rule(fresh: Project) -> None:
+    graph = fresh.snakemake("--rulegraph", "mermaid-js", "all")
+    assert [rule for rule in RULES if rule not in graph] == []
+
+
+@pytest.mark.parametrize("grid", ["ci", "quickstart", "ratings", "paper"])
+def test_every_grid_has_one_run_per_cell(fresh: Project, grid: str) -> None:
+    given = fresh.params()["grids"][grid]
+    cells = len(given["methods"]) * len(given["settings"]) * len(given["seeds"])
+    start = time.monotonic()
+    jobs = fresh.planned("--config", f"grid={grid}")
+    assert time.monotonic() - start < 60
+    assert jobs["meta_train"] == cells
+    assert jobs["profile_cost"] == len(given["methods"])
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cpu", "0"), ("cuda", "1"), ("auto", "0")])
+def test_training_asks_for_a_gpu_where_it_will_use_one(
+    fresh: Project, device: str, gpus: str
+) -> None:
+    """The tests hide GPUs, so `auto` is the CPU here."""
+    plan = fresh.snakemake("--dry-run", "--resources", "gpu=1", "--config", f"device={device}")
+    jobs = plan.split("rule meta_train:")[1:]
+    assert jobs
+    for job in jobs:
+        resources = re.search(r"resources: (.*)", job)[1]
+        assert f"gpu={gpus}" in resources
+        assert "mem_mb=" in resources
+
+
+def test_report_shows_captions_and_figures(finished: Project) -> None:
+    finished.snakemake("--report", "report.html")
+    report = finished.path("report.html").read_text(encoding="utf-8")
+    assert "frozen test episodes" in report
+    for name in ("curves.svg", "memory.svg", "main.csv", "costs.csv"):
+        assert name in report
+    finished.path("report.html").unlink()
