@@ -8,7 +8,9 @@ from torch.nn.functional import softplus
 
 
 class Activation(Protocol):
-    """f and its derivatives, elementwise."""
+    """f and its derivatives, elementwise. `needs_g`: whether `curvature` looks at g."""
+
+    needs_g: bool
 
     def value(self, z: Tensor) -> Tensor:
         """f(z)."""
@@ -19,12 +21,14 @@ class Activation(Protocol):
     def backward(self, g: Tensor, kept: Tensor) -> Tensor:
         """f'(z) g."""
 
-    def curvature(self, g: Tensor, delta: Tensor, kept: Tensor) -> Tensor:
+    def curvature(self, g: Tensor | None, delta: Tensor, kept: Tensor) -> Tensor:
         """f''(z) g; delta = f'(z) g is at hand too."""
 
 
 class Tanh:
     """f' = 1 - a², f'' = -2 a f': the value a says it all."""
+
+    needs_g = False
 
     def value(self, z: Tensor) -> Tensor:
         return torch.tanh(z)
@@ -35,12 +39,14 @@ class Tanh:
     def backward(self, g: Tensor, kept: Tensor) -> Tensor:
         return torch.ops.aten.tanh_backward(g, kept)
 
-    def curvature(self, g: Tensor, delta: Tensor, kept: Tensor) -> Tensor:
+    def curvature(self, g: Tensor | None, delta: Tensor, kept: Tensor) -> Tensor:
         return -2 * kept * delta
 
 
 class Softplus:
     """f = log(1 + exp z): f' = s(z), the logistic function, f'' = (1 - s) f'."""
+
+    needs_g = False
 
     def value(self, z: Tensor) -> Tensor:
         return softplus(z)
@@ -51,12 +57,14 @@ class Softplus:
     def backward(self, g: Tensor, kept: Tensor) -> Tensor:
         return g * kept
 
-    def curvature(self, g: Tensor, delta: Tensor, kept: Tensor) -> Tensor:
+    def curvature(self, g: Tensor | None, delta: Tensor, kept: Tensor) -> Tensor:
         return (1 - kept) * delta
 
 
 class Sin:
     """f' = cos z, f'' = -sin z."""
+
+    needs_g = True
 
     def value(self, z: Tensor) -> Tensor:
         return torch.sin(z)
@@ -67,7 +75,9 @@ class Sin:
     def backward(self, g: Tensor, kept: Tensor) -> Tensor:
         return g * torch.cos(kept)
 
-    def curvature(self, g: Tensor, delta: Tensor, kept: Tensor) -> Tensor:
+    def curvature(self, g: Tensor | None, delta: Tensor, kept: Tensor) -> Tensor:
+        if g is None:
+            raise ValueError("sin needs dL/da for its curvature.")
         return -g * torch.sin(kept)
 
 

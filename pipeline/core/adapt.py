@@ -41,5 +41,5 @@ def adapt(
                     second = BETAS[1] * second + (1 - BETAS[1]) * slope**2
                     scale = (second / (1 - BETAS[1] ** done)).sqrt() + EPS
                     slope = first / (1 - BETAS[0] ** done) / scale
-                u = u - lr * slope
+                u = torch.sub(u, slope, alpha=lr)
             yield wanted, u

@@ -103,13 +103,13 @@ def chebyshev_sweep(
                 through_anchor.add_(flow.rate * eta, alpha=mu_r * h * c.mu_tilde[j])
             start.add_(eta, alpha=1 - c.mu[j] - c.nu[j])
             gamma.add_(eta, alpha=h * c.gamma_tilde[j])
-            below = eta_below.add_(eta, alpha=c.mu[j]).add_(pulled, alpha=h * c.mu_tilde[j])
+            below = eta_below.add_(eta, alpha=c.mu[j]).add_(pulled, alpha=-h * c.mu_tilde[j])
             eta, eta_below = below, c.nu[j] * eta
         start.add_(eta).add_(eta_below)  # of Y_1 = Y_0 + h mu_1~ F_0, and nu_2 of Y_2
         gamma.add_(eta, alpha=h * c.mu_tilde[1])
         if mu_r:
             through_anchor.add_(flow.rate * gamma, alpha=mu_r)
-        lam = start.add_(flow.pull_back(points[0], gamma))
+        lam = start.sub_(flow.pull_back(points[0], gamma))
         if jump is not None:
             lam = _plus(lam, jump(number))
     return lam + through_anchor

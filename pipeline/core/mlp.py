@@ -16,6 +16,8 @@ from torch import Tensor
 from pipeline.core.activations import ACTIVATIONS
 from pipeline.core.tasks import Rows
 
+Layer = tuple[Tensor, Tensor]  # transposed weight (B, in, out), bias (B, 1, out)
+
 
 class MLP:
     """Linear-f-...-Linear with one output; P parameters in the order of `nn.Sequential`.
@@ -37,8 +39,7 @@ class MLP:
         self.in_features = in_features
         self.activation = ACTIVATIONS[activation]
         self.shapes = [(out, into) for into, out in pairwise(widths)]
-        self._sizes = [size for out, into in self.shapes for size in (out * into, out)]
-        self.n_parameters = sum(self._sizes)
+        self.n_parameters = sum(out * into + out for out, into in self.shapes)
 
     def init(
         self,
@@ -56,29 +57,33 @@ class MLP:
             parts.append((2 * draw - 1) * bound)
         return torch.cat(parts).to(dtype=dtype, device=device)
 
-    def layers(self, u: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Views of u (B, P): weights (B, out, in) and biases (B, 1, out) of each layer."""
-        parts = u.split(self._sizes, dim=1)
-        return [
-            (parts[2 * index].unflatten(1, shape), parts[2 * index + 1].unsqueeze(1))
-            for index, shape in enumerate(self.shapes)
-        ]
+    def layers(self, u: Tensor) -> list[Layer]:
+        """Views of u (B, P): transposed weights (B, in, out) and biases (B, 1, out)."""
+        batch, stride, offset = u.shape[0], u.stride(0), u.storage_offset()
+        views = []
+        for out, into in self.shapes:
+            # as_strided: one call a view, and these views are made hundreds of times a second
+            weight = u.as_strided((batch, into, out), (stride, 1, into), offset)
+            offset += out * into
+            views.append((weight, u.as_strided((batch, 1, out), (stride, out, 1), offset)))
+            offset += out
+        return views
 
     def predict(self, u: Tensor, x: Tensor) -> Tensor:
         """Predictions (B, N) at u (B, P) on x, (B, N, D) or item indices (B, N)."""
         first, *later = self.layers(u)
         z = self.first_layer(first, x)
         for weight, bias in later:
-            z = torch.baddbmm(bias, self.activation.value(z), weight.mT)
+            z = (self.activation.value(z) @ weight).add_(bias)
         return z.squeeze(2)
 
-    def first_layer(self, layer: tuple[Tensor, Tensor], x: Tensor) -> Tensor:
+    def first_layer(self, layer: Layer, x: Tensor) -> Tensor:
         """z_1 (B, N, H): a product, or a gather of columns for item indices."""
         weight, bias = layer
         if x.is_floating_point():
-            return torch.baddbmm(bias, x, weight.mT)
-        index = x.unsqueeze(2).expand(-1, -1, weight.shape[1])
-        return weight.mT.gather(1, index) + bias
+            return torch.bmm(x, weight).add_(bias)
+        index = x.unsqueeze(2).expand(-1, -1, weight.shape[2])
+        return weight.gather(1, index).add_(bias)
 
     def first_weight(self, delta: Tensor, x: Tensor) -> Tensor:
         """delta^T x (B, H, D): a product, or a scatter into columns for item indices."""
@@ -147,10 +152,11 @@ class MLPPoint:
             a = activation.value(z)
             self._a.append(a)
             self._kept.append(activation.keep(z, a))
-            z = torch.baddbmm(bias, a, weight.mT)
+            z = torch.bmm(a, weight).add_(bias)
         self._error = z - loss.y
         self._deltas: list[Tensor] | None = None
-        self._g: list[Tensor] = []  # per hidden layer: dL/da_l
+        self._keeps_g = activation.needs_g
+        self._g: list[Tensor] = []  # per hidden layer: dL/da_l, where f'' needs it
         self._curvatures: list[Tensor] | None = None
 
     def cut(self, loss: MLPLoss, u: Tensor, rows: slice) -> "MLPPoint":
@@ -164,6 +170,7 @@ class MLPPoint:
         point._deltas = [value[rows] for value in self.deltas()]
         point._g = [value[rows] for value in self._g]
         point._curvatures = None
+        point._keeps_g = self._keeps_g
         return point
 
     def value(self) -> Tensor:
@@ -176,8 +183,10 @@ class MLPPoint:
             backward = self._loss.model.activation.backward
             deltas = [self._loss.weight * self._error]
             for (weight, _), kept in zip(self._layers[:0:-1], self._kept[::-1], strict=True):
-                self._g.append(deltas[-1] @ weight)
-                deltas.append(backward(self._g[-1], kept))
+                g = torch.bmm(deltas[-1], weight.mT)
+                deltas.append(backward(g, kept))
+                if self._keeps_g:
+                    self._g.append(g)
             self._deltas, self._g = deltas[::-1], self._g[::-1]
         return self._deltas
 
@@ -187,7 +196,7 @@ class MLPPoint:
         parts = [self._loss.model.first_weight(deltas[0], self._loss.rows.x).flatten(1)]
         parts.append(deltas[0].sum(1))
         for delta, a in zip(deltas[1:], self._a, strict=True):
-            parts += [(delta.mT @ a).flatten(1), delta.sum(1)]
+            parts += [torch.bmm(delta.mT, a).flatten(1), delta.sum(1)]
         return torch.cat(parts, dim=1)
 
     def hvp(self, v: Tensor) -> Tensor:
@@ -196,9 +205,10 @@ class MLPPoint:
         backward = model.activation.backward
         deltas = self.deltas()
         if self._curvatures is None:  # f''(z_l) g_l
+            gs: Sequence[Tensor | None] = self._g or [None] * len(self._kept)
             self._curvatures = [
                 model.activation.curvature(g, delta, kept)
-                for g, delta, kept in zip(self._g, deltas[:-1], self._kept, strict=True)
+                for g, delta, kept in zip(gs, deltas[:-1], self._kept, strict=True)
             ]
         directions = model.layers(v)
         rz = [model.first_layer(directions[0], x)]
@@ -207,21 +217,18 @@ class MLPPoint:
             self._layers[1:], directions[1:], self._a, self._kept, strict=True
         ):
             ra.append(backward(rz[-1], kept))
-            rz.append(torch.baddbmm(torch.baddbmm(v_bias, a, v_weight.mT), ra[-1], weight.mT))
+            rz.append(torch.bmm(a, v_weight).baddbmm_(ra[-1], weight).add_(v_bias))
 
         r_delta = self._loss.weight * rz[-1]
         parts: list[Tensor] = []
         for index in range(len(self._layers) - 1, 0, -1):
-            r_weight = torch.baddbmm(
-                r_delta.mT @ self._a[index - 1], deltas[index].mT, ra[index - 1]
-            )
+            delta, a = deltas[index], self._a[index - 1]
+            r_weight = torch.bmm(r_delta.mT, a).baddbmm_(delta.mT, ra[index - 1])
             parts += [r_delta.sum(1), r_weight.flatten(1)]
-            r_g = torch.baddbmm(
-                r_delta @ self._layers[index][0], deltas[index], directions[index][0]
-            )
-            r_delta = torch.addcmul(
-                backward(r_g, self._kept[index - 1]), self._curvatures[index - 1], rz[index - 1]
-            )
+            r_g = torch.bmm(r_delta, self._layers[index][0].mT)
+            r_g.baddbmm_(delta, directions[index][0].mT)
+            r_delta = backward(r_g, self._kept[index - 1])
+            r_delta.addcmul_(self._curvatures[index - 1], rz[index - 1])
         parts += [r_delta.sum(1), model.first_weight(r_delta, x).flatten(1)]
         return torch.cat(parts[::-1], dim=1)
 

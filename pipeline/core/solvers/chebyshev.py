@@ -20,8 +20,9 @@ from pipeline.core.work import Work
 
 EPSILON = 2 / 13  # damping
 MAX_STAGES = 250
+SAFETY = 0.9  # of the step controller
 MAX_REJECTIONS = 60  # in a row
-RENEW = 5  # accepted steps between two estimates of the spectral radius
+RENEW = 3  # accepted steps between two estimates of the spectral radius
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def solve_chebyshev(
     """
     u = flow.anchor
     point = flow.loss.at(u)
-    slope = _checked(flow.slope_at(point, u), "start")
+    slope = _checked(flow.descent(point, u), "start")  # -F_0
     rho = _radius(flow, memory, point, slope)
     h = _first_step(flow, u, slope, rho, horizon, rtol, atol, memory)
     steps: list[Step] = []
@@ -135,16 +136,15 @@ def solve_chebyshev(
         states, points = _advance(flow, u, point, slope, h, stages)
         new = states.pop()
         new_point = flow.loss.at(new)
-        new_slope = flow.slope_at(new_point, new)
-        defect = 0.8 * (u - new) + (0.4 * h) * (slope + new_slope)
-        scale = atol + rtol * torch.maximum(u.abs(), new.abs())
-        error = float((defect / scale).square().mean().sqrt())
+        new_slope = flow.descent(new_point, new)
+        defect = (slope + new_slope).mul_(-0.4 * h).add_(u, alpha=0.8).sub_(new, alpha=0.8)
+        error = float(_size(defect, new, rtol, atol))
         if error <= 1:
             steps.append(Step(h, states, points))
             work.accepted += 1
             if not t:  # the next solve starts where this one's error would be at its target
                 memory.first_step = h * min(2.0, 0.9 / max(error, 1e-8) ** (1 / 3))
-            factor = 0.8 / max(error, 1e-8) ** (1 / 3)
+            factor = SAFETY / max(error, 1e-8) ** (1 / 3)
             if last_error:  # the controller of the reference looks back one step
                 memory_factor = (h / last_h) * (last_error / max(error, 1e-8)) ** (1 / 3)
                 factor = min(factor, factor * memory_factor) if rejected else factor * memory_factor
@@ -164,7 +164,7 @@ def solve_chebyshev(
             )
         if age or not steps:  # the curvature may have grown since it was measured
             rho, age = max(rho, _radius(flow, memory, point, slope)), 0
-        h *= max(0.1, 0.8 / error ** (1 / 3)) if math.isfinite(error) else 0.1
+        h *= max(0.1, SAFETY / error ** (1 / 3)) if math.isfinite(error) else 0.1
     if not bool(torch.isfinite(u).all()):
         raise Diverged(f"the flow is not finite at T = {horizon:g}{_blame(u)}")
     return Trajectory(steps, u, point)
@@ -175,12 +175,12 @@ def _advance(
 ) -> tuple[list[Tensor], list[Point]]:
     """Y_0, ..., Y_s, and the points of Y_0, ..., Y_{s-1}."""
     c = coefficients(stages)
-    states, points = [u, torch.add(u, slope, alpha=c.mu_tilde[1] * h)], [point]
+    states, points = [u, torch.add(u, slope, alpha=-c.mu_tilde[1] * h)], [point]
     before, now = torch.zeros_like(u), states[1] - u  # Y_{j-2} - Y_0, Y_{j-1} - Y_0
     for j in range(2, stages + 1):
         points.append(flow.loss.at(states[-1]))
-        inner = flow.slope_at(points[-1], states[-1])
-        after = inner.mul_(c.mu_tilde[j] * h).add_(slope, alpha=c.gamma_tilde[j] * h)
+        inner = flow.descent(points[-1], states[-1])
+        after = inner.mul_(-c.mu_tilde[j] * h).add_(slope, alpha=-c.gamma_tilde[j] * h)
         after.add_(now, alpha=c.mu[j]).add_(before, alpha=c.nu[j])
         before, now = now, after
         states.append(u + after)
@@ -213,10 +213,20 @@ def _first_step(
     if memory.first_step is not None:
         return min(memory.first_step, horizon)
     h = min(horizon, 1 / max(rho, 1e-30))
-    ahead = u + h * slope
-    change = h * (flow.slope_at(flow.loss.at(ahead), ahead) - slope)
-    size = float((change / (atol + rtol * u.abs())).square().mean().sqrt())
+    ahead = u - h * slope
+    change = h * (flow.descent(flow.loss.at(ahead), ahead) - slope)
+    size = float(_size(change, u, rtol, atol))
     return min(horizon, max(0.1 * h / max(math.sqrt(size), 1e-8), 1e-6 * horizon))
+
+
+def _size(defect: Tensor, u: Tensor, rtol: float, atol: float) -> Tensor:
+    """The largest task's |defect| / (atol sqrt(P) + rtol |u|), 2-norms over its parameters.
+
+    A norm over the whole vector, not one ratio per parameter: biases near zero would otherwise
+    decide the step, and they do not decide the gradient.
+    """
+    norm = torch.linalg.vector_norm
+    return (norm(defect, dim=1) / (atol * u.shape[1] ** 0.5 + rtol * norm(u, dim=1))).max()
 
 
 def _checked(slope: Tensor, where: str) -> Tensor:

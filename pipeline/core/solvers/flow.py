@@ -35,23 +35,21 @@ class Flow:
 
     def slope(self, u: Tensor) -> Tensor:
         """du/dt, shape (B, P)."""
-        return self.slope_at(self.loss.at(u), u)
+        return -self.descent(self.loss.at(u), u)
 
-    def slope_at(self, point: Point, u: Tensor) -> Tensor:
-        """du/dt at u, given the loss's point there; a tensor of its own, (B, P)."""
+    def descent(self, point: Point, u: Tensor) -> Tensor:
+        """-du/dt at u, given the loss's point there; a tensor of its own, (B, P)."""
         gradient = point.gradient()
         if self.regulariser:
             gradient = gradient + self.regulariser * (u - self.anchor)
-        return -gradient if self.uniform else -self.rate * gradient
+        return gradient if self.uniform else self.rate * gradient
 
     def pull_back(self, point: Point, weight: Tensor) -> Tensor:
-        """The transposed Jacobian of du/dt at a point times `weight`, (B, P)."""
+        """The transposed Jacobian of `descent` times `weight`; a tensor of its own, (B, P)."""
         if not self.uniform:
             weight = self.rate * weight
         image = point.hvp(weight)
-        if self.regulariser:
-            image = image + self.regulariser * weight
-        return -image
+        return image + self.regulariser * weight if self.regulariser else image
 
 
 def horizons(horizon: float | Tensor, start: Tensor) -> tuple[float, Tensor]:

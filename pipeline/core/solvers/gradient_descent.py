@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from pipeline.core.losses import Loss
@@ -25,5 +26,5 @@ def gradient_descent(
         slope = loss.at(u).gradient()
         if proximal and anchor is not None:
             slope = slope + proximal * (u - anchor)
-        u = u - lr * slope
+        u = torch.sub(u, slope, alpha=lr)
         yield u

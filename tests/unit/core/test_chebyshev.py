@@ -170,7 +170,7 @@ def test_it_reaches_the_converged_flow_gradient(omega, mu, backend):
     wanted = reference.flow_gradient(
         make_module(), theta, batch, horizon=1.0, steps=40, omega=omega, mu=mu
     )
-    assert float((out.gradient - wanted).norm() / wanted.norm()) < (3e-4 if omega else 1e-5)
+    assert float((out.gradient - wanted).norm() / wanted.norm()) < (3e-4 if omega else 5e-5)
 
 
 @pytest.mark.parametrize("omega", [0.0, 0.5])
