@@ -101,7 +101,8 @@ def _artifacts(params: Params, results: str) -> Iterator[Artifact]:
         tasks = Path(f"data/tasks/{dataset}.parquet")
         ratings = Path(f"data/ratings/{dataset}.parquet")
         if dataset in SOURCES:
-            yield Artifact(specs.ratings_recipe(params, dataset), (ratings,))
+            raw = Path(f"data/raw/{dataset}.zip")
+            yield Artifact(specs.ratings_recipe(params, dataset), (ratings,), (raw,))
         inputs = (ratings,) if dataset in SOURCES else ()
         yield Artifact(specs.tasks_recipe(params, dataset), (tasks,), inputs)
     for setting in active.settings:

@@ -1,13 +1,11 @@
 """`reconcile` judges artifacts by the recipe they carry."""
 
+import json
 import os
 import shutil
 
 import pytest
 
-from pipeline.config import load_params
-from pipeline.errors import BadInput
-from pipeline.reconcile import reconcile
 from tests.workflow.project import Project
 
 RUN = "results/ci/runs/maml/cosmixture-50shot-50val/0"
@@ -78,13 +76,13 @@ def test_other_grids_are_left_alone(project: Project) -> None:
     assert project.path("results/paper/runs/maml/cosmixture-50shot-50val/1/spec.json").exists()
 
 
-def test_unknown_grid(project: Project) -> None:
-    with pytest.raises(BadInput, match="allowed: ci, quickstart, ratings, paper"):
-        reconcile(load_params(project.path("params.yaml")), grid="nope", root=project.root)
+def test_unknown_grid(fresh: Project) -> None:
+    said = fresh.run("python", "-m", "pipeline", "reconcile", "--grid", "nope", rc=2)
+    assert "--grid: found 'nope', allowed: ci, quickstart, ratings, paper" in said
 
 
 def _reconcile(project: Project) -> dict:
-    return reconcile(load_params(project.path("params.yaml")), root=project.root)
+    return json.loads(project.run("python", "-m", "pipeline", "reconcile"))
 
 
 def _times(project: Project) -> dict[str, int]:

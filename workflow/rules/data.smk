@@ -18,10 +18,9 @@ rule download:
         " --spec {params.spec:q} > {log:q} 2>&1"
 
 
-# The archive's content is judged by its fingerprint, not by its age (`ancient`).
 rule build_ratings:
     input:
-        ancient("data/raw/{dataset}.zip"),
+        "data/raw/{dataset}.zip",
     output:
         "data/ratings/{dataset}.parquet",
     log:
