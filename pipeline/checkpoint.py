@@ -9,6 +9,8 @@ import torch
 
 from pipeline.files import replacing
 
+_BROKEN = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError)
+
 
 def save_checkpoint(path: Path, recipe_digest: str, state: dict[str, Any]) -> None:
     """Write a checkpoint, whole or not at all."""
@@ -25,11 +27,14 @@ def load_checkpoint(path: Path, recipe_digest: str) -> dict[str, Any] | None:
         return None
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        print(f"{path}: unreadable checkpoint ({error}); starting anew", file=sys.stderr)
+        recipe: str = stored["recipe"]
+        state: dict[str, Any] = stored["state"]
+    # what a broken pickle raises depends on where it is broken
+    except (*_BROKEN, pickle.UnpicklingError) as error:
+        first = str(error).split("\n")[0]
+        print(f"{path}: unreadable checkpoint ({first}); starting anew", file=sys.stderr)
         return None
-    if stored["recipe"] != recipe_digest:
+    if recipe != recipe_digest:
         print(f"{path}: checkpoint of another recipe; starting anew", file=sys.stderr)
         return None
-    state: dict[str, Any] = stored["state"]
     return state

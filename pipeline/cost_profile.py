@@ -5,6 +5,7 @@ tensor allocations are recorded, then the timed ones. What runs out of memory is
 """
 
 import multiprocessing
+import os
 import statistics
 import time
 from multiprocessing.connection import Connection
@@ -19,7 +20,9 @@ from torch.profiler import profile as record_profile
 from pipeline.core import MLP, TaskBatch, meta_gradient
 from pipeline.data.synthetic import draw_tasks
 from pipeline.devices import DTYPES, choose_device, device_name
+from pipeline.errors import BadInput
 from pipeline.files import write_json
+from pipeline.recipe_checks import check_profile_recipe
 from pipeline.specs import Recipe
 
 POINTS = 100  # support and query rows of each task, half each
@@ -27,7 +30,15 @@ LIMIT_S = 900.0  # seconds for one number of steps
 
 
 def profile(recipe: Recipe, out: Path, *, device: str = "auto", threads: int = 1) -> None:
-    """Measure every number of inner steps of `recipe` and write the JSON record `out`."""
+    """Measure every number of inner steps of `recipe` and write the JSON record `out`.
+
+    Raises:
+        BadInput: for a recipe that lacks something, settings that the method refuses, or a
+            device that is not there.
+    """
+    check_profile_recipe(recipe)
+    name = device_name(choose_device(device))
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # read by children: no USDT lines on stderr
     # forkserver: processes that have torch loaded and have done nothing with it
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pipeline.core", "pipeline.cost_profile"])
@@ -39,8 +50,10 @@ def profile(recipe: Recipe, out: Path, *, device: str = "auto", threads: int = 1
         )
         child.start()
         sender.close()
-        entries.append({"inner_steps": int(steps), **_receive(receiver, child)})
-    name = device_name(choose_device(device))
+        answer = _receive(receiver, child)
+        if answer["status"] == "refused":
+            raise BadInput(f"recipe: settings.{steps}: {answer['message']}")
+        entries.append({"inner_steps": int(steps), **answer})
     write_json(
         out,
         {
@@ -80,6 +93,21 @@ def tensor_peak(update: Any, device: torch.device) -> int:
 def _measure(
     sender: Connection, recipe: Recipe, settings: dict[str, Any], wanted: str, threads: int
 ) -> None:
+    """In a child: send what one number of steps costs, or why that could not be measured."""
+    try:
+        answer = _cost(recipe, settings, wanted, threads)
+    except (MemoryError, RuntimeError) as error:
+        full = isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in str(error)
+        answer = _failure("out_of_memory" if full else "failed", str(error).split("\n")[0])
+    except FloatingPointError as error:
+        answer = _failure("failed", str(error))
+    except ValueError as error:  # settings that only the method itself can judge
+        answer = _failure("refused", str(error))
+    sender.send(answer)
+
+
+def _cost(recipe: Recipe, settings: dict[str, Any], wanted: str, threads: int) -> dict[str, Any]:
+    """Peak bytes and median seconds of a meta-update."""
     torch.set_num_threads(threads)
     place = choose_device(wanted)
     dtype = DTYPES[recipe["dtype"]]
@@ -92,29 +120,19 @@ def _measure(
         if place.type == "cuda":
             torch.cuda.synchronize(place)
 
-    try:
+    update()
+    peak = tensor_peak(update, place)
+    seconds = []
+    for _ in range(recipe["repeats"]):
+        started = time.perf_counter()
         update()
-        peak = tensor_peak(update, place)
-        seconds = []
-        for _ in range(recipe["repeats"]):
-            started = time.perf_counter()
-            update()
-            seconds.append(time.perf_counter() - started)
-    except (MemoryError, RuntimeError) as error:
-        full = isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in str(error)
-        sender.send(_failure("out_of_memory" if full else "failed", str(error).split("\n")[0]))
-        return
-    except FloatingPointError as error:
-        sender.send(_failure("failed", str(error)))
-        return
-    sender.send(
-        {
-            "status": "ok",
-            "seconds": statistics.median(seconds),
-            "peak_bytes": peak,
-            "message": None,
-        }
-    )
+        seconds.append(time.perf_counter() - started)
+    return {
+        "status": "ok",
+        "seconds": statistics.median(seconds),
+        "peak_bytes": peak,
+        "message": None,
+    }
 
 
 def _receive(receiver: Connection, child: Any) -> dict[str, Any]:

@@ -114,8 +114,8 @@ def freeze_episodes(
         recipe = episodes_recipe(loaded, setting, seed)
     settings = take(recipe, "seed", "support", "query", "validation_tasks", "standardise")
     # rating data have a number of test tasks, synthetic families one of query points
-    test = [name for name in ("test_tasks", "evaluation_points") if name in recipe]
-    settings |= take(recipe, *(test or ["test_tasks or evaluation_points"]))
+    test: list[str] = [name for name in ("test_tasks", "evaluation_points") if name in recipe]
+    settings |= take(recipe, *(test or ("test_tasks or evaluation_points",)))
     episodes.freeze_episodes(tasks, out, **settings, metadata=_metadata(recipe))
 
 
