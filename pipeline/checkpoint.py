@@ -27,6 +27,8 @@ def load_checkpoint(path: Path, recipe_digest: str) -> dict[str, Any] | None:
         return None
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(stored, dict):
+            raise TypeError(f"holds a {type(stored).__name__}")
         recipe: str = stored["recipe"]
         state: dict[str, Any] = stored["state"]
     # what a broken pickle raises depends on where it is broken

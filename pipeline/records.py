@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from pipeline.errors import BadInput
@@ -110,7 +111,7 @@ def read_run(directory: Path) -> RunRecord:
             pd.read_parquet(directory / "test_rows.parquet"),
             load_file(directory / "meta_init.safetensors")["theta"],
         )
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, OSError, KeyError, SafetensorError) as error:
         raise BadInput(
             f"{directory}: unreadable run record ({error}); needed the files that "
             "`meta-train` wrote. Delete the folder and run `snakemake` again."

@@ -79,8 +79,9 @@ def make_files(root: Path, setting: str = SYNTHETIC, seed: int = 0) -> tuple[Pat
 def _write_ratings(path: Path) -> Path:
     """30 users who rated 9 to 20 of 20 items, from 1 to 5."""
     draw = np.random.default_rng(0)
+    mood = draw.integers(-1, 2, 31)  # users differ
     rows = [
-        (user, item, draw.integers(1, 6))
+        (user, item, np.clip(draw.integers(2, 5) + mood[user], 1, 5))
         for user in range(1, 31)
         for item in sorted(draw.permutation(20)[: draw.integers(9, 21)])
     ]

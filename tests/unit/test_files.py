@@ -1,0 +1,77 @@
+"""Files are whole or not there."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipeline.files import file_digest, read_json, replacing, write_json, write_text
+
+
+def write_half(path: Path, fault: type[BaseException]) -> None:
+    with replacing(path) as beside:
+        beside.write_text("half a f")
+        raise fault
+
+
+def test_a_block_that_raises_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError):
+        write_half(path, RuntimeError)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_block_that_raises_leaves_no_file_where_there_was_none(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        write_half(tmp_path / "a.txt", KeyboardInterrupt)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_is_not_there_before_the_block_ends(tmp_path):
+    path = tmp_path / "new/folder/a.txt"
+    with replacing(path) as beside:
+        beside.write_text("whole")
+        assert not path.exists()
+        assert beside.parent == path.parent  # a rename within one file system
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "a.txt"):
+        pass
+
+
+def test_the_same_value_gives_the_same_bytes(tmp_path):
+    write_json(tmp_path / "a.json", {"b": 1, "a": [1.5, None]})
+    write_json(tmp_path / "b.json", {"a": [1.5, None], "b": 1})
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+    assert read_json(tmp_path / "a.json") == {"a": [1.5, None], "b": 1}
+
+
+def test_no_json_that_others_cannot_read(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"a": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_text_is_utf8(tmp_path):
+    write_text(tmp_path / "a.txt", "± λ")
+    assert (tmp_path / "a.txt").read_bytes() == "± λ".encode()
+    write_json(tmp_path / "a.json", {"é": 1})
+    assert json.loads((tmp_path / "a.json").read_bytes()) == {"é": 1}
+
+
+def test_digests_of_known_bytes(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"abc")
+    assert file_digest(path).startswith("ba7816bf8f01cfea")
+    assert file_digest(path, "md5") == "900150983cd24fb0d6963f7d28e17f72"
+    path.write_bytes(b"a" * (2**20 + 1))  # more than one chunk
+    assert file_digest(path, "md5") != file_digest(tmp_path / "a", "sha256")
+    path.write_bytes(b"a" * 2**20 + b"b")
+    first = file_digest(path)
+    path.write_bytes(b"a" * 2**20 + b"c")
+    assert file_digest(path) != first
