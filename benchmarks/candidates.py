@@ -19,6 +19,7 @@ from pipeline.core.solvers.chebyshev import Chebyshev
 from pipeline.core.work import Work as Counts
 
 OUTER_LR = 1e-12  # so small that theta stays: every update solves the same problem
+MEMORY_MB = 64.0  # the core's default
 PROXIMAL, CG_STEPS = 15.0, 5
 AMAML = {"step": ALPHA, "rtol": 1e-3, "atol": 1e-5}
 
@@ -102,11 +103,20 @@ def _ours(
         name,
         title,
         "ours",
-        lambda work, steps: TrainerUpdate(key, work, settings(steps), options or {}),
+        lambda work, steps: TrainerUpdate(
+            key, work, settings(steps) | _budget(key, work), options or {}
+        ),
         absent,
         objective,
         counts,
     )
+
+
+def _budget(method: str, work: Work) -> dict[str, Any]:
+    """A memory limit that grows with the work, where it is larger than usual."""
+    if method not in ("amaml_rkc", "amaml_anytime") or work.size <= 1:
+        return {}
+    return {"memory_mb": MEMORY_MB * work.size}
 
 
 def _unrolled(steps: int) -> Counts:

@@ -16,7 +16,7 @@ from benchmarks.reference import compare
 from pipeline.progress import track
 
 LONGEST_S = 5.0  # a candidate whose update is projected to take longer is skipped
-SHARE_S = 2.5  # wanted seconds of timing for one candidate at one horizon
+SHARE_S = 2.0  # wanted seconds of timing for one candidate at one horizon
 FEWEST, MOST = 3, 25  # repetitions
 
 
@@ -54,9 +54,9 @@ def interleaved(
     return seconds
 
 
-def repetitions_for(seconds: float, *, share: float = SHARE_S) -> int:
+def repetitions_for(seconds: float, *, share: float = SHARE_S, fewest: int = FEWEST) -> int:
     """How often a call of this length is repeated."""
-    return max(FEWEST, min(MOST, round(share / max(seconds, 1e-9))))
+    return max(fewest, min(MOST, round(share / max(seconds, 1e-9))))
 
 
 def summary(seconds: Sequence[float]) -> dict[str, float]:

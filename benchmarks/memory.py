@@ -76,8 +76,8 @@ def _measure(
         if place.type == "cuda" or seconds <= LONGEST_PROFILED_S:
             _hush()
             answer["peak_tensor_bytes"] = tensor_peak(update.run, place)
-    except (MemoryError, RuntimeError) as error:
-        answer["memory_message"] = str(error).split("\n")[0]
+    except Exception as error:  # out of memory, or a peer that breaks: a finding
+        answer["memory_message"] = f"{type(error).__name__}: {error}".split("\n")[0]
     sender.send(answer)
 
 

@@ -64,6 +64,11 @@ def _counted(entry: Entry) -> str:
     return "-" if found is None else f"{found['gradients']}+{found['hvps']}"
 
 
+def _kept(entry: Entry) -> str:
+    found = entry.get("counts", {}).get("kept_bytes")
+    return f"{found / 1e6:.2f}" if found else "-"
+
+
 def _over(entries: Sequence[Entry], title: str, cell: Callable[[Entry], str]) -> str:
     """Candidates down, horizons across."""
     horizons = sorted({entry["inner_steps"] for entry in entries})
@@ -87,6 +92,7 @@ def _tables(entries: Sequence[Entry]) -> str:
             ("cosine with the converged meta-gradient", _number("cosine", ".5f")),
             ("gradients + Hessian-vector products", _counted),
             ("GFLOP/s of these", _number("gflops", ".2f")),
+            ("to be kept for the way back as predicted, MB", _kept),
             ("peak memory of tensors, MB", _number("peak_tensor_bytes", ".2f", 1e-6)),
             ("peak growth of the process, MB", _number("peak_process_bytes", ".1f", 1e-6)),
         )
@@ -103,8 +109,6 @@ def _growth(entries: Sequence[Entry]) -> str:
             last = entry["last_decade_exponent"]
             tail = "" if last is None else f"; last decade {last:.2f}"
             rows.append(["", entry["against"], "exponent", f"{entry['exponent']:.2f}{tail}"])
-        if entry["message"]:
-            rows.append([entry["title"], entry["against"], "-", entry["message"]])
     head = ["", "against", "size", "ms"]
     return table("ms per meta-update against size", head, rows) if rows else ""
 
@@ -140,6 +144,9 @@ def _remarks(record: Mapping[str, Any]) -> str:
                 f"{entry['title']} at {entry['inner_steps']:,} steps: memory: "
                 f"{entry['memory_message']}"
             )
+    for entry in record["scaling"]:
+        if entry["message"]:
+            lines.append(f"{entry['title']} against {entry['against']}: {entry['message']}")
     lines += [
         f"{name}: {extra['message']}"
         for name, extra in record["extras"].items()

@@ -4,6 +4,7 @@ import argparse
 import platform
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -43,6 +44,8 @@ def main() -> None:
     figure.draw(record, stem)
     print(report.text(record))
     print(f"\nwrote {stem}.json, .svg and .png in {record['took_seconds']:.0f} s")
+    broken = [e for e in record["entries"] if (e["kind"], e["status"]) == ("ours", "failed")]
+    sys.exit(1 if broken else 0)  # a peer that fails is a finding, a method of ours a fault
 
 
 def run(device: torch.device, *, quick: bool = False) -> dict[str, Any]:

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 
 from benchmarks.candidates import CANDIDATES, Update
-from benchmarks.measure import LONGEST_S, interleaved, repetitions_for, summary, timed
+from benchmarks.measure import interleaved, repetitions_for, summary, timed
 from benchmarks.problem import TASKS, Work, cos_mixture
 
 CANDIDATE_NAMES = ("amaml_rkc", "amaml", "fomaml")
 TASK_COUNTS = (1, 3, 10, 30, 100, 300, 1_000)
 PARAMETER_COUNTS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 INNER_STEPS = 50
+LONGEST_S = 10.0  # a size whose update is projected to take longer ends the row
 SHARE_S = 0.8  # wanted seconds of timing for one candidate at one size
 
 
@@ -92,11 +93,14 @@ def _points(
         if projected > LONGEST_S:
             message = f"{size} {what} and more skipped: projected to take {projected:.1f} s"
             break
-        update = CANDIDATES[name].make(work, inner_steps)
-        update.run()
-        before = (size, timed(update.run, device))
+        try:
+            update = CANDIDATES[name].make(work, inner_steps)
+            before = (size, timed(update.run, device))  # warms up too
+        except Exception as error:  # out of memory, say: the sizes so far still count
+            message = f"{size} {what} and more failed: {type(error).__name__}: {error}"
+            break
         updates[size] = update
-        repetitions[size] = repetitions_for(before[1], share=SHARE_S)
+        repetitions[size] = repetitions_for(before[1], share=SHARE_S, fewest=2)
     runs = {size: update.run for size, update in updates.items()}
     seconds = interleaved(runs, repetitions, device, f"{CANDIDATES[name].title} against {what}")
     points = [{"size": size, "seconds": summary(values)} for size, values in seconds.items()]

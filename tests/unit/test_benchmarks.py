@@ -104,6 +104,13 @@ def counted_flops():
     return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.baddbmm_: in_place})
 
 
+def test_larger_work_may_keep_more():
+    assert cos_mixture().size == 1
+    assert cos_mixture(50).size == 10
+    update = CANDIDATES["amaml_rkc"].make(cos_mixture(50), STEPS)
+    assert update._settings["memory_mb"] == 640
+
+
 def test_counted_flops_are_those_of_the_closed_forms(work):
     start = work.theta.repeat(len(work.batch), 1)
     loss = work.model.loss(work.batch.support)
@@ -155,6 +162,24 @@ def test_repetitions_are_spread_over_the_rounds():
     assert "".join(order) == "aaabaaab"
 
 
+def test_growth_ends_where_a_candidate_breaks_or_takes_too_long(monkeypatch):
+    def breaks_at_three_tasks(work, steps):
+        if len(work.batch) == 3:
+            raise MemoryError("full")
+        return CANDIDATES["fomaml"].make(work, steps)
+
+    chosen = Candidate("fomaml", "fomaml", "ours", breaks_at_three_tasks)
+    monkeypatch.setattr(scaling, "CANDIDATES", {"fomaml": chosen})
+    monkeypatch.setattr(scaling, "CANDIDATE_NAMES", ("fomaml",))
+    (entry,) = scaling.over_tasks(torch.device("cpu"), (1, 2, 3, 4), 1)
+    assert [point["size"] for point in entry["points"]] == [1, 2]
+    assert entry["message"] == "3 tasks and more failed: MemoryError: full"
+    assert entry["exponent"] is not None
+    monkeypatch.setattr(scaling, "LONGEST_S", 0.0)
+    (entry,) = scaling.over_tasks(torch.device("cpu"), (1, 2), 1)
+    assert entry["message"].startswith("2 tasks and more skipped: projected")
+
+
 def test_quartiles():
     found = measure.summary([4.0, 1.0, 2.0, 3.0, 5.0])
     assert found == {"median": 3.0, "q1": 2.0, "q3": 4.0, "repetitions": 5}
@@ -187,9 +212,10 @@ def record(**seconds):
             "message": None,
             "seconds": measure.summary([value]),
             "relative_error": 0.01 * value,
+            "peak_tensor_bytes": 7,
         }
         for name, value in seconds.items()
-        for steps in (500, 5_000)
+        for steps in (50, 500, 5_000)
     ]
     return {"entries": entries, "extras": {"three_seeds": {"ratio": None, "message": "none"}}}
 
@@ -202,6 +228,7 @@ def test_targets_say_what_was_reached():
     assert (ratio["reached"], ratio["holds"]) == (4.0, True)
     assert rows["time of amaml / amaml_rkc, 500 steps"]["holds"] is False
     assert rows["error of amaml_rkc, rtol 1e-3, 500 steps"]["holds"] is True
+    assert rows["peak tensor memory of amaml_rkc, 5,000 / 50"]["reached"] == 1
     assert rows["time of higher / amaml_rkc, 500 steps"]["holds"] is None
     assert rows["time of 3 seeds in one job / one seed"]["holds"] is None
 
@@ -222,7 +249,9 @@ def test_reasons_for_gaps_are_told_once():
             "gone": Candidate("gone", "gone", "peer", CANDIDATES["fomaml"].make, lambda: "not here")
         },
     )
-    told = report._remarks({"entries": entries, "many_tasks": {"entries": []}, "extras": {}})
+    told = report._remarks(
+        {"entries": entries, "many_tasks": {"entries": []}, "extras": {}, "scaling": []}
+    )
     assert told == "gone: absent: not here"
 
 
