@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from pipeline.core.losses import Loss
-from pipeline.core.solvers.chebyshev import Trajectory, coefficients
+from pipeline.core.recording import Recording
+from pipeline.core.solvers.chebyshev import coefficients
 from pipeline.core.solvers.flow import Diverged, Flow, integrate
 
 Jump = Callable[[int], Tensor | None]  # kept state's number -> what lambda gains there, (B, P)
@@ -70,7 +71,7 @@ def modified_euler(
 
 
 def chebyshev_sweep(
-    flow: Flow, trajectory: Trajectory, lam: Tensor, jump: Jump | None = None
+    flow: Flow, recording: Recording, lam: Tensor, jump: Jump | None = None
 ) -> Tensor:
     """The transpose of the Chebyshev recurrence, last stage first: its exact discrete adjoint.
 
@@ -90,10 +91,8 @@ def chebyshev_sweep(
     mu_r = flow.regulariser
     through_anchor = torch.zeros_like(lam)
     if jump is not None:
-        lam = _plus(lam, jump(len(trajectory.steps)))
-    for number in range(len(trajectory.steps) - 1, -1, -1):
-        step = trajectory.steps[number]
-        points = step.points if step.points is not None else flow.loss.at_states(step.states)
+        lam = _plus(lam, jump(len(recording.steps)))
+    for number, step, points in recording.backward():
         c, h, s = coefficients(step.stages), step.h, step.stages
         eta, eta_below = lam, torch.zeros_like(lam)  # of Y_j and Y_{j-1}
         start, gamma = torch.zeros_like(lam), torch.zeros_like(lam)  # of Y_0 and F_0
@@ -110,6 +109,7 @@ def chebyshev_sweep(
         if mu_r:
             through_anchor.add_(flow.rate * gamma, alpha=mu_r)
         lam = start.sub_(flow.pull_back(points[0], gamma))
+        del points  # before the next step's are made
         if jump is not None:
             lam = _plus(lam, jump(number))
     return lam + through_anchor

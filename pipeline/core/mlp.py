@@ -132,9 +132,9 @@ class MLPLoss:
         return [whole.cut(self, u, cut) for u, cut in zip(states, cuts, strict=True)]
 
     def point_bytes(self, u: Tensor) -> int:
-        """a_l and delta_l of every hidden layer, and the errors."""
+        """a_l, delta_l and f''(z_l) g_l of every hidden layer, and the errors."""
         widths = sum(out for out, _ in self.model.shapes[:-1])
-        return self.y.numel() * (2 * widths + 2) * u.element_size()
+        return self.y.numel() * (3 * widths + 2) * u.element_size()
 
 
 class MLPPoint:

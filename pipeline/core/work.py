@@ -8,7 +8,8 @@ class Work:
     """Evaluations, each of all tasks of a batch together.
 
     `gradients` counts inner-loss and query-loss gradients, `hvps` Hessian-vector products,
-    `accepted`/`rejected` solver steps, `kept_states` states (B, P) stored for the way back.
+    `accepted`/`rejected` solver steps, `kept_states` states (B, P) stored for the way back,
+    `kept_bytes` the most that a recording under a budget was predicted to take at once.
     """
 
     gradients: int = 0
@@ -16,8 +17,10 @@ class Work:
     accepted: int = 0
     rejected: int = 0
     kept_states: int = 0
+    kept_bytes: int = 0
 
     def add(self, other: "Work") -> None:
-        """Add another count to this one."""
-        for name in self.__dataclass_fields__:
+        """Add another count to this one; of bytes, keep the larger."""
+        self.kept_bytes = max(self.kept_bytes, other.kept_bytes)
+        for name in self.__dataclass_fields__.keys() - {"kept_bytes"}:
             setattr(self, name, getattr(self, name) + getattr(other, name))

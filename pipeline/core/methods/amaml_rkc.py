@@ -12,7 +12,8 @@ from torch import Tensor
 
 from pipeline.core.adjoints import chebyshev_sweep
 from pipeline.core.methods.problem import Adapted, Problem
-from pipeline.core.solvers.chebyshev import Chebyshev, Trajectory, solve_chebyshev
+from pipeline.core.recording import Recording
+from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
 from pipeline.core.solvers.flow import Flow, horizons
 
 
@@ -46,21 +47,30 @@ def amaml_rkc(
     uniform = not isinstance(horizon, Tensor) or horizon.ndim == 0
     flow = Flow(problem.support, problem.start, rate, regulariser, uniform)
     memory = problem.memory if isinstance(problem.memory, Chebyshev) else Chebyshev()
-    trajectory = solve_chebyshev(
-        flow, longest, rtol=rtol, atol=atol, work=problem.work, memory=memory
+    recording, end = solve_chebyshev(
+        flow,
+        longest,
+        rtol=rtol,
+        atol=atol,
+        work=problem.work,
+        memory=memory,
+        budget=memory_mb * 1e6,
     )
-    problem.work.kept_states += sum(step.stages for step in trajectory.steps) + 1
-    lam = problem.query.at(trajectory.end).gradient()
-    jump = partial(_running_cost, problem, trajectory, omega / longest) if omega else None
-    return Adapted(chebyshev_sweep(flow, trajectory, (1 - omega) * lam, jump), trajectory.end)
+    problem.work.kept_states += sum(step.stages for step in recording.steps) + 1
+    problem.work.kept_bytes = max(problem.work.kept_bytes, recording.peak)
+    lam = problem.query.at(end).gradient()
+    jump = partial(_running_cost, problem, recording, end, omega / longest) if omega else None
+    return Adapted(chebyshev_sweep(flow, recording, (1 - omega) * lam, jump), end)
 
 
 amaml_anytime = partial(amaml_rkc, omega=0.5)
 
 
-def _running_cost(problem: Problem, trajectory: Trajectory, density: float, k: int) -> Tensor:
+def _running_cost(
+    problem: Problem, recording: Recording, end: Tensor, density: float, k: int
+) -> Tensor:
     """The trapezoid weight of accepted state k times the query gradient there."""
-    steps = trajectory.steps
+    steps = recording.steps
     width = (steps[k - 1].h if k else 0.0) + (steps[k].h if k < len(steps) else 0.0)
-    state = steps[k].states[0] if k < len(steps) else trajectory.end
+    state = recording.start_of(k) if k < len(steps) else end
     return (density * width / 2) * problem.query.at(state).gradient()

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.losses import Point
+from pipeline.core.recording import Recording, Step
 from pipeline.core.solvers.flow import Diverged, Flow
 from pipeline.core.solvers.spectral import SpectralRadius
 from pipeline.core.work import Work
@@ -57,19 +58,6 @@ def coefficients(stages: int) -> Coefficients:
 
 
 @dataclass
-class Step:
-    """An accepted step: its size, its stages Y_0, ..., Y_{s-1} and, while kept, their points."""
-
-    h: float
-    states: list[Tensor]
-    points: list[Point] | None
-
-    @property
-    def stages(self) -> int:
-        return len(self.states)
-
-
-@dataclass
 class Chebyshev:
     """What outlives a solve: the spectral radius and the first step's size."""
 
@@ -93,15 +81,6 @@ class Chebyshev:
         self.first_step = state["first_step"]
 
 
-@dataclass(frozen=True)
-class Trajectory:
-    """Accepted steps from 0 to T, and the state and point at T."""
-
-    steps: list[Step]
-    end: Tensor
-    point: Point
-
-
 def solve_chebyshev(
     flow: Flow,
     horizon: float,
@@ -110,13 +89,20 @@ def solve_chebyshev(
     atol: float,
     work: Work,
     memory: Chebyshev,
-) -> Trajectory:
+    budget: float | None = None,
+) -> tuple[Recording, Tensor]:
     """Integrate the flow to `horizon` with steps that hold the local error to the tolerance.
 
-    The error of a step is estimated by 0.8 (u - u_new) + 0.4 h (F(u) + F(u_new)), as the root
-    mean square over all tasks and parameters in units of atol + rtol max(|u|, |u_new|). A
-    radius that was estimated too low shows as a large error: the step is rejected and the
-    radius estimated anew.
+    The error of a step is estimated by 0.8 (u - u_new) + 0.4 h (F(u) + F(u_new)), the largest
+    over tasks (`_size`). A radius that was estimated too low shows as a large error: the step
+    is rejected and the radius estimated anew.
+
+    Args:
+        memory: warm start from the last solve, and for the next.
+        budget: bytes that the recording may take.
+
+    Returns:
+        The accepted steps, and u(T) (B, P).
 
     Raises:
         Diverged: naming the task whose state is not finite, or when steps are rejected
@@ -127,20 +113,21 @@ def solve_chebyshev(
     slope = _checked(flow.descent(point, u), "start")  # -F_0
     rho = _radius(flow, memory, point, slope)
     h = _first_step(flow, u, slope, rho, horizon, rtol, atol, memory)
-    steps: list[Step] = []
+    recording = Recording(flow, budget, repeat)
     t, last_h, last_error, rejected, age = 0.0, 0.0, 0.0, 0, 0
     while t < horizon * (1 - 1e-12):
         left = horizon - t
         h = left if h > 0.9 * left else min(h, left / 2 if h > 0.5 * left else h)
         h, stages = _stages(h, rho)
-        states, points = _advance(flow, u, point, slope, h, stages)
+        keep = recording.may_keep_points(stages)
+        states, points = _advance(flow, u, point, slope, h, stages, keep)
         new = states.pop()
         new_point = flow.loss.at(new)
         new_slope = flow.descent(new_point, new)
         defect = (slope + new_slope).mul_(-0.4 * h).add_(u, alpha=0.8).sub_(new, alpha=0.8)
         error = float(_size(defect, new, rtol, atol))
         if error <= 1:
-            steps.append(Step(h, states, points))
+            recording.append(Step(h, stages, u, states[1:], points or None))
             work.accepted += 1
             if not t:  # the next solve starts where this one's error would be at its target
                 memory.first_step = h * min(2.0, 0.9 / max(error, 1e-8) ** (1 / 3))
@@ -162,24 +149,35 @@ def solve_chebyshev(
                 f"{horizon:g} (step {h:g}, spectral radius {rho:g}){_blame(new)}; "
                 "use a shorter horizon, a looser tolerance, or standardised data"
             )
-        if age or not steps:  # the curvature may have grown since it was measured
+        if age or not recording.steps:  # the curvature may have grown since it was measured
             rho, age = max(rho, _radius(flow, memory, point, slope)), 0
         h *= max(0.1, SAFETY / error ** (1 / 3)) if math.isfinite(error) else 0.1
     if not bool(torch.isfinite(u).all()):
         raise Diverged(f"the flow is not finite at T = {horizon:g}{_blame(u)}")
-    return Trajectory(steps, u, point)
+    return recording, u
+
+
+def repeat(
+    flow: Flow, u: Tensor, h: float, stages: int, keep: bool
+) -> tuple[list[Tensor], list[Point]]:
+    """A recorded step again, from its start u (B, P): as `_advance`."""
+    point = flow.loss.at(u)
+    return _advance(flow, u, point, flow.descent(point, u), h, stages, keep)
 
 
 def _advance(
-    flow: Flow, u: Tensor, point: Point, slope: Tensor, h: float, stages: int
+    flow: Flow, u: Tensor, point: Point, slope: Tensor, h: float, stages: int, keep: bool
 ) -> tuple[list[Tensor], list[Point]]:
-    """Y_0, ..., Y_s, and the points of Y_0, ..., Y_{s-1}."""
+    """Y_0, ..., Y_s, and the points of Y_0, ..., Y_{s-1}, or none if they are not kept."""
     c = coefficients(stages)
-    states, points = [u, torch.add(u, slope, alpha=-c.mu_tilde[1] * h)], [point]
+    states = [u, torch.add(u, slope, alpha=-c.mu_tilde[1] * h)]
+    points = [point] if keep else []
     before, now = torch.zeros_like(u), states[1] - u  # Y_{j-2} - Y_0, Y_{j-1} - Y_0
     for j in range(2, stages + 1):
-        points.append(flow.loss.at(states[-1]))
-        inner = flow.descent(points[-1], states[-1])
+        point = flow.loss.at(states[-1])
+        if keep:
+            points.append(point)
+        inner = flow.descent(point, states[-1])
         after = inner.mul_(-c.mu_tilde[j] * h).add_(slope, alpha=-c.gamma_tilde[j] * h)
         after.add_(now, alpha=c.mu[j]).add_(before, alpha=c.nu[j])
         before, now = now, after

@@ -1,0 +1,193 @@
+"""What a solve keeps for the way back, under a budget of bytes.
+
+All stages with their activations while they fit; then the oldest steps lose their activations,
+then their inner stages, then every other start. What was dropped is computed again when the
+way back reaches it, starts by binomial checkpointing (Griewank, Walther, ACM TOMS 26(1), 2000).
+The gradient is the same to rounding.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from pipeline.core.losses import Point
+from pipeline.core.solvers.flow import Flow
+
+VECTORS = 16  # of size (B, P) that a step and its transpose need at once
+POINTS = 4  # of a point's size, that one gradient or product needs on its way
+
+
+@dataclass
+class Step:
+    """An accepted step: its size, stage count, start Y_0, inner stages Y_1.., all points."""
+
+    h: float
+    stages: int
+    start: Tensor | None
+    inner: list[Tensor] | None
+    points: list[Point] | None
+
+
+# (flow, start, h, stages, keep points) -> stages Y_0, ..., Y_s and the points, if kept
+Advance = Callable[[Flow, Tensor, float, int, bool], tuple[list[Tensor], list[Point]]]
+
+
+class Recording:
+    """The accepted steps of a solve, thinned to a budget.
+
+    Args:
+        budget: bytes for kept tensors and the work on one step; None is no limit.
+        advance: computes a step again.
+    """
+
+    def __init__(self, flow: Flow, budget: float | None, advance: Advance) -> None:
+        self.flow = flow
+        self.steps: list[Step] = []
+        self.peak = 0
+        self._budget = math.inf if budget is None else budget
+        self._advance = advance
+        self._state = flow.anchor.numel() * flow.anchor.element_size()
+        self._point = flow.loss.point_bytes(flow.anchor)
+        self._longest = 0
+        self._stride = 1
+        self._kept = 0  # bytes
+
+    def append(self, step: Step) -> None:
+        """Keep a step, and let go of older ones as the budget demands.
+
+        Raises:
+            ValueError: when the budget cannot hold the work on this step alone.
+        """
+        self._longest = max(self._longest, step.stages)
+        self.steps.append(step)
+        self._kept += self._size(step)
+        self._thin()
+        self.peak = max(self.peak, self._kept + self.working)
+
+    def may_keep_points(self, stages: int) -> bool:
+        """Whether a step of so many stages may hold all its points at once."""
+        return self._full(max(stages, self._longest)) <= self._budget / 2
+
+    @property
+    def working(self) -> int:
+        """Bytes for the work on one step, with all its points if they fit."""
+        longest = self._longest
+        return self._full(longest) if self.may_keep_points(longest) else self._slim(longest)
+
+    def _full(self, stages: int) -> int:
+        return self._slim(stages) + stages * self._point
+
+    def _slim(self, stages: int) -> int:
+        """One point at a time."""
+        return (stages + VECTORS) * self._state + POINTS * self._point
+
+    def _size(self, step: Step) -> int:
+        return (
+            (step.start is not None) * self._state
+            + len(step.inner or ()) * self._state
+            + len(step.points or ()) * self._point
+        )
+
+    def _thin(self) -> None:
+        least = self._slim(self._longest)
+        if least > self._budget:
+            raise ValueError(
+                f"memory_mb must be at least {least / 1e6:.3g} here, for one step of "
+                f"{self._longest} stages; found {self._budget / 1e6:.3g}."
+            )
+        room = self._budget - self.working
+        for part in ("points", "inner"):
+            for step in self.steps:
+                if self._kept <= room:
+                    return
+                self._kept -= self._size(step)
+                setattr(step, part, None)
+                self._kept += self._size(step)
+        while self._kept > room:  # starts that later steps left between the strides go first
+            for number, step in enumerate(self.steps):
+                if number % self._stride:
+                    self._drop(step)
+            if self._stride >= len(self.steps):
+                return
+            if self._kept > room:
+                self._stride *= 2
+
+    def _drop(self, step: Step) -> None:
+        self._kept -= self._size(step)
+        step.start = step.inner = step.points = None
+
+    def start_of(self, number: int) -> Tensor:
+        """Y_0 of a step that the way back has reached."""
+        start = self.steps[number].start
+        if start is None:
+            raise ValueError(f"step {number} is not at hand; ask for it within `backward`.")
+        return start
+
+    def backward(self) -> Iterator[tuple[int, Step, Sequence[Point]]]:
+        """Yield number, step and points from the last step to the first, letting each go."""
+        for number in range(len(self.steps) - 1, -1, -1):
+            step = self.steps[number]
+            if step.start is None:
+                self._restore(number)
+            yield number, step, self._points(step)
+            self._drop(step)
+
+    def _points(self, step: Step) -> Sequence[Point]:
+        if step.points is not None:
+            return step.points
+        start = step.start
+        if start is None:
+            raise ValueError("a step without its start cannot be computed again.")
+        if step.inner is None:
+            keep = self.may_keep_points(step.stages)
+            states, points = self._advance(self.flow, start, step.h, step.stages, keep)
+            return points or _OneByOne(self.flow, states)
+        states = [start, *step.inner]
+        if not self.may_keep_points(2 * step.stages):  # the large batch and its cuts
+            return _OneByOne(self.flow, states)
+        return self.flow.loss.at_states(states)
+
+    def _restore(self, number: int) -> None:
+        """Bring back the start of a step, and keep starts on the way as binomials advise."""
+        low = number
+        while self.steps[low].start is None:
+            low -= 1
+        state = self.start_of(low)
+        while low < number:
+            free = int((self._budget - self.working - self._kept) // self._state)
+            stop = low + left_part(number + 1 - low, free) if free > 1 else number
+            for step in self.steps[low:stop]:
+                states, _ = self._advance(self.flow, state, step.h, step.stages, False)
+                state = states[-1]
+            self.steps[stop].start = state
+            self._kept += self._state
+            low = stop
+
+
+class _OneByOne(Sequence[Point]):
+    """Points that are computed when they are asked for, and not kept."""
+
+    def __init__(self, flow: Flow, states: Sequence[Tensor]) -> None:
+        self._flow = flow
+        self._states = states
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __getitem__(self, index):  # type: ignore[no-untyped-def]
+        return self._flow.loss.at(self._states[index])
+
+
+def left_part(length: int, slots: int) -> int:
+    """How many of `length` >= 2 steps to advance before the next checkpoint, given free slots.
+
+    beta(s, r) = C(s + r, s) steps can be reversed with s slots and r repetitions; the rest of
+    the steps goes to the right part, which has one slot less.
+    """
+    repetitions = 1
+    while math.comb(slots + repetitions, slots) < length:
+        repetitions += 1
+    right = math.comb(slots - 1 + repetitions, slots - 1)
+    return min(max(1, length - right), length - 1)
