@@ -8,11 +8,13 @@ READY := $(VENV)/.ready
 CONFIG := $(if $(GRID),--config grid=$(GRID))
 # torch brings its own CUDA stack, which differs by platform: it is installed first, by its pin
 TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)",*/\1/p' pyproject.toml)
+# the extra `bench`, without what it would pull in: it must not move torch
+PEERS := $(shell sed -n '/^bench = /,/^]/s/^ *"\([^"]*\)",*/\1/p' pyproject.toml)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow check gpu-check format lock schema clean-env
+.PHONY: help setup run test test-slow check bench gpu-check format lock schema clean-env
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,8 +40,13 @@ test: $(READY) ## all tests but the slow ones and those that need a GPU
 test-slow: $(READY) ## the slow tests
 	pytest -m "slow and not gpu"
 
-gpu-check: $(READY) ## the tests that need a CUDA device
+bench: $(READY) ## our methods beside other libraries, some minutes (DEVICE=cuda on a GPU)
+	$(BIN)/python -m pip install --quiet --no-deps $(PEERS)
+	python -m benchmarks --device $(or $(DEVICE),cpu)
+
+gpu-check: $(READY) ## the tests that need a CUDA device, then the benchmarks on it
 	pytest -m gpu
+	python -m benchmarks --device cuda
 
 check: $(READY) ## style, types, workflow lint, params schema; then the tests
 	ruff check .

@@ -16,16 +16,16 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
 
 
 def _explain_one(fault: Any, root: type[BaseModel]) -> str:
-    whole = tuple(fault["loc"])
-    path = whole
+    path = typed = tuple(fault["loc"])
     if path[:1] == ("methods",) and len(path) > 2:
-        path = path[:2] + path[3:]  # pydantic repeats the method's name as the union's tag
+        # pydantic names the method after the label: it says which keys are allowed
+        path, typed = path[:2] + path[3:], path[:1] + path[2:]
     key = ".".join(str(part) for part in path)
     found = fault.get("input")
     kind = fault["type"]
     if kind == "extra_forbidden":
         name = str(path[-1])
-        allowed = _keys_at(root, whole[:-1])
+        allowed = _keys_at(root, typed[:-1])
         close = difflib.get_close_matches(name, allowed, n=1)
         guess = f" Did you mean `{close[0]}`?" if close else ""
         known = f" Allowed here: {', '.join(allowed)}." if allowed else ""

@@ -104,6 +104,12 @@ def test_a_label_may_name_another_method():
         ("methods.imaml.cg_step", 5, "methods.imaml.cg_step: unknown key (value 5). Did you mean"),
         ("methods.imaml.cg_step", 5, "`cg_steps`? Allowed here: cg_steps, method, proximal."),
         ("methods.maml1.steps_divisor", 5, "unknown key (value 5). Allowed here: method."),
+        (
+            "methods.loose",
+            {"method": "imaml", "cg_step": 5},
+            "methods.loose.cg_step: unknown key (value 5). Did you mean `cg_steps`? Allowed here: "
+            "cg_steps, method, proximal.",
+        ),
         ("grids.quick", {}, "grids.quick.seeds: missing; it has no default"),
         ("training.outer_lr", GONE, "training.outer_lr: missing; it has no default, write it in."),
         ("methods.imaml.proximal", GONE, "methods.imaml.proximal: missing"),
