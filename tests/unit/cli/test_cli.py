@@ -16,7 +16,7 @@ from pipeline.config import load_params
 from pipeline.data import schemas
 from pipeline.records import read_run
 from pipeline.specs import canonical
-from tests.unit.tiny_runs import ROOT, SYNTHETIC, make_files, recipe
+from tests.unit.tiny_runs import RATINGS, ROOT, SYNTHETIC, make_files, recipe
 
 COMMANDS = {command.name: command for command in cli.app.registered_commands}
 PARAMS = ["--params", str(ROOT / "params.yaml")]
@@ -224,6 +224,29 @@ def test_data_commands_take_their_recipe_from_the_parameters(tmp_path, capsys):
 
     wanted = episodes_recipe(load_params(ROOT / "params.yaml"), setting, 3)
     assert json.loads(about["spec"]) == wanted
+
+
+def test_freezing_takes_every_number_of_its_recipe(files, tmp_path):
+    """None of them is a default of the function behind the command."""
+    given = {"seed": 1, "support": 7, "query": 3, "validation_tasks": 2, "standardise": False}
+    given |= {"evaluation_points": 9}
+    out = tmp_path / "out.parquet"
+    assert call("freeze-episodes", files[0], out, "--spec", json.dumps(given)) == 0
+    about = schemas.read_metadata(out)
+    assert {name: about[name] for name in given if name in about} == {
+        name: value for name, value in given.items() if name != "validation_tasks"
+    }
+    assert about["tasks"] == {"train": 10, "validation": 2, "test": 4}
+
+
+def test_freezing_ratings_takes_the_number_of_test_tasks(tmp_path):
+    tasks, _ = make_files(tmp_path, RATINGS)
+    given = {"seed": 1, "support": 6, "query": 3, "validation_tasks": 2, "standardise": True}
+    out = tmp_path / "out.parquet"
+    spec = json.dumps(given | {"test_tasks": 4})
+    assert call("freeze-episodes", tasks, out, "--spec", spec) == 0
+    about = schemas.read_metadata(out)
+    assert (about["tasks"]["validation"], about["tasks"]["test"]) == (2, 4)
 
 
 def test_sound_parameters_are_called_sound(capsys):
