@@ -96,7 +96,8 @@ class MetaTraining:
     def _step(self, update: int) -> Progress:
         batch = self._draw(update)
         try:
-            return self.trainer.step(batch)
+            (progress,) = self.trainer.step(batch)
+            return progress
         except ValueError as error:  # settings that only the method itself can judge
             raise BadInput(f"recipe: {error}") from error
 

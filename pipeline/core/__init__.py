@@ -7,12 +7,13 @@ out.gradient  # (P,)
 """
 
 from pipeline.core.adapt import adapt
-from pipeline.core.meta import MetaTrainer, Progress
+from pipeline.core.meta import MetaTrainer, Progress, SeedsDiverged
 from pipeline.core.meta_gradient import MetaGradient, check_settings, meta_gradient
 from pipeline.core.methods import METHODS
 from pipeline.core.mlp import MLP
 from pipeline.core.module_model import ModuleModel, flat_parameters
-from pipeline.core.solvers.flow import SOLVERS, Diverged
+from pipeline.core.solvers.flow import Diverged
+from pipeline.core.solvers.runge_kutta import SOLVERS
 from pipeline.core.tasks import Rows, TaskBatch
 from pipeline.core.work import Work
 
@@ -26,6 +27,7 @@ __all__ = [
     "ModuleModel",
     "Progress",
     "Rows",
+    "SeedsDiverged",
     "TaskBatch",
     "Work",
     "adapt",

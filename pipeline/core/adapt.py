@@ -27,11 +27,11 @@ def adapt(
         steps: ascending numbers of steps, 0 allowed.
         optimiser: `gd`, or `adam` (the authors' code), each task with moments of its own.
     """
-    loss = model.loss(support)
-    u = theta.detach().expand(len(support.y), -1)
-    first, second = torch.zeros_like(u), torch.zeros_like(u)
-    done = 0
     with torch.no_grad():
+        place = model.coordinates(theta.detach().unsqueeze(0), support, None)
+        loss, u = place.support, place.start
+        first, second = torch.zeros_like(u), torch.zeros_like(u)
+        done = 0
         for wanted in steps:
             while done < wanted:
                 slope = loss.at(u).gradient()
@@ -42,4 +42,4 @@ def adapt(
                     scale = (second / (1 - BETAS[1] ** done)).sqrt() + EPS
                     slope = first / (1 - BETAS[0] ** done) / scale
                 u = torch.sub(u, slope, alpha=lr)
-            yield wanted, u
+            yield wanted, place.full(u)

@@ -4,36 +4,45 @@ Signs: with Hess = d²L_support/du² the adjoint of du/dt = -dL/du is dlambda/dt
 solved from T down to 0 (the paper's eq. (11) writes -H lambda with H = df/du = -Hess).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import torch
 from torch import Tensor
 
-from pipeline.core.losses import Loss
-from pipeline.core.recording import Recording
-from pipeline.core.solvers.chebyshev import coefficients
-from pipeline.core.solvers.flow import Diverged, Flow, integrate
+from pipeline.core.recording import Recording, Step
+from pipeline.core.seeds import Seeds, put, take
+from pipeline.core.solvers.chebyshev_step import Plan, add
+from pipeline.core.solvers.flow import Flow
+from pipeline.core.solvers.runge_kutta import integrate
+from pipeline.core.solvers.tableaux import Tableau
 
-Jump = Callable[[int], Tensor | None]  # kept state's number -> what lambda gains there, (B, P)
+Jump = Callable[[int, Tensor], Tensor]  # number and state -> what lambda gains there, (R, Q)
+StepJump = Callable[[int, Step], Tensor]  # a step's number and itself -> its start's gain
 
 
-def sweep_gradient_descent(loss: Loss, states: Sequence[Tensor], lam: Tensor, lr: float) -> Tensor:
+def sweep_gradient_descent(recording: Recording, lam: Tensor) -> Tensor:
     """lambda_k = lambda_{k+1} - alpha Hess(u_k) lambda_{k+1}, the transpose of each step.
 
     Args:
-        states: u_0, ..., u_{K-1}, each (B, P).
-        lam: lambda_K = dJ/du_K, (B, P).
+        lam: lambda_K = dJ/du_K, (R, Q).
 
     Returns:
-        lambda_0 (B, P): the exact gradient of J in u_0 through the K steps.
+        lambda_0 (R, Q): the exact gradient of J in u_0 through the K steps.
     """
-    for u in reversed(states):
-        lam = lam - lr * loss.at(u).hvp(lam)
+    for _, step, points in recording.backward():
+        lam = torch.sub(lam, points[0].hvp(lam), alpha=step.plan)
     return lam
 
 
 def modified_euler(
-    flow: Flow, states: Sequence[Tensor], lam: Tensor, step: float, jump: Jump | None = None
+    flow: Flow,
+    states: Iterator[Tensor],
+    lam: Tensor,
+    step: float,
+    *,
+    chunk: int,
+    jump: Jump | None = None,
 ) -> Tensor:
     """Algorithm 2: the adjoint on kept states, backward by modified Euler (Heun's method).
 
@@ -44,34 +53,85 @@ def modified_euler(
     for the flow then depends on theta as its anchor too.
 
     Args:
-        states: u_0, ..., u_n at times 0, h, ..., n h, each (B, P).
-        lam: lambda(T) (B, P), without the jump at n.
-        jump: what a running cost adds to lambda at each kept state, n down to 0.
+        states: u_n, ..., u_0 at times n h, ..., 0, each (R, Q). Forward and backward passes
+            of `chunk` of them are made in one large batch.
+        lam: lambda(T) (R, Q), without the jump at n.
+        jump: what a running cost adds to lambda at state number n - j, counted from the end.
 
     Returns:
-        dJ/dtheta of each task, (B, P).
+        dJ/dtheta of each task, (R, Q).
     """
-    mu, h = flow.regulariser, step * flow.rate
+    mu = flow.regulariser
+    h = step if flow.uniform else step * flow.rate
     through_anchor = torch.zeros_like(lam)
-    last = len(states) - 1
-    if jump is not None:
-        lam = _plus(lam, jump(last))
-    point = flow.loss.at(states[last])
-    for j in range(last - 1, -1, -1):
-        a = point.hvp(lam) + mu * lam if mu else point.hvp(lam)
-        predicted = lam - h * a
-        point = flow.loss.at(states[j])
-        b = point.hvp(predicted) + mu * predicted if mu else point.hvp(predicted)
-        if mu:
-            through_anchor = through_anchor + (h * mu / 2) * (lam + predicted)
-        lam = lam - (h / 2) * (a + b)
+    above = None  # the point at u_{j+1}
+    number = 0
+    while some := list(islice(states, chunk)):
+        for u, point in zip(some, flow.loss.at_states(some), strict=True):
+            if above is not None:
+                a = _curved(above.hvp(lam), lam, mu)
+                predicted = _less(lam, a, h)
+                b = _curved(point.hvp(predicted), predicted, mu)
+                if mu:
+                    through_anchor = through_anchor + (lam + predicted) * (h * mu / 2)
+                lam = _less(lam, a.add_(b), h, 0.5)
+            if jump is not None:
+                lam = lam + jump(number, u)
+            above, number = point, number + 1
+    return lam + through_anchor if mu else lam
+
+
+def _curved(image: Tensor, lam: Tensor, mu: float) -> Tensor:
+    return image.add_(lam, alpha=mu) if mu else image
+
+
+def _less(lam: Tensor, slope: Tensor, h: float | Tensor, share: float = 1.0) -> Tensor:
+    """lam - share h slope; h a number or each row's, (R, 1)."""
+    if isinstance(h, Tensor):
+        return torch.addcmul(lam, slope, h, value=-share)
+    return torch.sub(lam, slope, alpha=share * h)
+
+
+def runge_kutta_sweep(
+    flow: Flow, recording: Recording, tableau: Tableau, lam: Tensor, jump: StepJump | None = None
+) -> Tensor:
+    """The transpose of explicit Runge-Kutta steps, last stage first: their discrete adjoint.
+
+    With w_i = J(Y_i)^T m_i and J the flow's Jacobian, for i = s, ..., 1:
+        m_i = h b_i lambda + h sum_{j > i} a_ji w_j;   lambda += sum_i w_i
+    one Hessian-vector product a stage. Step sizes are held fixed.
+
+    Args:
+        lam: dJ/du(T) (R, Q), without the jump at the last state.
+        jump: what a running cost adds at each accepted state, from the last down to 0.
+
+    Returns:
+        dJ/dtheta of each task, (R, Q).
+    """
+    mu = flow.regulariser
+    through_anchor = torch.zeros_like(lam)
+    rows = ((), *tableau.a)
+    for number, step, points in recording.backward():
+        h, pulled = step.plan, [torch.empty(0)] * tableau.stages
+        total = lam
+        for i in range(tableau.stages - 1, -1, -1):
+            m = lam * (h * tableau.b[i])
+            for j in range(i + 1, tableau.stages):
+                if rows[j][i]:
+                    m.add_(pulled[j], alpha=h * rows[j][i])
+            if mu:
+                through_anchor.add_(flow.rate * m, alpha=mu)
+            pulled[i] = flow.pull_back(points[i], m).neg_()
+            total = total + pulled[i]
+        lam = total
+        del points  # before the next step's are made
         if jump is not None:
-            lam = _plus(lam, jump(j))
-    return lam + through_anchor
+            lam = lam + jump(number, step)
+    return lam + through_anchor if mu else lam
 
 
 def chebyshev_sweep(
-    flow: Flow, recording: Recording, lam: Tensor, jump: Jump | None = None
+    flow: Flow, recording: Recording, lam: Tensor, jump: StepJump | None = None
 ) -> Tensor:
     """The transpose of the Chebyshev recurrence, last stage first: its exact discrete adjoint.
 
@@ -82,37 +142,58 @@ def chebyshev_sweep(
     Hessian-vector product a stage. Step sizes and stage counts are held fixed.
 
     Args:
-        lam: dJ/du(T) (B, P), without the jump at the last state.
-        jump: what a running cost adds at each accepted state, from the last down to 0.
+        lam: dJ/du(T) (R, Q), without the jump at the last state.
+        jump: what a running cost adds at each accepted state, from the last down to 0; for
+            the seeds of the step, in their order.
 
     Returns:
-        dJ/dtheta of each task, (B, P).
+        dJ/dtheta of each task, (R, Q).
     """
-    mu_r = flow.regulariser
     through_anchor = torch.zeros_like(lam)
-    if jump is not None:
-        lam = _plus(lam, jump(len(recording.steps)))
     for number, step, points in recording.backward():
-        c, h, s = coefficients(step.stages), step.h, step.stages
-        eta, eta_below = lam, torch.zeros_like(lam)  # of Y_j and Y_{j-1}
-        start, gamma = torch.zeros_like(lam), torch.zeros_like(lam)  # of Y_0 and F_0
-        for j in range(s, 1, -1):
-            pulled = flow.pull_back(points[j - 1], eta)
-            if mu_r:
-                through_anchor.add_(flow.rate * eta, alpha=mu_r * h * c.mu_tilde[j])
-            start.add_(eta, alpha=1 - c.mu[j] - c.nu[j])
-            gamma.add_(eta, alpha=h * c.gamma_tilde[j])
-            below = eta_below.add_(eta, alpha=c.mu[j]).add_(pulled, alpha=-h * c.mu_tilde[j])
-            eta, eta_below = below, c.nu[j] * eta
-        start.add_(eta).add_(eta_below)  # of Y_1 = Y_0 + h mu_1~ F_0, and nu_2 of Y_2
-        gamma.add_(eta, alpha=h * c.mu_tilde[1])
-        if mu_r:
-            through_anchor.add_(flow.rate * gamma, alpha=mu_r)
-        lam = start.sub_(flow.pull_back(points[0], gamma))
+        seeds: Seeds = step.plan.seeds
+        part = take(lam, seeds, flow.seeds)
+        anchored = torch.zeros_like(part) if flow.regulariser else None
+        part = _chebyshev_step_back(flow, step.plan, points, part, anchored)
         del points  # before the next step's are made
         if jump is not None:
-            lam = _plus(lam, jump(number))
-    return lam + through_anchor
+            part = part + jump(number, step)
+        lam = put(lam, seeds, part, flow.seeds)
+        if anchored is not None:
+            anchored += take(through_anchor, seeds, flow.seeds)
+            through_anchor = put(through_anchor, seeds, anchored, flow.seeds)
+    return lam + through_anchor if flow.regulariser else lam
+
+
+def _chebyshev_step_back(
+    flow: Flow, plan: Plan, points: Sequence, lam: Tensor, anchored: Tensor | None
+) -> Tensor:
+    """lambda at the start of a step (K B, Q), rows in the plan's order; adds to `anchored`."""
+    each, mu_r = len(lam) // len(plan.seeds), flow.regulariser
+    start, gamma = torch.zeros_like(lam), torch.zeros_like(lam)  # of Y_0 and F_0
+    rows = 0
+    eta = eta_below = lam[:0]  # of Y_j and Y_{j-1}
+    for j in range(plan.stages[0], 1, -1):
+        count = plan.active(j)
+        if count * each > rows:  # seeds with fewer stages join
+            eta = torch.cat([eta, lam[rows : count * each]])
+            eta_below = torch.cat([eta_below, torch.zeros_like(lam[rows : count * each])])
+            rows = count * each
+        part = flow.of(plan.seeds[:count])
+        mu, nu, rest, h_mu, h_gamma = plan.at(j, each, lam)
+        pulled = part.pull_back(points[j - 1], eta)
+        if anchored is not None:
+            add(anchored[:rows], part.rate * eta, mu_r * h_mu)
+        add(start[:rows], eta, rest)
+        add(gamma[:rows], eta, h_gamma)
+        below = add(add(eta_below, eta, mu), pulled, h_mu, -1)
+        eta, eta_below = below, nu * eta
+    start.add_(eta).add_(eta_below)  # of Y_1 = Y_0 + h mu_1~ F_0, and nu_2 of Y_2
+    add(gamma, eta, plan.at(1, each, lam)[3])
+    whole = flow.of(plan.seeds)
+    if anchored is not None:
+        anchored.add_(whole.rate * gamma, alpha=mu_r)
+    return start.sub_(whole.pull_back(points[0], gamma))
 
 
 def backsolve(
@@ -124,7 +205,7 @@ def backsolve(
     horizons, which is why the kept states exist.
 
     Args:
-        end: u(T), (B, P). lam: lambda(T), (B, P).
+        end: u(T), (R, Q). lam: lambda(T), (R, Q). Of one seed.
 
     Raises:
         Diverged: when the reversed flow leaves the range of floating point.
@@ -140,15 +221,11 @@ def backsolve(
 
     span = torch.tensor([0.0, horizon], dtype=end.dtype, device=end.device)
     start = (end, lam, torch.zeros_like(lam))
-    _, lams, anchored = integrate(field, start, span, solver=solver, rtol=rtol, atol=atol)
-    gradient = lams[-1] + anchored[-1]
+    _, lams, anchored = integrate(field, start, span, solver, rtol, atol, {}, flow.diverged)
+    gradient: Tensor = lams[-1] + anchored[-1]
     if not bool(torch.isfinite(gradient).all()):
-        raise Diverged(
+        raise flow.diverged(
             f"`backsolve` reached NaN or infinity over T = {horizon:g}: reversed gradient flow "
             "is unstable; use backward: modified_euler, which keeps the states"
         )
     return gradient
-
-
-def _plus(lam: Tensor, gain: Tensor | None) -> Tensor:
-    return lam if gain is None else lam + gain

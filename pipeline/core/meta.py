@@ -1,5 +1,6 @@
 """The outer loop, one meta-update at a time (Algorithm 1). It does no I/O."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,15 +9,28 @@ from torch import Tensor
 
 from pipeline.core.losses import Model
 from pipeline.core.meta_gradient import check_settings, meta_gradient
+from pipeline.core.seeds import not_finite, take
 from pipeline.core.solvers.chebyshev import Chebyshev
 from pipeline.core.solvers.flow import Diverged
 from pipeline.core.tasks import TaskBatch
 from pipeline.core.work import Work
 
 
+class SeedsDiverged(Diverged):
+    """Some of the seeds of a batch diverged; nothing was changed.
+
+    Attributes:
+        messages: position of the seed among those in training -> what happened.
+    """
+
+    def __init__(self, messages: Mapping[int, str]) -> None:
+        super().__init__("\n".join(messages.values()), min(messages))
+        self.messages = dict(messages)
+
+
 @dataclass(frozen=True)
 class Progress:
-    """One meta-update: its number from 1, mean query loss before it, norms, work."""
+    """One meta-update of a seed: its number from 1, mean query loss before it, norms, work."""
 
     update: int
     meta_loss: float
@@ -30,6 +44,7 @@ class MetaTrainer:
 
     Args:
         method, settings: as for `meta_gradient`.
+        theta: (P,), or (S, P) for S seeds that are trained together, each as if alone.
         gradient_limit: a meta-gradient norm above it counts as divergence.
     """
 
@@ -55,31 +70,53 @@ class MetaTrainer:
 
     @property
     def theta(self) -> Tensor:
-        """The initialisation as it stands, (P,)."""
+        """The initialisation as it stands, (P,), or (S, P) of the seeds in training."""
         return self._theta.detach().clone()
 
-    def step(self, batch: TaskBatch) -> Progress:
-        """One meta-update on a meta-batch.
+    def step(self, batch: TaskBatch) -> list[Progress]:
+        """One meta-update of every seed, on a meta-batch of B tasks for each, seed by seed.
+
+        Returns:
+            One entry a seed, in order.
 
         Raises:
-            Diverged: before theta is touched, when the meta-gradient is not finite or above
+            SeedsDiverged: before theta is touched, when a meta-gradient is not finite or above
                 the limit; the message names the first task that is to blame.
         """
-        out = meta_gradient(
-            self.method, self.model, self._theta, batch, memory=self._memory, **self.settings
-        )
-        norm = float(torch.linalg.vector_norm(out.gradient))
-        if not norm <= self.gradient_limit:
-            raise Diverged(
-                f"meta-update {self.updates + 1}: the meta-gradient's norm is {norm:g}, allowed "
-                f"is at most {self.gradient_limit:g}{_blame(out.adapted)}"
+        try:
+            out = meta_gradient(
+                self.method, self.model, self._theta, batch, memory=self._memory, **self.settings
             )
+        except Diverged as error:
+            raise SeedsDiverged({error.seed: str(error)}) from error
+        seeds = len(out.works)
+        norms = torch.linalg.vector_norm(out.gradient.view(seeds, -1), dim=1).tolist()
+        if loud := [seed for seed in range(seeds) if not norms[seed] <= self.gradient_limit]:
+            raise SeedsDiverged({seed: self._loud(out.adapted, norms, seed) for seed in loud})
         before = self._theta.clone()
         self._theta.grad = out.gradient
         self._adam.step()
         self.updates += 1
-        change = float(torch.linalg.vector_norm(self._theta - before))
-        return Progress(self.updates, float(out.query_loss.mean()), norm, change, out.work)
+        moved = (self._theta - before).view(seeds, -1)
+        changes = torch.linalg.vector_norm(moved, dim=1).tolist()
+        losses = out.query_loss.view(seeds, -1).mean(1).tolist()
+        return [
+            Progress(self.updates, *numbers)
+            for numbers in zip(losses, norms, changes, out.works, strict=True)
+        ]
+
+    def keep(self, positions: Sequence[int]) -> None:
+        """Go on with these seeds of (S, P) only, in this order."""
+        self._memory.keep(positions)
+        chosen = torch.tensor(list(positions), device=self._theta.device)
+        state = self._adam.state.pop(self._theta, {})
+        self._theta = self._theta[chosen].clone()
+        for name in ("exp_avg", "exp_avg_sq"):
+            if name in state:
+                state[name] = state[name][chosen].clone()
+        self._adam.param_groups[0]["params"] = [self._theta]
+        if state:
+            self._adam.state[self._theta] = state
 
     def state_dict(self) -> dict[str, Any]:
         """All that a checkpoint needs."""
@@ -98,7 +135,12 @@ class MetaTrainer:
         self._memory.load_state_dict(state["memory"], self._theta)
         self.updates = state["updates"]
 
-
-def _blame(adapted: Tensor) -> str:
-    bad = (~torch.isfinite(adapted).all(1)).nonzero().flatten().tolist()
-    return f"; inner training diverged on task {bad[0]} of the meta-batch" if bad else ""
+    def _loud(self, adapted: Tensor, norms: Sequence[float], seed: int) -> str:
+        said = (
+            f"meta-update {self.updates + 1}: the meta-gradient's norm is {norms[seed]:g}, "
+            f"allowed is at most {self.gradient_limit:g}"
+        )
+        bad = not_finite(take(adapted, (seed,), len(norms)))
+        if not bad:
+            return said
+        return f"{said}; inner training diverged on task {bad[0]} of the meta-batch"

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,16 +18,24 @@ from pipeline.core.work import Work
 
 @dataclass(frozen=True)
 class MetaGradient:
-    """Result of `meta_gradient`.
+    """Result of `meta_gradient`, of one seed or of S.
 
-    gradient: (P,), mean over tasks. adapted: (B, P), trained parameters.
-    query_loss: (B,), the query loss at them. work: what it took.
+    gradient: (P,) or (S, P), mean over a seed's tasks. adapted: (B, P) or (S B, P), trained
+    parameters. query_loss: (B,) or (S B,), the query loss at them. works: what each seed took.
     """
 
     gradient: Tensor
     adapted: Tensor
     query_loss: Tensor
-    work: Work
+    works: Sequence[Work]
+
+    @property
+    def work(self) -> Work:
+        """What all seeds took together."""
+        total = Work()
+        for work in self.works:
+            total.add(work)
+        return total
 
 
 def meta_gradient(
@@ -43,34 +51,46 @@ def meta_gradient(
 
     Args:
         method: a key of `METHODS`; its settings are that function's keywords
-            (`maml`, `maml1`, `maml_sweep`, `fomaml`, `reptile`: inner_steps, inner_lr; `imaml`:
-            also proximal, cg_steps; `amaml`, `amaml_anytime`: horizon, step, solver, rtol,
-            atol, backward, omega, regulariser).
-        theta: initialisation (P,); dtype and device of everything follow it.
+            (`maml`, `maml1`, `fomaml`, `reptile`: inner_steps, inner_lr; `maml_sweep`: also
+            memory_mb; `imaml`: also proximal, cg_steps; `amaml`: horizon, step, solver, rtol,
+            atol, backward, omega, regulariser, memory_mb; `amaml_rkc`, `amaml_anytime`: horizon,
+            rtol, atol, omega, regulariser, memory_mb).
+        theta: initialisation (P,), or (S, P) for S seeds at once; dtype and device of
+            everything follow it.
+        batch: B tasks, or S B of them, the tasks of the first seed first.
         memory: what the method carries from one meta-update to the next (`Chebyshev` for
             `amaml_rkc`: it saves work and changes the result within the tolerance only).
 
     Raises:
         ValueError: for an unknown method or setting, a setting out of bounds, a theta of the
-            wrong shape or not finite, or a batch of another dtype or device.
+            wrong shape or not finite, or a batch of another dtype, device or number of tasks.
         pipeline.core.Diverged: when a flow leaves the range of floating point. Gradient
             descent that diverges gives a gradient that is not finite instead.
     """
     check_settings(method, settings)
     _check_theta(model, theta, batch)
     theta = theta.detach()
-    work = Work()
-    start = theta.repeat(len(batch), 1)
-    support = Counted(model.loss(batch.support), work)
-    query_loss = model.loss(batch.query)
-    problem = Problem(support, Counted(query_loss, work), start, work, memory)
+    single = theta.ndim == 1
+    seeds = 1 if single else len(theta)
+    works = [Work() for _ in range(seeds)]
     with torch.no_grad():
+        place = model.coordinates(theta.view(seeds, -1), batch.support, batch.query)
+        problem = Problem(
+            Counted(place.support, works),
+            Counted(place.query, works),
+            place.start,
+            works,
+            memory,
+            model.n_parameters,
+            place.left_out(),
+        )
         adapted = METHODS[method](problem, **settings)
+        gradient = place.mean(adapted.gradient)
         return MetaGradient(
-            adapted.gradient.mean(0),
-            adapted.parameters,
-            query_loss.at(adapted.parameters).value(),
-            work,
+            gradient[0] if single else gradient,
+            place.full(adapted.parameters),
+            place.query.at(adapted.parameters).value(),
+            works,
         )
 
 
@@ -100,10 +120,11 @@ def check_settings(method: str, settings: Mapping[str, Any]) -> None:
 
 
 def _check_theta(model: Model, theta: Tensor, batch: TaskBatch) -> None:
-    if theta.shape != (model.n_parameters,):
+    if theta.ndim not in (1, 2) or theta.shape[-1] != model.n_parameters or 0 in theta.shape:
         raise ValueError(
-            f"theta must have shape ({model.n_parameters},), found {tuple(theta.shape)}. "
-            "Flatten it with `torch.nn.utils.parameters_to_vector`."
+            f"theta must have shape ({model.n_parameters},), or (S, {model.n_parameters}) for S "
+            f"seeds, found {tuple(theta.shape)}. Flatten it with "
+            "`torch.nn.utils.parameters_to_vector`."
         )
     if not bool(torch.isfinite(theta).all()):
         raise ValueError("theta holds NaN or infinity; start from finite parameters.")
@@ -112,4 +133,9 @@ def _check_theta(model: Model, theta: Tensor, batch: TaskBatch) -> None:
         raise ValueError(
             f"theta is {theta.dtype} on {theta.device}, the batch is {found.dtype} on "
             f"{found.device}; build the batch with dtype=theta.dtype, device=theta.device."
+        )
+    if theta.ndim == 2 and len(batch) % len(theta):
+        raise ValueError(
+            f"theta holds {len(theta)} seeds and the batch {len(batch)} tasks; give every seed "
+            "the same number of tasks."
         )

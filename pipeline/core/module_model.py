@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vmap
 
+from pipeline.core.coordinates import OwnCoordinates
 from pipeline.core.tasks import Rows
 
 RowLoss = Callable[[Tensor, Tensor], Tensor]  # predictions (N,), targets (N,) -> losses (N,)
@@ -54,6 +55,12 @@ class ModuleModel:
         """Predictions (B, N) at u (B, P) on x, (B, N, D) or item indices (B, N)."""
         return vmap(self._predict_one)(u, x)
 
+    def coordinates(self, theta: Tensor, support: Rows, query: Rows | None) -> OwnCoordinates:
+        """The module's own parameters, from theta (S, P)."""
+        start = theta.repeat_interleave(len(support.y) // len(theta), 0)
+        losses = [self.loss(rows) for rows in (support, query) if rows is not None]
+        return OwnCoordinates(start, losses[0], losses[-1], len(theta))
+
     def loss(self, rows: Rows) -> "ModuleLoss":
         """The weighted mean of `row_loss` on rows of B tasks."""
         return ModuleLoss(self, rows)
@@ -66,6 +73,7 @@ class ModuleLoss:
         def one(u: Tensor, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
             return (weight * model.row_loss(model._predict_one(u, x), y)).sum()
 
+        self._model, self._rows = model, rows
         data = (rows.x, rows.y, rows.weight)
         self.values: Callable[[Tensor], Tensor] = lambda u: vmap(one)(u, *data)
         self.gradients: Callable[[Tensor], Tensor] = lambda u: vmap(grad(one))(u, *data)
@@ -75,6 +83,10 @@ class ModuleLoss:
 
     def at_states(self, states: Sequence[Tensor]) -> "list[ModulePoint]":
         return [ModulePoint(self, u) for u in states]
+
+    def select(self, tasks: Tensor | slice) -> "ModuleLoss":
+        rows = self._rows
+        return ModuleLoss(self._model, Rows(rows.x[tasks], rows.y[tasks], rows.weight[tasks]))
 
     def point_bytes(self, u: Tensor) -> int:
         return 0  # a point keeps nothing but u

@@ -7,31 +7,48 @@ The gradient is the same to rounding.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
 from pipeline.core.losses import Point
 from pipeline.core.solvers.flow import Flow
 
-VECTORS = 16  # of size (B, P) that a step and its transpose need at once
+VECTORS = 16  # of size (R, Q) that a step and its transpose need at once
 POINTS = 4  # of a point's size, that one gradient or product needs on its way
 
 
 @dataclass
 class Step:
-    """An accepted step: its size, stage count, start Y_0, inner stages Y_1.., all points."""
+    """An accepted step: what was done, its start (R, Q), what it kept within, all points."""
 
-    h: float
-    stages: int
+    plan: Any
     start: Tensor | None
     inner: list[Tensor] | None
     points: list[Point] | None
 
 
-# (flow, start, h, stages, keep points) -> stages Y_0, ..., Y_s and the points, if kept
-Advance = Callable[[Flow, Tensor, float, int, bool], tuple[list[Tensor], list[Point]]]
+class Advanced(NamedTuple):
+    """A step computed again: what it keeps within, points if asked for, its end (R, Q)."""
+
+    inner: list[Tensor]
+    points: list[Point]
+    end: Tensor
+
+
+class Scheme(Protocol):
+    """A one-step method: what `plan` means."""
+
+    def stages(self, plan: Any) -> int:
+        """Numbers of points, and at most of tensors kept within, of a step."""
+
+    def advance(self, flow: Flow, start: Tensor, plan: Any, keep: bool) -> Advanced:
+        """The step again; with its points when `keep`."""
+
+    def states(self, flow: Flow, start: Tensor, inner: list[Tensor], plan: Any) -> Sequence[Any]:
+        """The (flow, state) of every point, from what was kept."""
 
 
 class Recording:
@@ -39,20 +56,25 @@ class Recording:
 
     Args:
         budget: bytes for kept tensors and the work on one step; None is no limit.
-        advance: computes a step again.
+        scheme: how a step is computed again.
+        points: whether the way back wants points at all.
     """
 
-    def __init__(self, flow: Flow, budget: float | None, advance: Advance) -> None:
+    def __init__(
+        self, flow: Flow, budget: float | None, scheme: Scheme, *, points: bool = True
+    ) -> None:
         self.flow = flow
         self.steps: list[Step] = []
         self.peak = 0
         self._budget = math.inf if budget is None else budget
-        self._advance = advance
+        self._scheme = scheme
+        self._wants_points = points
         self._state = flow.anchor.numel() * flow.anchor.element_size()
         self._point = flow.loss.point_bytes(flow.anchor)
         self._longest = 0
         self._stride = 1
         self._kept = 0  # bytes
+        self._thinned = {"points": 0, "inner": 0, "start": 0}  # steps before these are thin
 
     def append(self, step: Step) -> None:
         """Keep a step, and let go of older ones as the budget demands.
@@ -60,7 +82,7 @@ class Recording:
         Raises:
             ValueError: when the budget cannot hold the work on this step alone.
         """
-        self._longest = max(self._longest, step.stages)
+        self._longest = max(self._longest, self._scheme.stages(step.plan))
         self.steps.append(step)
         self._kept += self._size(step)
         self._thin()
@@ -68,7 +90,12 @@ class Recording:
 
     def may_keep_points(self, stages: int) -> bool:
         """Whether a step of so many stages may hold all its points at once."""
-        return self._full(max(stages, self._longest)) <= self._budget / 2
+        return self._wants_points and self._full(max(stages, self._longest)) <= self._budget / 2
+
+    @property
+    def kept_states(self) -> int:
+        """Tensors (R, Q) that are kept now."""
+        return sum((step.start is not None) + len(step.inner or ()) for step in self.steps)
 
     @property
     def working(self) -> int:
@@ -99,34 +126,40 @@ class Recording:
             )
         room = self._budget - self.working
         for part in ("points", "inner"):
-            for step in self.steps:
-                if self._kept <= room:
-                    return
+            while self._kept > room and self._thinned[part] < len(self.steps):
+                step = self.steps[self._thinned[part]]
                 self._kept -= self._size(step)
-                setattr(step, part, None)
+                if getattr(step, part):  # an empty list is whole: the scheme keeps nothing there
+                    setattr(step, part, None)
                 self._kept += self._size(step)
+                self._thinned[part] += 1
         while self._kept > room:  # starts that later steps left between the strides go first
-            for number, step in enumerate(self.steps):
+            for number in range(self._thinned["start"], len(self.steps)):
                 if number % self._stride:
-                    self._drop(step)
+                    self._drop(self.steps[number])
+            self._thinned["start"] = len(self.steps)
             if self._stride >= len(self.steps):
                 return
             if self._kept > room:
                 self._stride *= 2
+                self._thinned["start"] = 0
 
     def _drop(self, step: Step) -> None:
         self._kept -= self._size(step)
         step.start = step.inner = step.points = None
 
     def start_of(self, number: int) -> Tensor:
-        """Y_0 of a step that the way back has reached."""
+        """The start of a step that the way back has reached."""
         start = self.steps[number].start
         if start is None:
             raise ValueError(f"step {number} is not at hand; ask for it within `backward`.")
         return start
 
     def backward(self) -> Iterator[tuple[int, Step, Sequence[Point]]]:
-        """Yield number, step and points from the last step to the first, letting each go."""
+        """Yield number, step and points from the last step to the first, letting each go.
+
+        A recording without points yields steps with what they keep within.
+        """
         for number in range(len(self.steps) - 1, -1, -1):
             step = self.steps[number]
             if step.start is None:
@@ -137,17 +170,27 @@ class Recording:
     def _points(self, step: Step) -> Sequence[Point]:
         if step.points is not None:
             return step.points
-        start = step.start
+        start, stages = step.start, self._scheme.stages(step.plan)
         if start is None:
             raise ValueError("a step without its start cannot be computed again.")
         if step.inner is None:
-            keep = self.may_keep_points(step.stages)
-            states, points = self._advance(self.flow, start, step.h, step.stages, keep)
-            return points or _OneByOne(self.flow, states)
-        states = [start, *step.inner]
-        if not self.may_keep_points(2 * step.stages):  # the large batch and its cuts
-            return _OneByOne(self.flow, states)
-        return self.flow.loss.at_states(states)
+            keep = self.may_keep_points(stages)
+            again = self._scheme.advance(self.flow, start, step.plan, keep)
+            if again.points:
+                return again.points
+            if not self._wants_points:
+                step.inner = again.inner
+                self._kept += len(again.inner) * self._state
+                return ()
+            states = self._scheme.states(self.flow, start, again.inner, step.plan)
+            return _OneByOne(states)
+        if not self._wants_points:
+            return ()
+        states = self._scheme.states(self.flow, start, step.inner, step.plan)
+        alike = all(flow is states[0][0] for flow, _ in states)
+        if alike and self.may_keep_points(2 * stages):  # the large batch and its cuts
+            return states[0][0].loss.at_states([state for _, state in states])
+        return _OneByOne(states)
 
     def _restore(self, number: int) -> None:
         """Bring back the start of a step, and keep starts on the way as binomials advise."""
@@ -159,8 +202,7 @@ class Recording:
             free = int((self._budget - self.working - self._kept) // self._state)
             stop = low + left_part(number + 1 - low, free) if free > 1 else number
             for step in self.steps[low:stop]:
-                states, _ = self._advance(self.flow, state, step.h, step.stages, False)
-                state = states[-1]
+                state = self._scheme.advance(self.flow, state, step.plan, False).end
             self.steps[stop].start = state
             self._kept += self._state
             low = stop
@@ -169,15 +211,15 @@ class Recording:
 class _OneByOne(Sequence[Point]):
     """Points that are computed when they are asked for, and not kept."""
 
-    def __init__(self, flow: Flow, states: Sequence[Tensor]) -> None:
-        self._flow = flow
+    def __init__(self, states: Sequence[tuple[Flow, Tensor]]) -> None:
         self._states = states
 
     def __len__(self) -> int:
         return len(self._states)
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
-        return self._flow.loss.at(self._states[index])
+        flow, state = self._states[index]
+        return flow.loss.at(state)
 
 
 def left_part(length: int, slots: int) -> int:

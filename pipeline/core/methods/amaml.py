@@ -10,11 +10,17 @@ import math
 import torch
 from torch import Tensor
 
-from pipeline.core.adjoints import backsolve, modified_euler
+from pipeline.core.adjoints import backsolve, modified_euler, runge_kutta_sweep
 from pipeline.core.methods.problem import Adapted, Problem
-from pipeline.core.solvers.flow import SOLVERS, Flow, horizons, solve_flow
+from pipeline.core.recording import Recording, Step
+from pipeline.core.seeds import take
+from pipeline.core.solvers.flow import Flow, horizons
+from pipeline.core.solvers.runge_kutta import ADAPTIVE, SOLVERS, solve_flow
+from pipeline.core.solvers.runge_kutta_step import states_backward
+from pipeline.core.solvers.tableaux import TABLEAUX
 
-BACKWARD = ("modified_euler", "backsolve")
+BACKWARD = ("modified_euler", "discrete", "backsolve")
+CHUNK_BYTES = 4e6  # of points made in one batch: more does not fit a processor's cache
 
 
 def amaml(
@@ -28,56 +34,151 @@ def amaml(
     backward: str = "modified_euler",
     omega: float = 0.0,
     regulariser: float = 0.0,
+    memory_mb: float = 64.0,
 ) -> Adapted:
-    """The gradient through a flow over `horizon`, states kept at spacing `step`.
+    """The gradient through a flow over `horizon`, with states at spacing `step` on the way back.
 
     Args:
-        horizon: T > 0 for all tasks, or (B,), one for each (early stopping).
-        step: spacing of kept states; made a little smaller if T is not a multiple.
+        horizon: T > 0 for all tasks, or (R,), one for each (early stopping).
+        step: spacing of the backward solve's states, and of fixed-step solvers; made a little
+            smaller if T is not a multiple.
         solver: forward solver of torchdiffeq; rtol, atol: its tolerances if adaptive.
-        backward: `modified_euler` on kept states, or `backsolve`, storing nothing.
+        backward: `modified_euler` on the forward solution, the paper's; `discrete`, the
+            transpose of the solver's own steps, exact for the numbers computed; or `backsolve`,
+            storing nothing.
         omega: weight of the running cost, in [0, 1].
         regulariser: mu of mu/2 |u - theta|² in the inner loss.
+        memory_mb: what is kept for the way back may take, in 10^6 bytes; beyond it steps are
+            thinned and computed again.
     """
-    start = problem.start
-    longest, rate = horizons(horizon, start)
-    _check(solver, backward, omega, step, rtol, atol)
-    uniform = not isinstance(horizon, Tensor) or horizon.ndim == 0
-    flow = Flow(problem.support, start, rate, regulariser, uniform)
+    flow, longest = flow_of(problem, horizon, regulariser)
+    _check(solver, backward, omega, step, rtol, atol, memory_mb)
     count = max(1, math.ceil(longest / step - 1e-9))
-    if backward == "backsolve":
-        count = 1 if solver in ("dopri5", "bosh3") else count
-    times = torch.linspace(0.0, longest, count + 1, dtype=start.dtype, device=start.device)
-    states = solve_flow(flow, times, solver=solver, rtol=rtol, atol=atol, work=problem.work)
-    end = states[-1]
+    h = longest / count
+    if backward == "backsolve" and solver in ADAPTIVE:
+        count = 1
+    times = torch.linspace(0.0, longest, count + 1, dtype=torch.float64)
+    exact = backward == "discrete"
+    budget = memory_mb * 1e6 * (1.0 if exact else 0.5)
+    parts = [flow.of((seed,)) for seed in range(problem.seeds)]
+    solved = [
+        solve_flow(
+            part, times.to(part.anchor.device), solver=solver, rtol=rtol, atol=atol, work=work,
+            budget=budget / len(parts), points=exact,
+        )
+        for part, work in zip(parts, problem.works, strict=True)
+    ]  # fmt: skip
+    for work, (recording, _) in zip(problem.works, solved, strict=True):
+        work.kept_states += recording.kept_states + 1
+        work.kept_bytes = max(work.kept_bytes, recording.peak)
+    end = torch.cat([state for _, state in solved])
     lam = problem.query.at(end).gradient()
     if backward == "backsolve":
-        lam = backsolve(flow, end, lam, longest, solver=solver, rtol=rtol, atol=atol)
-        return Adapted(lam, end)
-    problem.work.kept_states += len(states)
+        lams = [
+            backsolve(
+                *(part, state, take(lam, (seed,), problem.seeds), longest),
+                solver=solver,
+                rtol=rtol,
+                atol=atol,
+            )
+            for seed, (part, (_, state)) in enumerate(zip(parts, solved, strict=True))
+        ]
+        return Adapted(torch.cat(lams), end)
+    if exact:
+        lams = [
+            _discrete(problem, seed, part, *solved[seed], lam, solver, omega)
+            for seed, part in enumerate(parts)
+        ]
+        return Adapted(torch.cat(lams), end)
 
-    def running_cost(j: int) -> Tensor | None:
-        weight = omega / count * (0.5 if j in (0, count) else 1.0)
-        return weight * problem.query.at(states[j]).gradient()
+    size = problem.support.point_bytes(flow.anchor) + 3 * flow.anchor.numel() * end.element_size()
+    chunk = max(1, min(count, int(min(CHUNK_BYTES, budget / 2) // size)))
+    trails = [
+        states_backward(recording, times.tolist(), state, solver, chunk)
+        for recording, state in solved
+    ]
+    states = (torch.cat(at) if len(at) > 1 else at[0] for at in zip(*trails, strict=True))
+
+    def running_cost(number: int, u: Tensor) -> Tensor:
+        weight = omega / count * (0.5 if number in (0, count) else 1.0)
+        return weight * problem.query.at(u).gradient()
 
     lam = modified_euler(
-        flow,
-        states.unbind(0),
-        (1 - omega) * lam,
-        longest / count,
-        running_cost if omega else None,
+        flow, states, (1 - omega) * lam, h, chunk=chunk, jump=running_cost if omega else None
     )
     return Adapted(lam, end)
 
 
-def _check(solver: str, backward: str, omega: float, step: float, rtol: float, atol: float) -> None:
+def _discrete(
+    problem: Problem,
+    seed: int,
+    flow: Flow,
+    recording: Recording,
+    end: Tensor,
+    lam: Tensor,
+    solver: str,
+    omega: float,
+) -> Tensor:
+    """The transpose of one seed's steps, (B, Q)."""
+    query = problem.query.of((seed,), lam)
+    lam = (1 - omega) * take(lam, (seed,), problem.seeds)
+    sizes = [step.plan for step in recording.steps]
+    density = omega / sum(sizes)
+
+    def running_cost(number: int, step: Step) -> Tensor:
+        width = (sizes[number - 1] if number else 0.0) + sizes[number]
+        return (density * width / 2) * query.at(recording.start_of(number)).gradient()
+
+    if omega:
+        lam = lam + (density * sizes[-1] / 2) * query.at(end).gradient()
+    return runge_kutta_sweep(
+        flow, recording, TABLEAUX[solver], lam, running_cost if omega else None
+    )
+
+
+def flow_of(problem: Problem, horizon: float | Tensor, regulariser: float) -> tuple[Flow, float]:
+    """The flow of all tasks, and the longest horizon."""
+    longest, rate = horizons(horizon, problem.start)
+    flow = Flow(
+        problem.support,
+        problem.start,
+        rate,
+        regulariser,
+        uniform=not isinstance(horizon, Tensor) or horizon.ndim == 0,
+        seeds=problem.seeds,
+        size=problem.size,
+        left_out=problem.left_out,
+        names=tuple(range(problem.seeds)),
+    )
+    return flow, longest
+
+
+def _check(
+    solver: str,
+    backward: str,
+    omega: float,
+    step: float,
+    rtol: float,
+    atol: float,
+    memory_mb: float,
+) -> None:
     for name, value, allowed in (("solver", solver, SOLVERS), ("backward", backward, BACKWARD)):
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, found '{value}'.")
-    for name, number in (("step", step), ("rtol", rtol), ("atol", atol)):
-        if not (math.isfinite(number) and number > 0):
-            raise ValueError(f"{name} must be positive and finite, found {number}.")
-    if not 0 <= omega <= 1:
-        raise ValueError(f"omega must lie in [0, 1], found {omega}.")
+    check_positive(step=step, rtol=rtol, atol=atol, memory_mb=memory_mb)
+    check_omega(omega)
     if omega and backward == "backsolve":
         raise ValueError("`backsolve` keeps no states for a running cost; set omega to 0.")
+
+
+def check_positive(**numbers: float) -> None:
+    """Refuse numbers that are not positive and finite, by name."""
+    for name, number in numbers.items():
+        if not (math.isfinite(number) and number > 0):
+            raise ValueError(f"{name} must be positive and finite, found {number}.")
+
+
+def check_omega(omega: float) -> None:
+    """Refuse a weight outside [0, 1]."""
+    if not 0 <= omega <= 1:
+        raise ValueError(f"omega must lie in [0, 1], found {omega}.")

@@ -5,16 +5,17 @@ needs: cost grows as the square root of the horizon (solvers/chebyshev.py). The 
 transpose of the recurrence that went forward, so it is the gradient of the numbers computed.
 """
 
-import math
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from pipeline.core.adjoints import chebyshev_sweep
+from pipeline.core.methods.amaml import check_omega, check_positive, flow_of
 from pipeline.core.methods.problem import Adapted, Problem
-from pipeline.core.recording import Recording
+from pipeline.core.recording import Recording, Step
+from pipeline.core.seeds import take
 from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
-from pipeline.core.solvers.flow import Flow, horizons
 
 
 def amaml_rkc(
@@ -30,7 +31,7 @@ def amaml_rkc(
     """The gradient through gradient flow over `horizon`, as Chebyshev steps compute it.
 
     Args:
-        horizon: T > 0 for all tasks, or (B,), one for each.
+        horizon: T > 0 for all tasks, or (R,), one for each.
         rtol, atol: of the local error.
         omega: weight of the running cost in [0, 1], with the trapezoid weights of the
             solver's own steps.
@@ -38,39 +39,61 @@ def amaml_rkc(
         memory_mb: what kept stages and activations may take, in 10^6 bytes; beyond it they
             are thinned and computed again.
     """
-    for name, number in (("rtol", rtol), ("atol", atol), ("memory_mb", memory_mb)):
-        if not (math.isfinite(number) and number > 0):
-            raise ValueError(f"{name} must be positive and finite, found {number}.")
-    if not 0 <= omega <= 1:
-        raise ValueError(f"omega must lie in [0, 1], found {omega}.")
-    longest, rate = horizons(horizon, problem.start)
-    uniform = not isinstance(horizon, Tensor) or horizon.ndim == 0
-    flow = Flow(problem.support, problem.start, rate, regulariser, uniform)
+    check_positive(rtol=rtol, atol=atol, memory_mb=memory_mb)
+    check_omega(omega)
+    flow, longest = flow_of(problem, horizon, regulariser)
     memory = problem.memory if isinstance(problem.memory, Chebyshev) else Chebyshev()
     recording, end = solve_chebyshev(
         flow,
         longest,
         rtol=rtol,
         atol=atol,
-        work=problem.work,
+        works=problem.works,
         memory=memory,
         budget=memory_mb * 1e6,
     )
-    problem.work.kept_states += sum(step.stages for step in recording.steps) + 1
-    problem.work.kept_bytes = max(problem.work.kept_bytes, recording.peak)
-    lam = problem.query.at(end).gradient()
-    jump = partial(_running_cost, problem, recording, end, omega / longest) if omega else None
-    return Adapted(chebyshev_sweep(flow, recording, (1 - omega) * lam, jump), end)
+    for seed, work in enumerate(problem.works):
+        taken = [step.plan for step in recording.steps if seed in step.plan.seeds]
+        work.kept_states += 1 + sum(plan.stages[plan.seeds.index(seed)] for plan in taken)
+        work.kept_bytes = max(work.kept_bytes, recording.peak)
+    lam = (1 - omega) * problem.query.at(end).gradient()
+    if not omega:
+        return Adapted(chebyshev_sweep(flow, recording, lam), end)
+    density = omega / longest
+    widths, last = _widths(recording, problem.seeds)
+
+    def running_cost(number: int, step: Step) -> Tensor:
+        seeds = step.plan.seeds
+        state = take(recording.start_of(number), seeds, problem.seeds)
+        gain = problem.query.of(seeds, end).at(state).gradient()
+        return gain * _per_row([density * w / 2 for w in widths[number]], state)
+
+    ending = _per_row([density * h / 2 for h in last], end)
+    lam = lam + ending * problem.query.at(end).gradient()
+    return Adapted(chebyshev_sweep(flow, recording, lam, running_cost), end)
 
 
 amaml_anytime = partial(amaml_rkc, omega=0.5)
 
 
-def _running_cost(
-    problem: Problem, recording: Recording, end: Tensor, density: float, k: int
-) -> Tensor:
-    """The trapezoid weight of accepted state k times the query gradient there."""
-    steps = recording.steps
-    width = (steps[k - 1].h if k else 0.0) + (steps[k].h if k < len(steps) else 0.0)
-    state = recording.start_of(k) if k < len(steps) else end
-    return (density * width / 2) * problem.query.at(state).gradient()
+def _widths(recording: Recording, seeds: int) -> tuple[list[list[float]], list[float]]:
+    """For each step and seed in it the sizes of its own step before and this one, added; and
+    the size of each seed's last step: twice the trapezoid weights.
+    """
+    last = [0.0] * seeds
+    widths = []
+    for step in recording.steps:
+        row = []
+        for seed, h in zip(step.plan.seeds, step.plan.sizes, strict=True):
+            row.append(last[seed] + h)
+            last[seed] = h
+        widths.append(row)
+    return widths, last
+
+
+def _per_row(weights: list[float], like: Tensor) -> float | Tensor:
+    """A weight of each seed as one of each row, (R, 1); a number for one seed."""
+    if len(weights) == 1:
+        return weights[0]
+    each = torch.tensor(weights, dtype=like.dtype, device=like.device)
+    return each.repeat_interleave(len(like) // len(weights)).unsqueeze(1)

@@ -1,15 +1,26 @@
 """MAML's exact gradient without a graph: a reverse sweep over kept states."""
 
+import torch
+
 from pipeline.core.adjoints import sweep_gradient_descent
 from pipeline.core.methods.problem import Adapted, Problem
-from pipeline.core.solvers.gradient_descent import gradient_descent
+from pipeline.core.solvers.flow import Flow
+from pipeline.core.solvers.gradient_descent import recorded_descent
 
 
-def maml_sweep(problem: Problem, *, inner_steps: int, inner_lr: float) -> Adapted:
-    """lambda_k = lambda_{k+1} - alpha Hess(u_k) lambda_{k+1}: one product a step."""
-    states = [problem.start]
-    states += gradient_descent(problem.support, problem.start, steps=inner_steps, lr=inner_lr)
-    problem.work.kept_states += len(states)
-    end = states.pop()
+def maml_sweep(
+    problem: Problem, *, inner_steps: int, inner_lr: float, memory_mb: float = 64.0
+) -> Adapted:
+    """lambda_k = lambda_{k+1} - alpha Hess(u_k) lambda_{k+1}: one product a step.
+
+    Args:
+        memory_mb: what kept states and activations may take, in 10^6 bytes; beyond it they are
+            thinned and computed again.
+    """
+    flow = Flow(problem.support, problem.start, torch.ones_like(problem.start[:, :1]))
+    recording, end = recorded_descent(flow, steps=inner_steps, lr=inner_lr, budget=memory_mb * 1e6)
+    for work in problem.works:
+        work.kept_states += recording.kept_states + 1
+        work.kept_bytes = max(work.kept_bytes, recording.peak)
     lam = problem.query.at(end).gradient()
-    return Adapted(sweep_gradient_descent(problem.support, states, lam, inner_lr), end)
+    return Adapted(sweep_gradient_descent(recording, lam), end)

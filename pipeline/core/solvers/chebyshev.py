@@ -1,84 +1,66 @@
-"""Second-order Runge-Kutta-Chebyshev: s stages are stable to about 0.65 s² (RKC2).
+"""Gradient flow by Runge-Kutta-Chebyshev steps whose sizes hold the local error to a tolerance.
 
-Sommeijer, Shampine, Verwer, J. Comput. Appl. Math. 88 (1998) 315-326. Gradient flow has a
-symmetric Jacobian -Hess, real spectrum, for which the cost of a horizon T grows as
-sqrt(T rho), where explicit Euler (gradient descent) and RK45 need T rho.
+Gradient flow has a symmetric Jacobian -Hess, real spectrum, for which the cost of a horizon T
+grows as sqrt(T rho), where explicit Euler (gradient descent) and RK45 need T rho. Seeds in one
+batch step together, each with its own step size, stages and time, as if it were alone.
 """
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from pipeline.core.losses import Point
 from pipeline.core.recording import Recording, Step
-from pipeline.core.solvers.flow import Diverged, Flow
+from pipeline.core.seeds import not_finite, put, take
+from pipeline.core.solvers.chebyshev_step import ChebyshevScheme, Plan, step
+from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.spectral import SpectralRadius
+from pipeline.core.solvers.step_control import Walk, first_steps, step_errors
 from pipeline.core.work import Work
 
-EPSILON = 2 / 13  # damping
-MAX_STAGES = 250
-SAFETY = 0.9  # of the step controller
 MAX_REJECTIONS = 60  # in a row
 RENEW = 3  # accepted steps between two estimates of the spectral radius
 
 
-@dataclass(frozen=True)
-class Coefficients:
-    """Of s stages, 1-based: index j holds stage j's, as in the reference."""
-
-    mu: tuple[float, ...]
-    nu: tuple[float, ...]
-    mu_tilde: tuple[float, ...]
-    gamma_tilde: tuple[float, ...]
-
-
-@cache
-def coefficients(stages: int) -> Coefficients:
-    """mu_j, nu_j, mu_j~ and gamma_j~ of the method with `stages` >= 2 stages."""
-    w0 = 1 + EPSILON / stages**2
-    t, dt, ddt = [1.0, w0], [0.0, 1.0], [0.0, 0.0]  # T_j, T_j', T_j'' at w0
-    for _ in range(2, stages + 1):
-        ddt.append(2 * w0 * ddt[-1] - ddt[-2] + 4 * dt[-1])
-        dt.append(2 * w0 * dt[-1] - dt[-2] + 2 * t[-1])
-        t.append(2 * w0 * t[-1] - t[-2])
-    w1 = dt[stages] / ddt[stages]
-    b = [ddt[j] / dt[j] ** 2 if j >= 2 else ddt[2] / dt[2] ** 2 for j in range(stages + 1)]
-    a = [1 - b[j] * t[j] for j in range(stages + 1)]
-    mu, nu, mu_tilde, gamma_tilde = [0.0, 0.0], [0.0, 0.0], [0.0, b[1] * w1], [0.0, 0.0]
-    for j in range(2, stages + 1):
-        mu.append(2 * b[j] * w0 / b[j - 1])
-        nu.append(-b[j] / b[j - 2])
-        mu_tilde.append(2 * b[j] * w1 / b[j - 1])
-        gamma_tilde.append(-a[j - 1] * mu_tilde[j])
-    return Coefficients(tuple(mu), tuple(nu), tuple(mu_tilde), tuple(gamma_tilde))
-
-
 @dataclass
 class Chebyshev:
-    """What outlives a solve: the spectral radius and the first step's size."""
+    """What outlives a solve: the spectral radius and the first step's size, of each seed."""
 
     radius: SpectralRadius = field(default_factory=SpectralRadius)
-    first_step: float | None = None
+    first_steps: list[float] = field(default_factory=list)  # 0: none yet
+
+    def fit(self, seeds: int) -> None:
+        """Forget what belongs to another number of seeds."""
+        if len(self.first_steps) != seeds:
+            self.first_steps = [0.0] * seeds
+        if len(self.radius.values) != seeds:
+            self.radius.direction, self.radius.values = None, [0.0] * seeds
+
+    def keep(self, seeds: Sequence[int]) -> None:
+        """Go on with these seeds only."""
+        of = len(self.radius.values)
+        if self.radius.direction is not None:
+            self.radius.direction = take(self.radius.direction, tuple(seeds), of)
+        if of:
+            self.radius.values = [self.radius.values[seed] for seed in seeds]
+            self.first_steps = [self.first_steps[seed] for seed in seeds]
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs, so that a resumed run repeats every bit."""
         direction = self.radius.direction
         return {
             "direction": None if direction is None else direction.cpu().clone(),
-            "value": self.radius.value,
-            "first_step": self.first_step,
+            "values": list(self.radius.values),
+            "first_steps": list(self.first_steps),
         }
 
     def load_state_dict(self, state: dict[str, Any], like: Tensor) -> None:
         """Go on from a checkpoint, on the device of `like`."""
         direction = state["direction"]
         self.radius.direction = None if direction is None else direction.to(like.device)
-        self.radius.value = state["value"]
-        self.first_step = state["first_step"]
+        self.radius.values = list(state["values"])
+        self.first_steps = list(state["first_steps"])
 
 
 def solve_chebyshev(
@@ -87,152 +69,138 @@ def solve_chebyshev(
     *,
     rtol: float,
     atol: float,
-    work: Work,
+    works: Sequence[Work],
     memory: Chebyshev,
     budget: float | None = None,
 ) -> tuple[Recording, Tensor]:
     """Integrate the flow to `horizon` with steps that hold the local error to the tolerance.
 
     The error of a step is estimated by 0.8 (u - u_new) + 0.4 h (F(u) + F(u_new)), the largest
-    over tasks (`_size`). A radius that was estimated too low shows as a large error: the step
-    is rejected and the radius estimated anew.
+    over a seed's tasks (`relative_size`). A radius that was estimated too low shows as a large
+    error: the step is rejected and the radius estimated anew.
 
     Args:
-        memory: warm start from the last solve, and for the next.
+        works: one a seed. memory: warm start from the last solve, and for the next.
         budget: bytes that the recording may take.
 
     Returns:
-        The accepted steps, and u(T) (B, P).
+        The accepted steps, and u(T) (R, Q).
 
     Raises:
-        Diverged: naming the task whose state is not finite, or when steps are rejected
-            without end.
+        Diverged: naming the seed, and the task whose state is not finite, or when steps are
+            rejected without end.
     """
-    u = flow.anchor
-    point = flow.loss.at(u)
-    slope = _checked(flow.descent(point, u), "start")  # -F_0
-    rho = _radius(flow, memory, point, slope)
-    h = _first_step(flow, u, slope, rho, horizon, rtol, atol, memory)
-    recording = Recording(flow, budget, repeat)
-    t, last_h, last_error, rejected, age = 0.0, 0.0, 0.0, 0, 0
-    while t < horizon * (1 - 1e-12):
-        left = horizon - t
-        h = left if h > 0.9 * left else min(h, left / 2 if h > 0.5 * left else h)
-        h, stages = _stages(h, rho)
-        keep = recording.may_keep_points(stages)
-        states, points = _advance(flow, u, point, slope, h, stages, keep)
-        new = states.pop()
-        new_point = flow.loss.at(new)
-        new_slope = flow.descent(new_point, new)
-        defect = (slope + new_slope).mul_(-0.4 * h).add_(u, alpha=0.8).sub_(new, alpha=0.8)
-        error = float(_size(defect, new, rtol, atol))
-        if error <= 1:
-            recording.append(Step(h, stages, u, states[1:], points or None))
-            work.accepted += 1
-            if not t:  # the next solve starts where this one's error would be at its target
-                memory.first_step = h * min(2.0, 0.9 / max(error, 1e-8) ** (1 / 3))
-            factor = SAFETY / max(error, 1e-8) ** (1 / 3)
-            if last_error:  # the controller of the reference looks back one step
-                memory_factor = (h / last_h) * (last_error / max(error, 1e-8)) ** (1 / 3)
-                factor = min(factor, factor * memory_factor) if rejected else factor * memory_factor
-            t, u, point, slope = t + h, new, new_point, new_slope
-            last_h, last_error, rejected, age = h, max(error, 1e-8), 0, age + 1
-            if age >= RENEW:
-                rho, age = _radius(flow, memory, point, slope), 0
-            h *= min(10.0, max(0.1, factor))
-            continue
-        work.rejected += 1
-        rejected += 1
-        if rejected > MAX_REJECTIONS:
-            raise Diverged(
-                f"the Chebyshev solver rejected {rejected} steps in a row at t = {t:g} of "
-                f"{horizon:g} (step {h:g}, spectral radius {rho:g}){_blame(new)}; "
-                "use a shorter horizon, a looser tolerance, or standardised data"
+    everyone, scheme = tuple(range(flow.seeds)), ChebyshevScheme()
+    memory.fit(flow.seeds)
+    u, point, head = flow.anchor, flow.loss.at(flow.anchor), everyone
+    slope = flow.descent(point, u)  # -F_0
+    if bad := not_finite(slope):
+        raise flow.diverged("the gradient at the start is not finite", bad[0])
+    radii = _radii(flow, memory, everyone, u, slope, point)
+    first = memory.first_steps
+    if not all(first):
+        first = first_steps(flow, u, slope, radii, horizon, rtol, atol)
+    walks = [Walk(min(h, horizon), rho) for h, rho in zip(first, radii, strict=True)]
+    recording = Recording(flow, budget, scheme)
+    while going := [s for s in everyone if walks[s].t < horizon * (1 - 1e-12)]:
+        plan = _plan(walks, going, horizon)
+        part = flow.of(plan.seeds)
+        here, its_slope = (take(x, plan.seeds, flow.seeds) for x in (u, slope))
+        if plan.seeds != head:
+            point, head = part.loss.at(here), plan.seeds
+        keep = recording.may_keep_points(plan.stages[0])
+        inner, points, new = step(flow, here, point, its_slope, plan, keep)
+        new_point = part.loss.at(new)
+        new_slope = part.descent(new_point, new)
+        errors = step_errors(part, plan, here, new, its_slope, new_slope, rtol, atol)
+        good = [k for k, error in enumerate(errors) if error <= 1]
+        if good:
+            done = _only(plan, good)
+            whole = len(good) == len(errors)
+            recording.append(
+                Step(done, u, inner if whole else None, points if whole and points else None)
             )
-        if age or not recording.steps:  # the curvature may have grown since it was measured
-            rho, age = max(rho, _radius(flow, memory, point, slope)), 0
-        h *= max(0.1, SAFETY / error ** (1 / 3)) if math.isfinite(error) else 0.1
-    if not bool(torch.isfinite(u).all()):
-        raise Diverged(f"the flow is not finite at T = {horizon:g}{_blame(u)}")
+            chosen = tuple(good)
+            u, slope = (
+                put(old, done.seeds, take(fresh, chosen, len(errors)), flow.seeds)
+                for old, fresh in ((u, new), (slope, new_slope))
+            )
+            point, head = (new_point, head) if whole else (point, ())
+        for h, seed, error in zip(plan.sizes, plan.seeds, errors, strict=True):
+            walk, work = walks[seed], works[seed]
+            if error <= 1:
+                if not walk.t:  # the next solve starts where the error would be at its target
+                    memory.first_steps[seed] = h * min(2.0, 0.9 / max(error, 1e-8) ** (1 / 3))
+                walk.accept(h, error)
+                work.accepted += 1
+                continue
+            walk.reject(h, error)
+            work.rejected += 1
+            if walk.rejected > MAX_REJECTIONS:
+                raise _endless(flow, walk, seed, h, horizon, new, plan)
+        _renew(flow, memory, walks, u, slope, point if head else None, head, horizon)
+    if bad := not_finite(u):
+        raise flow.diverged(f"the flow is not finite at T = {horizon:g}", bad[0])
     return recording, u
 
 
-def repeat(
-    flow: Flow, u: Tensor, h: float, stages: int, keep: bool
-) -> tuple[list[Tensor], list[Point]]:
-    """A recorded step again, from its start u (B, P): as `_advance`."""
-    point = flow.loss.at(u)
-    return _advance(flow, u, point, flow.descent(point, u), h, stages, keep)
+def _plan(walks: Sequence[Walk], going: Sequence[int], horizon: float) -> Plan:
+    moves = [(*walks[seed].move(horizon), seed) for seed in going]
+    moves.sort(key=lambda move: (-move[1], move[2]))
+    sizes, stages, seeds = zip(*moves, strict=True)
+    return Plan(seeds, sizes, stages)
 
 
-def _advance(
-    flow: Flow, u: Tensor, point: Point, slope: Tensor, h: float, stages: int, keep: bool
-) -> tuple[list[Tensor], list[Point]]:
-    """Y_0, ..., Y_s, and the points of Y_0, ..., Y_{s-1}, or none if they are not kept."""
-    c = coefficients(stages)
-    states = [u, torch.add(u, slope, alpha=-c.mu_tilde[1] * h)]
-    points = [point] if keep else []
-    before, now = torch.zeros_like(u), states[1] - u  # Y_{j-2} - Y_0, Y_{j-1} - Y_0
-    for j in range(2, stages + 1):
-        point = flow.loss.at(states[-1])
-        if keep:
-            points.append(point)
-        inner = flow.descent(point, states[-1])
-        after = inner.mul_(-c.mu_tilde[j] * h).add_(slope, alpha=-c.gamma_tilde[j] * h)
-        after.add_(now, alpha=c.mu[j]).add_(before, alpha=c.nu[j])
-        before, now = now, after
-        states.append(u + after)
-    return states, points
+def _only(plan: Plan, places: Sequence[int]) -> Plan:
+    """The steps at some places of a plan."""
+    if len(places) == len(plan.seeds):
+        return plan
+    parts = (plan.seeds, plan.sizes, plan.stages)
+    return Plan(*(tuple(part[k] for k in places) for part in parts))  # type: ignore[arg-type]
 
 
-def _radius(flow: Flow, memory: Chebyshev, point: Point, slope: Tensor) -> float:
-    """Of the flow's Jacobian: rates are at most 1, so the Hessian's bounds it."""
-    return memory.radius.estimate(point, slope) + flow.regulariser
-
-
-def _stages(h: float, rho: float) -> tuple[float, int]:
-    """Stages for a step of size h, which is cut where it would need too many."""
-    longest = (MAX_STAGES**2 - 1) / 1.54 / max(rho, 1e-30)
-    h = min(h, longest)
-    return h, max(3, math.ceil(math.sqrt(1 + 1.54 * h * rho)))
-
-
-def _first_step(
+def _renew(
     flow: Flow,
+    memory: Chebyshev,
+    walks: Sequence[Walk],
     u: Tensor,
     slope: Tensor,
-    rho: float,
+    point: Any,
+    head: tuple[int, ...],
     horizon: float,
-    rtol: float,
-    atol: float,
-    memory: Chebyshev,
-) -> float:
-    """That of the last solve, or one whose estimated error is a tenth of the tolerance."""
-    if memory.first_step is not None:
-        return min(memory.first_step, horizon)
-    h = min(horizon, 1 / max(rho, 1e-30))
-    ahead = u - h * slope
-    change = h * (flow.descent(flow.loss.at(ahead), ahead) - slope)
-    size = float(_size(change, u, rtol, atol))
-    return min(horizon, max(0.1 * h / max(math.sqrt(size), 1e-8), 1e-6 * horizon))
+) -> None:
+    """Estimate the radius anew where it is old, or where it may have been too low."""
+    unfinished = [s for s, walk in enumerate(walks) if walk.t < horizon * (1 - 1e-12)]
+    due = tuple(
+        s
+        for s in unfinished
+        if walks[s].age >= RENEW or (walks[s].rejected and (walks[s].age or not walks[s].t))
+    )
+    if not due:
+        return
+    order = head if set(head) == set(due) else due
+    radii = _radii(flow, memory, order, u, slope, point if order == head else None)
+    for seed, rho in zip(order, radii, strict=True):
+        walk = walks[seed]
+        walk.rho = max(walk.rho, rho) if walk.rejected else rho
+        walk.age = 0
 
 
-def _size(defect: Tensor, u: Tensor, rtol: float, atol: float) -> Tensor:
-    """The largest task's |defect| / (atol sqrt(P) + rtol |u|), 2-norms over its parameters.
-
-    A norm over the whole vector, not one ratio per parameter: biases near zero would otherwise
-    decide the step, and they do not decide the gradient.
-    """
-    norm = torch.linalg.vector_norm
-    return (norm(defect, dim=1) / (atol * u.shape[1] ** 0.5 + rtol * norm(u, dim=1))).max()
+def _radii(
+    flow: Flow, memory: Chebyshev, seeds: tuple[int, ...], u: Tensor, slope: Tensor, point: Any
+) -> list[float]:
+    """Of the flow's Jacobian: rates are at most 1, so the Hessian's bounds it."""
+    found = memory.radius.estimate(flow, seeds, u, slope, point)
+    return [rho + flow.regulariser for rho in found]
 
 
-def _checked(slope: Tensor, where: str) -> Tensor:
-    if not bool(torch.isfinite(slope).all()):
-        raise Diverged(f"the gradient at the {where} is not finite{_blame(slope)}")
-    return slope
-
-
-def _blame(values: Tensor) -> str:
-    bad = (~torch.isfinite(values).all(1)).nonzero().flatten().tolist()
-    return f"; task {bad[0]} of the batch is not finite" if bad else ""
+def _endless(
+    flow: Flow, walk: Walk, seed: int, h: float, horizon: float, new: Tensor, plan: Plan
+) -> Exception:
+    bad = not_finite(take(new, (plan.seeds.index(seed),), len(plan.seeds)))
+    return flow.of((seed,)).diverged(
+        f"the Chebyshev solver rejected {walk.rejected} steps in a row at t = {walk.t:g} of "
+        f"{horizon:g} (step {h:g}, spectral radius {walk.rho:g}); use a shorter horizon, a "
+        "looser tolerance, or standardised data",
+        bad[0] if bad else None,
+    )

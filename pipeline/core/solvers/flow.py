@@ -1,59 +1,101 @@
-"""Inner training as gradient flow, du/dt = -r (dL/du + mu (u - theta)), by torchdiffeq.
+"""Inner training as gradient flow, du/dt = -r (dL/du + mu (u - theta)).
 
-r, shape (B, 1), is each task's share of the longest horizon: task b runs to T_b = r_b T.
+r, shape (R, 1), is each task's share of the longest horizon: task b runs to T_b = r_b T.
 """
 
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
-from torchdiffeq import odeint
 
-from pipeline.core.losses import Loss, Point
-from pipeline.core.work import Work
-
-FIXED_STEP = ("euler", "midpoint", "rk4")
-ADAPTIVE = ("dopri5", "bosh3")
-SOLVERS = FIXED_STEP + ADAPTIVE
-MAX_STEPS = 3_000  # of an adaptive solver between two kept times; more means a blow-up
+from pipeline.core.losses import Counted, Point
+from pipeline.core.seeds import Seeds, take
 
 
 class Diverged(FloatingPointError):
-    """The inner training or its adjoint left the range of floating point."""
+    """The inner training or its adjoint left the range of floating point.
+
+    Attributes:
+        seed: the position of the seed whose training it was.
+    """
+
+    def __init__(self, message: str, seed: int = 0) -> None:
+        super().__init__(message)
+        self.seed = seed
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Gradient flow of B tasks from the anchor theta (B, P), with regulariser mu."""
+    """Gradient flow of R tasks of S seeds from the anchor theta (R, Q), with regulariser mu.
 
-    loss: Loss
+    Attributes:
+        uniform: every rate is 1.
+        seeds: S.
+        size: P, the parameters of a task, those that are no coordinate included; 0 is Q.
+        left_out: squared norm of the latter, (R,), for relative errors; None where there are
+            none.
+    """
+
+    loss: Counted
     anchor: Tensor
-    rate: Tensor  # (B, 1)
+    rate: Tensor  # (R, 1)
     regulariser: float = 0.0
-    uniform: bool = True  # every rate is 1
+    uniform: bool = True
+    seeds: int = 1
+    size: int = 0
+    left_out: Tensor | None = None
+    names: Seeds = (0,)  # of the seeds, in messages and counts
+    _parts: dict[Seeds, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def of(self, seeds: Seeds) -> "Flow":
+        """The flow of some seeds' tasks, in their order."""
+        if seeds == tuple(range(self.seeds)):
+            return self
+        if seeds not in self._parts:
+            self._parts[seeds] = Flow(
+                self.loss.of(seeds, self.anchor),
+                take(self.anchor, seeds, self.seeds),
+                take(self.rate, seeds, self.seeds),
+                self.regulariser,
+                self.uniform,
+                len(seeds),
+                self.size,
+                None if self.left_out is None else take(self.left_out, seeds, self.seeds),
+                tuple(self.names[seed] for seed in seeds),
+            )
+        found: Flow = self._parts[seeds]
+        return found
 
     def slope(self, u: Tensor) -> Tensor:
-        """du/dt, shape (B, P)."""
+        """du/dt, shape (R, Q)."""
         return -self.descent(self.loss.at(u), u)
 
     def descent(self, point: Point, u: Tensor) -> Tensor:
-        """-du/dt at u, given the loss's point there; a tensor of its own, (B, P)."""
+        """-du/dt at u, given the loss's point there; a tensor of its own, (R, Q)."""
         gradient = point.gradient()
         if self.regulariser:
             gradient = gradient + self.regulariser * (u - self.anchor)
         return gradient if self.uniform else self.rate * gradient
 
     def pull_back(self, point: Point, weight: Tensor) -> Tensor:
-        """The transposed Jacobian of `descent` times `weight`; a tensor of its own, (B, P)."""
+        """The transposed Jacobian of `descent` times `weight`; a tensor of its own, (R, Q)."""
         if not self.uniform:
             weight = self.rate * weight
         image = point.hvp(weight)
         return image + self.regulariser * weight if self.regulariser else image
 
+    def diverged(self, message: str, row: int | None = None) -> Diverged:
+        """An error that names the seed and the task, given a row of this flow."""
+        if row is None:
+            return Diverged(message, self.names[0])
+        each = len(self.anchor) // self.seeds
+        said = f"{message}; task {row % each} of the batch is not finite"
+        return Diverged(said, self.names[row // each])
+
 
 def horizons(horizon: float | Tensor, start: Tensor) -> tuple[float, Tensor]:
-    """The longest horizon, and each task's share of it, (B, 1)."""
+    """The longest horizon, and each task's share of it, (R, 1)."""
     each = torch.as_tensor(horizon, dtype=start.dtype, device=start.device)
     if each.ndim > 1 or (each.ndim == 1 and len(each) != len(start)):
         raise ValueError(
@@ -61,56 +103,5 @@ def horizons(horizon: float | Tensor, start: Tensor) -> tuple[float, Tensor]:
         )
     if not bool(((each > 0) & torch.isfinite(each)).all()):
         raise ValueError(f"horizon must be positive and finite, found {horizon}.")
-    longest = float(each.max())
+    longest = float(horizon if each.ndim == 0 else each.max())  # not rounded to float32
     return longest, (each / longest).expand(len(start)).unsqueeze(1)
-
-
-def solve_flow(
-    flow: Flow, times: Tensor, *, solver: str, rtol: float, atol: float, work: Work
-) -> Tensor:
-    """States at `times` (n+1,), shape (n+1, B, P); the first is the anchor.
-
-    Fixed-step solvers step from time to time; adaptive ones choose their steps for all
-    tasks together and interpolate.
-
-    Raises:
-        Diverged: when the solver's step size underflows or a state is not finite.
-    """
-
-    class Field:
-        """The right-hand side with the callbacks that torchdiffeq looks for."""
-
-        def __call__(self, t: Tensor, u: Tensor) -> Tensor:
-            return flow.slope(u)
-
-        def callback_accept_step(self, *_: object) -> None:
-            work.accepted += 1
-
-        def callback_reject_step(self, *_: object) -> None:
-            work.rejected += 1
-
-    with warnings.catch_warnings():
-        # torchdiffeq warns about callbacks that fixed-step solvers do not know
-        warnings.filterwarnings("ignore", message=".*callback.*")
-        states = integrate(Field(), flow.anchor, times, solver=solver, rtol=rtol, atol=atol)
-    if solver in FIXED_STEP:
-        work.accepted += len(times) - 1
-    if not bool(torch.isfinite(states[-1]).all()):
-        raise Diverged(
-            f"the flow reached NaN or infinity before T = {float(times[-1]):g} with {solver}; "
-            "use a smaller step, an adaptive solver, a shorter horizon, or standardised data"
-        )
-    return states
-
-
-def integrate(
-    field: object, start: object, times: Tensor, *, solver: str, rtol: float, atol: float
-) -> Tensor:
-    """`torchdiffeq.odeint`, with its assertions turned into `Diverged`."""
-    options = {"max_num_steps": MAX_STEPS} if solver in ADAPTIVE else {}
-    try:
-        return odeint(field, start, times, method=solver, rtol=rtol, atol=atol, options=options)
-    except AssertionError as error:
-        raise Diverged(
-            f"{solver} gave up between t = {float(times[0]):g} and {float(times[-1]):g}: {error}"
-        ) from None

@@ -5,11 +5,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pipeline.core.losses import Loss
+from pipeline.core.losses import Counted, Loss
+from pipeline.core.recording import Advanced, Recording, Step
+from pipeline.core.solvers.flow import Flow
 
 
 def gradient_descent(
-    loss: Loss,
+    loss: Loss | Counted,
     u: Tensor,
     *,
     steps: int,
@@ -17,9 +19,9 @@ def gradient_descent(
     proximal: float = 0.0,
     anchor: Tensor | None = None,
 ) -> Iterator[Tensor]:
-    """Yield u_1, ..., u_K, each (B, P), from u_0 = `u`.
+    """Yield u_1, ..., u_K, each (R, Q), from u_0 = `u`.
 
-    With `proximal` = lambda > 0 the loss is L + lambda/2 |u - anchor|², anchor (B, P).
+    With `proximal` = lambda > 0 the loss is L + lambda/2 |u - anchor|², anchor (R, Q).
     Works under autograd as well: nothing is done in place.
     """
     for _ in range(steps):
@@ -28,3 +30,33 @@ def gradient_descent(
             slope = slope + proximal * (u - anchor)
         u = torch.sub(u, slope, alpha=lr)
         yield u
+
+
+class DescentScheme:
+    """How a step is computed again; its plan is the learning rate (recording.Scheme)."""
+
+    def stages(self, plan: float) -> int:
+        return 1
+
+    def advance(self, flow: Flow, start: Tensor, plan: float, keep: bool) -> Advanced:
+        point = flow.loss.at(start)
+        end = torch.sub(start, point.gradient(), alpha=plan)
+        return Advanced([], [point] if keep else [], end)
+
+    def states(
+        self, flow: Flow, start: Tensor, inner: list[Tensor], plan: float
+    ) -> list[tuple[Flow, Tensor]]:
+        return [(flow, start)]
+
+
+def recorded_descent(
+    flow: Flow, *, steps: int, lr: float, budget: float | None
+) -> tuple[Recording, Tensor]:
+    """K steps of gradient descent with what their way back needs, and u_K (R, Q)."""
+    recording, scheme = Recording(flow, budget, DescentScheme()), DescentScheme()
+    u = flow.anchor
+    for _ in range(steps):
+        again = scheme.advance(flow, u, lr, recording.may_keep_points(1))
+        recording.append(Step(lr, u, again.inner, again.points or None))
+        u = again.end
+    return recording, u

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from pipeline.core import Diverged, ModuleModel, TaskBatch, Work, meta_gradient
 from pipeline.core.adjoints import chebyshev_sweep
-from pipeline.core.solvers.chebyshev import Chebyshev, coefficients, solve_chebyshev
+from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
+from pipeline.core.solvers.chebyshev_step import coefficients
 from pipeline.core.solvers.flow import Flow
 from tests.unit.core import reference
 from tests.unit.core.problems import make_batch, make_mlp, make_module
@@ -51,7 +52,7 @@ def quadratic_flow(rates: Tensor) -> Flow:
 
 
 def solve(flow, horizon, memory=None, **tolerance):
-    settings = {"rtol": 1e-6, "atol": 1e-8, "work": Work()} | tolerance
+    settings = {"rtol": 1e-6, "atol": 1e-8, "works": [Work()]} | tolerance
     return solve_chebyshev(flow, horizon, **settings, memory=memory or Chebyshev())
 
 
@@ -116,8 +117,8 @@ def test_a_radius_that_is_far_too_low_is_mended_by_rejection():
     flow = quadratic_flow(rates)
     memory = Chebyshev()
     memory.radius.direction = torch.nn.functional.one_hot(torch.tensor([0]), 20).double()
-    memory.radius.value = 1.0  # the direction of the smallest eigenvalue
-    memory.first_step = 1.0
+    memory.radius.values = [1.0]  # the direction of the smallest eigenvalue
+    memory.first_steps = [1.0]
     _, end = solve(flow, 2.0, memory, rtol=1e-3, atol=1e-5)
     exact = torch.exp(-rates * 2.0) * flow.anchor
     assert float((end - exact).norm() / exact.norm()) < 2e-2
@@ -130,7 +131,7 @@ def test_the_adjoint_is_autograd_through_the_recurrence():
     flow = flow_of(model, theta, batch)
     found, end = solve(flow, 1.5, rtol=1e-4, atol=1e-6)
     weight = torch.randn_like(end)
-    steps = [(step.h, step.stages) for step in found.steps]
+    steps = [(step.plan.sizes[0], step.plan.stages[0]) for step in found.steps]
     got = chebyshev_sweep(flow, found, weight)
     for task in range(len(batch)):
         loss = reference.task_loss(make_module(), batch.support, task)
@@ -183,7 +184,7 @@ def test_it_is_the_gradient_of_the_numbers_computed(omega):
     model, theta = make_mlp()
     batch = make_batch(tasks=2)
     flow = flow_of(model, theta, batch, mu=0.3)
-    steps = solve(flow, 1.0, rtol=1e-3, atol=1e-5)[0].steps
+    steps = [step.plan for step in solve(flow, 1.0, rtol=1e-3, atol=1e-5)[0].steps]
     direction = torch.randn(len(theta), dtype=theta.dtype)
     direction /= direction.norm()
     query = model.loss(batch.query)
@@ -194,10 +195,10 @@ def test_it_is_the_gradient_of_the_numbers_computed(omega):
         total = torch.zeros((), dtype=theta.dtype)
         losses = [query.at(u).value().mean()]
         for step in steps:
-            u = recurrence(moved.slope, u, step.h, step.stages)
+            u = recurrence(moved.slope, u, step.sizes[0], step.stages[0])
             losses.append(query.at(u).value().mean())
         for step, (a, b) in zip(steps, pairwise(losses), strict=True):
-            total = total + omega * step.h * (a + b) / 2
+            total = total + omega * step.sizes[0] * (a + b) / 2
         return float(total + (1 - omega) * losses[-1])
 
     def central(h: float) -> float:

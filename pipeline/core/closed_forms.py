@@ -1,0 +1,187 @@
+"""Gradients and Hessian-vector products of multilayer perceptrons, all tasks at once, in a few
+batched matrix products.
+
+Notation (R-operator: Pearlmutter, Neural Computation 6(1), 1994): z_l = a_{l-1} W_l^T + b_l,
+a_l = f(z_l), prediction z_L; delta_l = dL/dz_l, g_l = dL/da_l; R{.} is the derivative in
+direction v = (V_1, c_1, ..., V_L, c_L).
+
+Parameters are packed: layer l is the block [W_l^T; b_l], shape (in + 1, out), one block after
+another, so that inputs with a column of ones need one product for weight and bias, and every
+gradient is contiguous. `coordinates.py` packs and unpacks. Tensors of a hidden layer have shape
+(B, N, width); those of the output, and targets and weights, (B, 1, N).
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from pipeline.core.activations import Activation
+
+Layer = tuple[Tensor, Tensor]  # transposed weight (B, in, out), bias (B, 1, out)
+
+
+class PackedLoss:
+    """L_b(u) = 1/2 sum_i weight_bi (yhat_bi(u_b) - y_bi)² at packed parameters u (B, P).
+
+    Args:
+        widths: inputs (without the ones), hidden layers, 1.
+        x: inputs with a last column of ones, (B, N, widths[0] + 1).
+        y, weight: (B, N).
+    """
+
+    def __init__(
+        self, widths: Sequence[int], activation: Activation, x: Tensor, y: Tensor, weight: Tensor
+    ) -> None:
+        self.widths = tuple(widths)
+        self.activation = activation
+        self.x = x
+        self.x_gain = x * activation.gain if activation.gain != 1 else x
+        self.y = y.unsqueeze(1)
+        self.weight = weight.unsqueeze(1)
+        self._copies: dict[int, PackedLoss] = {}
+
+    def at(self, u: Tensor) -> "PackedPoint":
+        return PackedPoint(self, u)
+
+    def at_states(self, states: Sequence[Tensor]) -> "list[PackedPoint]":
+        """One batch of len(states) * B tasks, cut into points that share its storage."""
+        if len(states) == 1:
+            return [self.at(states[0])]
+        count, batch = len(states), len(states[0])
+        if count not in self._copies:
+            rows = (self.x, self.y.squeeze(1), self.weight.squeeze(1))
+            copies = (rows_.repeat(count, *([1] * (rows_.ndim - 1))) for rows_ in rows)
+            self._copies[count] = PackedLoss(self.widths, self.activation, *copies)
+        whole = PackedPoint(self._copies[count], torch.cat(list(states)))
+        whole.deltas()
+        cuts = [slice(k * batch, (k + 1) * batch) for k in range(count)]
+        return [whole.cut(self, u, cut) for u, cut in zip(states, cuts, strict=True)]
+
+    def select(self, tasks: Tensor | slice) -> "PackedLoss":
+        """The loss of some of the tasks: a slice, or task numbers (K,)."""
+        rows = (self.x, self.y.squeeze(1), self.weight.squeeze(1))
+        return PackedLoss(self.widths, self.activation, *(values[tasks] for values in rows))
+
+    def point_bytes(self, u: Tensor) -> int:
+        """a_l and delta_l of every hidden layer (and g_l or f' where needed), and the errors."""
+        kept = 2 if self.activation.gain != 1 else 4
+        return self.y.numel() * (kept * sum(self.widths[1:-1]) + 2) * u.element_size()
+
+    def layers(self, u: Tensor) -> list[Layer]:
+        """Views of u (B, P). The first weight comes with its bias as the last row."""
+        batch, stride, offset = u.shape[0], u.stride(0), u.storage_offset()
+        views = []
+        for number, (into, out) in enumerate(pairwise(self.widths)):
+            # as_strided: one call a view, and these views are made thousands of times a second
+            rows = into + 1 if number == 0 else into
+            weight = u.as_strided((batch, rows, out), (stride, out, 1), offset)
+            offset += into * out
+            views.append((weight, u.as_strided((batch, 1, out), (stride, out, 1), offset)))
+            offset += out
+        return views
+
+
+class PackedPoint:
+    """Activations of one forward and backward pass, shared by all that is asked at u."""
+
+    def __init__(self, loss: PackedLoss, u: Tensor) -> None:
+        self._loss = loss
+        self._layers = layers = loss.layers(u)
+        activation = loss.activation
+        gain, last = activation.gain, len(layers) - 1
+        z = torch.bmm(loss.x_gain, layers[0][0])
+        self._kept = []  # per hidden layer: what the activation's derivatives need
+        self._a = []  # per hidden layer: a_l
+        for number in range(1, last + 1):
+            weight, bias = layers[number]
+            a = activation.value(z)
+            self._a.append(a)
+            self._kept.append(activation.keep(z, a))
+            if number < last:
+                z = torch.baddbmm(bias, a, weight, beta=gain, alpha=gain)
+            else:
+                self._error = torch.baddbmm(bias - loss.y, weight.mT, a.mT)
+        self._deltas: list[Tensor] | None = None
+        self._g: list[Tensor] = []  # per hidden layer: dL/da_l, where f'' needs it
+
+    def cut(self, loss: PackedLoss, u: Tensor, tasks: slice) -> "PackedPoint":
+        """Some tasks of a larger batch as a point of `loss` at u; no tensor is copied."""
+        point = PackedPoint.__new__(PackedPoint)
+        point._loss = loss
+        point._layers = loss.layers(u)
+        point._kept = [value[tasks] for value in self._kept]
+        point._a = [value[tasks] for value in self._a]
+        point._error = self._error[tasks]
+        point._deltas = [value[tasks] for value in self.deltas()]
+        point._g = [value[tasks] for value in self._g]
+        return point
+
+    def errors(self) -> Tensor:
+        """Predictions less targets, (B, N)."""
+        return self._error.squeeze(1)
+
+    def value(self) -> Tensor:
+        """L_b, shape (B,)."""
+        return 0.5 * (self._loss.weight * self._error.square()).sum((1, 2))
+
+    def deltas(self) -> list[Tensor]:
+        """delta_1, ..., delta_L: (B, N, width), the last (B, 1, N)."""
+        if self._deltas is None:
+            activation = self._loss.activation
+            deltas = [self._loss.weight * self._error]
+            g = deltas[0].mT * self._layers[-1][0].mT  # an outer product
+            for number in range(len(self._a) - 1, -1, -1):
+                if activation.needs_g:
+                    self._g.insert(0, g)
+                deltas.append(activation.backward(g, self._kept[number]))
+                if number:
+                    g = torch.bmm(deltas[-1], self._layers[number][0].mT)
+            self._deltas = deltas[::-1]
+        return self._deltas
+
+    def gradient(self) -> Tensor:
+        """dL_b/du_b, shape (B, P)."""
+        deltas = self.deltas()
+        parts = [torch.bmm(self._loss.x.mT, deltas[0]).flatten(1)]
+        for a, delta in zip(self._a, deltas[1:-1], strict=False):
+            parts += [torch.bmm(a.mT, delta).flatten(1), delta.sum(1)]
+        parts += [torch.bmm(deltas[-1], self._a[-1]).flatten(1), deltas[-1].sum(2)]
+        return torch.cat(parts, dim=1)
+
+    def hvp(self, v: Tensor) -> Tensor:
+        """Hessian of L_b times v_b, shape (B, P): R{gradient}."""
+        activation, kept = self._loss.activation, self._kept
+        deltas, layers = self.deltas(), self._layers
+        directions = self._loss.layers(v)
+        last = len(layers) - 1
+        rz, ra = [torch.bmm(self._loss.x, directions[0][0])], []
+        for number in range(1, last + 1):
+            weight, (v_weight, v_bias) = layers[number][0], directions[number]
+            ra.append(activation.backward(rz[-1], kept[number - 1]))
+            if number < last:
+                z = torch.baddbmm(v_bias, self._a[number - 1], v_weight)
+                rz.append(z.baddbmm_(ra[-1], weight))
+            else:
+                output = torch.bmm(v_weight.mT, self._a[-1].mT).baddbmm_(weight.mT, ra[-1].mT)
+                r_delta = output.add_(v_bias).mul_(self._loss.weight)
+        parts = [
+            r_delta.sum(2),
+            torch.bmm(r_delta, self._a[-1]).baddbmm_(deltas[-1], ra[-1]).flatten(1),
+        ]
+        r_g = r_delta.mT * layers[-1][0].mT
+        r_g.addcmul_(deltas[-1].mT, directions[-1][0].mT)
+        for number in range(last - 1, -1, -1):
+            delta = deltas[number]
+            r_delta = activation.backward(r_g, kept[number])
+            g = self._g[number] if self._g else None
+            activation.bend(r_delta, rz[number], g, delta, kept[number])
+            if number:
+                below = number - 1
+                r_weight = torch.bmm(self._a[below].mT, r_delta).baddbmm_(ra[below].mT, delta)
+                parts += [r_delta.sum(1), r_weight.flatten(1)]
+                r_g = torch.bmm(r_delta, layers[number][0].mT)
+                r_g.baddbmm_(delta, directions[number][0].mT)
+        parts.append(torch.bmm(self._loss.x.mT, r_delta).flatten(1))
+        return torch.cat(parts[::-1], dim=1)

@@ -1,0 +1,160 @@
+"""One step of the second-order Runge-Kutta-Chebyshev method: s stages are stable to 0.65 s².
+
+Sommeijer, Shampine, Verwer, J. Comput. Appl. Math. 88 (1998) 315-326, RKC2. Several seeds take
+a step together, each with its own size and number of stages: those with more stages come first,
+so that the rows still at work are always the first ones.
+"""
+
+from dataclasses import dataclass, field
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from pipeline.core.losses import Point
+from pipeline.core.recording import Advanced
+from pipeline.core.seeds import Seeds, put, take
+from pipeline.core.solvers.flow import Flow
+
+EPSILON = 2 / 13  # damping
+Number = float | Tensor  # a coefficient: of one seed, or of each row, (K B, 1)
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """Of s stages, 1-based: index j holds stage j's, as in the reference."""
+
+    mu: tuple[float, ...]
+    nu: tuple[float, ...]
+    mu_tilde: tuple[float, ...]
+    gamma_tilde: tuple[float, ...]
+
+
+@cache
+def coefficients(stages: int) -> Coefficients:
+    """mu_j, nu_j, mu_j~ and gamma_j~ of the method with `stages` >= 2 stages."""
+    w0 = 1 + EPSILON / stages**2
+    t, dt, ddt = [1.0, w0], [0.0, 1.0], [0.0, 0.0]  # T_j, T_j', T_j'' at w0
+    for _ in range(2, stages + 1):
+        ddt.append(2 * w0 * ddt[-1] - ddt[-2] + 4 * dt[-1])
+        dt.append(2 * w0 * dt[-1] - dt[-2] + 2 * t[-1])
+        t.append(2 * w0 * t[-1] - t[-2])
+    w1 = dt[stages] / ddt[stages]
+    b = [ddt[j] / dt[j] ** 2 if j >= 2 else ddt[2] / dt[2] ** 2 for j in range(stages + 1)]
+    a = [1 - b[j] * t[j] for j in range(stages + 1)]
+    mu, nu, mu_tilde, gamma_tilde = [0.0, 0.0], [0.0, 0.0], [0.0, b[1] * w1], [0.0, 0.0]
+    for j in range(2, stages + 1):
+        mu.append(2 * b[j] * w0 / b[j - 1])
+        nu.append(-b[j] / b[j - 2])
+        mu_tilde.append(2 * b[j] * w1 / b[j - 1])
+        gamma_tilde.append(-a[j - 1] * mu_tilde[j])
+    return Coefficients(tuple(mu), tuple(nu), tuple(mu_tilde), tuple(gamma_tilde))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps that seeds take together: sizes and stage counts, the most stages first."""
+
+    seeds: Seeds
+    sizes: tuple[float, ...]
+    stages: tuple[int, ...]
+    _tables: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
+
+    def active(self, stage: int) -> int:
+        """How many of the seeds have a stage of that number."""
+        return sum(count >= stage for count in self.stages)
+
+    def at(self, stage: int, each: int, like: Tensor) -> tuple[Number, ...]:
+        """mu, nu, 1 - mu - nu, h mu~, h gamma~ of stage j, for the seeds that have it.
+
+        Args:
+            each: rows of a seed. like: for dtype and device.
+        """
+        if len(self.seeds) == 1:
+            return _of_stage(self.sizes[0], self.stages[0], stage)
+        if "table" not in self._tables:  # (stages, 5, rows)
+            numbers = [
+                [
+                    _of_stage(h, stages, min(j, stages))
+                    for h, stages in zip(self.sizes, self.stages, strict=True)
+                ]
+                for j in range(1, self.stages[0] + 1)
+            ]
+            table = torch.tensor(numbers, dtype=like.dtype).to(like.device).mT
+            self._tables["table"] = table.repeat_interleave(each, 2)
+        rows = self.active(stage) * each
+        return self._tables["table"][stage - 1, :, :rows].unsqueeze(2).unbind(0)
+
+
+def _of_stage(h: float, stages: int, j: int) -> tuple[float, float, float, float, float]:
+    c = coefficients(stages)
+    return c.mu[j], c.nu[j], 1 - c.mu[j] - c.nu[j], h * c.mu_tilde[j], h * c.gamma_tilde[j]
+
+
+def add(into: Tensor, values: Tensor, factor: Number, sign: int = 1) -> Tensor:
+    """into += sign * factor * values, in place."""
+    if isinstance(factor, Tensor):
+        return into.addcmul_(values, factor, value=sign)
+    return into.add_(values, alpha=sign * factor)
+
+
+def step(
+    flow: Flow, u: Tensor, point: Point, slope: Tensor, plan: Plan, keep: bool
+) -> tuple[list[Tensor], list[Point], Tensor]:
+    """Take the steps of `plan` from u (K B, Q), rows in the plan's order.
+
+    Args:
+        flow: of all seeds. point, slope: at u; -F_0.
+
+    Returns:
+        Y_1, ..., Y_{s-1}, each of the rows that have a next stage; the points of Y_0, ...,
+        Y_{s-1}, or none if they are not kept; and the ends (K B, Q).
+    """
+    each = len(u) // len(plan.seeds)
+    before, now = torch.zeros_like(u), slope * -plan.at(1, each, u)[3]  # less Y_0: Y_{j-2}, Y_{j-1}
+    state, done = u + now, len(plan.seeds)
+    inner: list[Tensor] = []
+    points = [point] if keep else []
+    ends: list[Tensor] = []  # of the seeds that are through, the last first
+    for j in range(2, plan.stages[0] + 1):
+        count = plan.active(j)
+        if count < done:
+            rows = count * each
+            ends.append(state[rows:])
+            u, slope, before, now, state = (x[:rows] for x in (u, slope, before, now, state))
+            done = count
+        part = flow.of(plan.seeds[:count])
+        point = part.loss.at(state)
+        inner.append(state)
+        if keep:
+            points.append(point)
+        mu, nu, _, h_mu, h_gamma = plan.at(j, each, state)
+        after = part.descent(point, state).mul_(-h_mu)
+        add(after, slope, h_gamma, -1)
+        add(after, now, mu)
+        add(after, before, nu)
+        before, now = now, after
+        state = u + after
+    end = torch.cat([state, *ends[::-1]]) if ends else state
+    return inner, points, end
+
+
+class ChebyshevScheme:
+    """How a recorded step is computed again (recording.Scheme)."""
+
+    def stages(self, plan: Plan) -> int:
+        return plan.stages[0]
+
+    def advance(self, flow: Flow, start: Tensor, plan: Plan, keep: bool) -> Advanced:
+        part = flow.of(plan.seeds)
+        u = take(start, plan.seeds, flow.seeds)
+        point = part.loss.at(u)
+        inner, points, end = step(flow, u, point, part.descent(point, u), plan, keep)
+        return Advanced(inner, points, put(start, plan.seeds, end, flow.seeds))
+
+    def states(
+        self, flow: Flow, start: Tensor, inner: list[Tensor], plan: Plan
+    ) -> list[tuple[Flow, Tensor]]:
+        whole = (flow.of(plan.seeds), take(start, plan.seeds, flow.seeds))
+        each = len(start) // flow.seeds
+        return [whole] + [(flow.of(plan.seeds[: len(y) // each]), y) for y in inner]

@@ -1,0 +1,110 @@
+"""One step of an explicit Runge-Kutta method, and what lies within it.
+
+Of every accepted step the start and the slopes k_i are kept (under a budget, see
+recording.py), from which stages and, in between, dense output follow without an evaluation.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+
+from pipeline.core.losses import Point
+from pipeline.core.recording import Advanced, Recording
+from pipeline.core.solvers.flow import Flow
+from pipeline.core.solvers.tableaux import TABLEAUX, Tableau
+
+
+def combine(start: Tensor, slopes: list[Tensor], weights: tuple[float, ...], h: float) -> Tensor:
+    """start + h sum_i weights_i slopes_i, (R, Q)."""
+    total = start
+    for slope, weight in zip(slopes, weights, strict=False):
+        if weight:
+            total = torch.add(total, slope, alpha=h * weight)
+    return total
+
+
+class RungeKuttaScheme:
+    """How a recorded step is computed again; its plan is its size (recording.Scheme)."""
+
+    def __init__(self, solver: str) -> None:
+        self.tableau: Tableau = TABLEAUX[solver]
+
+    def stages(self, plan: float) -> int:
+        return self.tableau.stages + bool(self.tableau.mid)  # k_i, and the slope at the end
+
+    def advance(self, flow: Flow, start: Tensor, plan: float, keep: bool) -> Advanced:
+        slopes: list[Tensor] = []
+        points: list[Point] = []
+        for row in ((), *self.tableau.a):
+            u = combine(start, slopes, row, plan)
+            point = flow.loss.at(u)
+            slopes.append(flow.descent(point, u).neg_())
+            points.append(point)
+        end = combine(start, slopes, self.tableau.b, plan)
+        if self.tableau.mid:
+            slopes.append(flow.slope(end))
+        return Advanced(slopes, points if keep else [], end)
+
+    def states(
+        self, flow: Flow, start: Tensor, inner: list[Tensor], plan: float
+    ) -> list[tuple[Flow, Tensor]]:
+        return [(flow, combine(start, inner, row, plan)) for row in ((), *self.tableau.a)]
+
+    def between(
+        self, start: Tensor, slopes: list[Tensor], h: float, shares: Sequence[float]
+    ) -> Tensor:
+        """u(t + share h) for each share, (n, R, Q).
+
+        Of adaptive methods torchdiffeq's quartic a x⁴ + b x³ + c x² + d x + e through both ends,
+        their slopes and the midpoint; fixed-step ones have nothing in between.
+        """
+        t = self.tableau
+        if not t.mid:
+            return start.unsqueeze(0)
+        known = [
+            start,
+            combine(start, slopes, t.b, h),
+            combine(start, slopes, t.mid, h),
+            slopes[0],
+            slopes[-1],
+        ]
+        weights = [
+            (
+                1 - 11 * x**2 + 18 * x**3 - 8 * x**4,
+                -5 * x**2 + 14 * x**3 - 8 * x**4,
+                16 * x**2 - 32 * x**3 + 16 * x**4,
+                h * (x - 4 * x**2 + 5 * x**3 - 2 * x**4),
+                h * (x**2 - 3 * x**3 + 2 * x**4),
+            )
+            for x in shares
+        ]
+        matrix = torch.tensor(weights, dtype=start.dtype, device=start.device)
+        return torch.tensordot(matrix, torch.stack(known), dims=1)
+
+
+def states_backward(
+    recording: Recording, times: Sequence[float], end: Tensor, solver: str, chunk: int
+) -> Iterator[Tensor]:
+    """Yield the states (R, Q) at `times` from the last, which is `end`, to the first.
+
+    Args:
+        chunk: how many may be worked out at once.
+    """
+    scheme = RungeKuttaScheme(solver)
+    yield end
+    starts = [0.0, *accumulate(step.plan for step in recording.steps)]
+    j = len(times) - 2
+    for number, step, _ in recording.backward():
+        t, start, inner = starts[number], step.start, step.inner
+        if start is None or inner is None:
+            raise ValueError("a step must be whole on the way back.")
+        low = j
+        while low >= 0 and (number == 0 or times[low] >= t - 1e-9 * times[-1]):
+            low -= 1
+        while j > low:
+            some = range(j, max(low, j - chunk), -1)
+            shares = [min(1.0, max(0.0, (times[k] - t) / step.plan)) for k in some]
+            yield from scheme.between(start, inner, step.plan, shares).unbind(0)
+            j = some[-1] - 1
