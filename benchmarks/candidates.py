@@ -11,9 +11,8 @@ from typing import Any, Protocol
 
 import torch
 
-from benchmarks import peers
+from benchmarks import peers, prototype
 from benchmarks.problem import ALPHA, Work
-from benchmarks.prototype import PrototypeUpdate
 from pipeline.core import METHODS, MetaTrainer, meta_gradient
 from pipeline.core.solvers.chebyshev import Chebyshev
 from pipeline.core.work import Work as Counts
@@ -47,7 +46,10 @@ class TrainerUpdate:
         self.counts = Counts()
 
     def run(self) -> None:
-        self.counts = self._trainer.step(self._work.batch).work
+        found = self._trainer.step(self._work.batch)
+        # one `Progress` for each seed, here one, or that one itself
+        progress = found[0] if isinstance(found, list) else found
+        self.counts = progress.work
 
     def gradient(self) -> torch.Tensor:
         """The meta-gradient (P,) of a second update, when methods that remember are warm."""
@@ -119,6 +121,16 @@ def _budget(method: str, work: Work) -> dict[str, Any]:
     return {"memory_mb": MEMORY_MB * work.size}
 
 
+def _first_form(name: str, title: str, form: prototype.Form) -> Candidate:
+    """`amaml` as it was, with closed forms of its own or today's."""
+
+    def make(work: Work, steps: int) -> Update:
+        settings = {"horizon": steps * ALPHA} | AMAML
+        return prototype.PrototypeUpdate(form, work, settings, OUTER_LR)
+
+    return Candidate(name, title, "baseline", make)
+
+
 def _unrolled(steps: int) -> Counts:
     """Autograd through K steps: K + 1 gradients, and the transpose of each step is a product."""
     return Counts(gradients=steps + 1, hvps=steps)
@@ -170,12 +182,8 @@ CANDIDATES: dict[str, Candidate] = {
         _ours("amaml_rkc_tight", "amaml_rkc, rtol 1e-4", _flow(1e-4), method="amaml_rkc"),
         _ours("amaml_anytime", "amaml_anytime, rtol 1e-3", _flow(1e-3), objective="anytime"),
         _ours("amaml", "amaml, rtol 1e-3", lambda k: {"horizon": k * ALPHA} | AMAML),
-        Candidate(
-            "amaml_prototype",
-            "amaml, first form",
-            "baseline",
-            lambda work, steps: PrototypeUpdate(work, {"horizon": steps * ALPHA} | AMAML, OUTER_LR),
-        ),
+        _first_form("amaml_repeated", "amaml, passes repeated", prototype.repeated),
+        _first_form("amaml_prototype", "amaml, first form", prototype.frozen),
         _ours("maml_sweep", "maml_sweep", _descent),
         _ours("maml", "maml, batched unrolled", _descent, counts=_unrolled),
         _ours("fomaml", "fomaml, batched", _descent),

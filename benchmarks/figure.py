@@ -20,6 +20,7 @@ LINES = {  # candidate -> label of its style; others have a style of their own b
 }
 OWN_STYLES = {
     "amaml_rkc_tight": Style("#C5A600", (0, (1, 1)), "p"),
+    "amaml_repeated": Style("#D55E00", (0, (3, 1, 1, 1)), "+"),
     "amaml_prototype": Style("#D55E00", (0, (1, 1)), "x"),
     "fomaml_loop": Style("#E69F00", (0, (1, 1)), "^"),
     "maml_loop": Style("#7f7f7f", "-", "o"),
@@ -73,6 +74,6 @@ def _look(name: str) -> dict[str, Any]:
         "linewidth": style.linewidth,
         "marker": style.marker,
         "markersize": 7.0 if style.marker == "*" else 4.5,
-        "markeredgecolor": style.color if style.marker == "x" else "white",
-        "markeredgewidth": 1.0 if style.marker == "x" else 0.5,
+        "markeredgecolor": style.color if style.marker in ("x", "+") else "white",
+        "markeredgewidth": 1.0 if style.marker in ("x", "+") else 0.5,
     }

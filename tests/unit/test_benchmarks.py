@@ -1,4 +1,4 @@
-"""The benchmarks measure equal work: peers' gradients, the reference, counts, one quick run."""
+"""Measurements: what is timed, skipped, recorded, and one quick run."""
 
 import json
 import subprocess
@@ -7,120 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import figure, flops, measure, memory, reference, report, scaling, targets
-from benchmarks.candidates import CANDIDATES, CAPTURED, Candidate, counts
-from benchmarks.problem import HORIZONS, cos_mixture, digest
-from pipeline.core import meta_gradient
-from pipeline.core.work import Work as Counts
+from benchmarks import figure, measure, memory, report, scaling, targets
+from benchmarks.candidates import CANDIDATES, Candidate
+from benchmarks.problem import cos_mixture
 
 ROOT = Path(__file__).parents[2]
-STEPS = 4
-EXACT = ("maml_sweep", "maml_loop", "higher", "torchopt")
 
 
 @pytest.fixture(scope="module")
 def work():
     return cos_mixture(3, rows=20, hidden=(8, 8), dtype=torch.float64)
-
-
-def made(name, work, steps=STEPS):
-    candidate = CANDIDATES[name]
-    if reason := candidate.absent():
-        pytest.skip(reason)
-    update = candidate.make(work, steps)
-    update.run()
-    return candidate, update
-
-
-def close(found, exact, tolerance):
-    assert reference.compare(found, exact)["relative_error"] < tolerance
-
-
-@pytest.mark.parametrize("name", EXACT)
-def test_unrolled_peers_compute_mamls_gradient(name, work):
-    _, maml = made("maml", work)
-    _, peer = made(name, work)
-    close(peer.gradient(), maml.gradient(), 1e-6)
-    peer.run()  # and again: no state is left over from the first update
-    close(peer.gradient(), maml.gradient(), 1e-6)
-
-
-def test_the_plain_first_order_loop_computes_fomamls_gradient(work):
-    close(made("fomaml_loop", work)[1].gradient(), made("fomaml", work)[1].gradient(), 1e-6)
-
-
-def test_the_first_form_of_amaml_computes_the_same(work):
-    close(made("amaml_prototype", work)[1].gradient(), made("amaml", work)[1].gradient(), 1e-9)
-
-
-@pytest.mark.parametrize("name", CANDIDATES)
-def test_every_candidate_counts_its_work_and_solves_the_same_problem_again(name, work):
-    candidate, update = made(name, work)
-    found = update.gradient().clone()
-    update.run()
-    assert counts(candidate, update, STEPS).gradients > 0
-    close(update.gradient(), found, 1e-2 if "rkc" in name or "anytime" in name else 1e-6)
-
-
-@pytest.mark.parametrize("omega", reference.OMEGAS.values())
-def test_the_reference_is_the_limit_of_amaml(omega, work):
-    exact, error = reference.converged(work, 0.2, omega)
-    assert error < 1e-8
-    found = meta_gradient(
-        "amaml",
-        work.model,
-        work.theta,
-        work.batch,
-        horizon=0.2,
-        step=0.004,
-        rtol=1e-8,
-        atol=1e-10,
-        omega=omega,
-    )
-    close(found.gradient, exact, 1e-4)
-
-
-def test_the_kept_reference_belongs_to_the_problem_and_is_converged():
-    exact = reference.load(cos_mixture())
-    assert {steps for steps, _ in exact} >= set(HORIZONS)
-    entries = json.loads(reference.PATH.read_text())["entries"]
-    assert max(entry["estimated_relative_error"] for entry in entries) < 1e-6
-    with pytest.raises(ValueError, match="another problem"):
-        reference.load(cos_mixture(4))
-
-
-def test_the_problem_is_the_same_in_every_dtype():
-    assert digest(cos_mixture()) == digest(cos_mixture(dtype=torch.float64))
-
-
-def counted_flops():
-    """torch's own counter, taught the product in place."""
-
-    def in_place(_, a, b, *, out_shape=None, **options):
-        return 2 * a[0] * a[1] * a[2] * b[2]
-
-    return FlopCounterMode(display=False, custom_mapping={torch.ops.aten.baddbmm_: in_place})
-
-
-def test_larger_work_may_keep_more():
-    assert cos_mixture().size == 1
-    assert cos_mixture(50).size == 10
-    update = CANDIDATES["amaml_rkc"].make(cos_mixture(50), STEPS)
-    assert update._settings["memory_mb"] == 640
-
-
-def test_counted_flops_are_those_of_the_closed_forms(work):
-    start = work.theta.repeat(len(work.batch), 1)
-    loss = work.model.loss(work.batch.support)
-    with counted_flops() as gradient:
-        point = loss.at(start)
-        point.gradient()
-    assert gradient.get_total_flops() == flops.of_gradient(work)
-    with counted_flops() as product:
-        point.hvp(start)
-    assert product.get_total_flops() == flops.of_product(work)
 
 
 def test_long_candidates_are_skipped_unless_a_target_needs_them(work, monkeypatch):
@@ -146,12 +43,6 @@ def test_absent_and_broken_candidates_are_recorded(work):
     gone, failed = measure.over_horizons(work, (1,), {}, candidates=chosen)
     assert (gone["status"], gone["message"]) == ("absent", "import gone: no such module")
     assert (failed["status"], failed["message"]) == ("failed", "RuntimeError: does not run here")
-
-
-def test_what_the_core_does_not_offer_is_absent():
-    for candidate in CAPTURED.values():
-        reason = candidate.absent()
-        assert reason is None or "no option capture" in reason
 
 
 def test_repetitions_are_spread_over_the_rounds():
@@ -253,11 +144,6 @@ def test_reasons_for_gaps_are_told_once():
         {"entries": entries, "many_tasks": {"entries": []}, "extras": {}, "scaling": []}
     )
     assert told == "gone: absent: not here"
-
-
-def test_counts_of_unrolled_peers():
-    assert CANDIDATES["higher"].counts(7) == Counts(gradients=8, hvps=7)
-    assert CANDIDATES["fomaml_loop"].counts(7) == Counts(gradients=8)
 
 
 @pytest.mark.timeout(300)
