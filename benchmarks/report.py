@@ -1,7 +1,9 @@
 """The record as tables for people."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from benchmarks.table import table
 
 Entry = Mapping[str, Any]
 
@@ -22,20 +24,6 @@ def text(record: Mapping[str, Any]) -> str:
         parts.append(_over(record["many_tasks"]["entries"], "ms per meta-update", milliseconds))
     parts += [_growth(record["scaling"]), _targets(record["targets"]), _remarks(record)]
     return "\n\n".join(part for part in parts if part)
-
-
-def table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns as wide as they need be, the first to the left, the others to the right."""
-    lines = [list(head), *(list(row) for row in rows)]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(head))]
-    shown = [
-        "  ".join(
-            [line[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-        ).rstrip()
-        for line in lines
-    ]
-    return "\n".join([title, shown[0], "-" * (sum(widths) + 2 * len(widths) - 2), *shown[1:]])
 
 
 def milliseconds(entry: Entry) -> str:
