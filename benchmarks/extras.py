@@ -1,4 +1,4 @@
-"""Two comparisons of our own code: item indices against one-hot rows, seeds in one job."""
+"""A comparison of our own code: inputs as item indices against one-hot rows."""
 
 from typing import Any
 
@@ -6,11 +6,9 @@ import torch
 
 from benchmarks.candidates import OUTER_LR
 from benchmarks.measure import interleaved, repetitions_for, summary, timed
-from benchmarks.problem import ALPHA, TASKS
-from pipeline.core import METHODS, MLP, MetaTrainer, TaskBatch
+from benchmarks.problem import ALPHA, ITEMS, RATING_HIDDEN, RATING_SUPPORT, ratings, split
+from pipeline.core import METHODS, MLP, MetaTrainer
 
-ITEMS, HIDDEN = 100, (40, 40)
-SUPPORT, QUERY = 10, 15
 INNER_STEPS = 200
 
 
@@ -18,20 +16,13 @@ def index_against_dense(
     device: torch.device, *, inner_steps: int = INNER_STEPS, share: float = 2.0
 ) -> dict[str, Any]:
     """Seconds of a meta-update on the same ratings, inputs as item indices and as one-hot rows."""
-    generator = torch.Generator().manual_seed(0)
-    rows = SUPPORT + QUERY
-    items = torch.rand(TASKS, ITEMS, generator=generator).argsort(1)[:, :rows]
-    taste = torch.randn(ITEMS, generator=generator)
-    rating = taste[items] + torch.randn(TASKS, rows, generator=generator)
-    items, rating = items.to(device), rating.to(device)
-    one_hot = torch.nn.functional.one_hot(items, ITEMS).to(rating.dtype)
+    items, y = ratings()
+    one_hot = torch.nn.functional.one_hot(items, ITEMS).to(y.dtype)
     batches = {
-        name: TaskBatch.from_arrays(
-            x[:, :SUPPORT], rating[:, :SUPPORT], x[:, SUPPORT:], rating[:, SUPPORT:]
-        )
+        name: split(x, y, RATING_SUPPORT, device)
         for name, x in (("index", items), ("dense", one_hot))
     }
-    model = MLP(ITEMS, HIDDEN)
+    model = MLP(ITEMS, RATING_HIDDEN)
     theta = model.init(torch.Generator().manual_seed(0), device=device)
     method = "amaml_rkc" if "amaml_rkc" in METHODS else "amaml"
     settings = {"horizon": inner_steps * ALPHA, "rtol": 1e-3}
@@ -45,8 +36,3 @@ def index_against_dense(
     found: dict[str, Any] = {name: summary(values) for name, values in seconds.items()}
     ratio = found["dense"]["median"] / found["index"]["median"]
     return found | {"method": method, "inner_steps": inner_steps, "ratio": ratio, "message": None}
-
-
-def three_seeds() -> dict[str, Any]:
-    """Seconds of three seeds trained in one job against one seed alone."""
-    return {"ratio": None, "message": "pipeline.core trains one seed at a time"}

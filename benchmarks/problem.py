@@ -1,4 +1,4 @@
-"""The work that everything is measured on: standardised CosMixture tasks and a 2-32-32-1 net."""
+"""The work that is measured: standardised CosMixture tasks and a 2-32-32-1 net; and ratings."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,6 +17,8 @@ QUICK_HORIZONS = (5,)
 TASKS = 5
 ROWS = 100  # support rows, and as many query rows
 HIDDEN = (32, 32)
+ITEMS, RATING_HIDDEN = 100, (40, 40)  # of the rating tasks
+RATING_SUPPORT, RATING_QUERY = 10, 15  # rows
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,22 @@ def cos_mixture(
     model = MLP(2, hidden)
     theta = model.init(torch.Generator().manual_seed(0), dtype=torch.float32)
     return Work(model, tuple(hidden), theta.to(dtype=dtype, device=device), batch)
+
+
+def ratings(n_tasks: int = TASKS) -> tuple[Tensor, Tensor]:
+    """Items (B, N) that each task rates, none twice, and ratings (B, N): worth and noise."""
+    generator = torch.Generator().manual_seed(0)
+    rows = RATING_SUPPORT + RATING_QUERY
+    items = torch.rand(n_tasks, ITEMS, generator=generator).argsort(1)[:, :rows]
+    worth = torch.randn(ITEMS, generator=generator)
+    return items, worth[items] + torch.randn(n_tasks, rows, generator=generator)
+
+
+def split(x: Tensor, y: Tensor, support: int, device: torch.device) -> TaskBatch:
+    """The first `support` of rows x (B, N, ...), y (B, N) as support, the others as query."""
+    return TaskBatch.from_arrays(
+        x[:, :support], y[:, :support], x[:, support:], y[:, support:], device=device
+    )
 
 
 def digest(work: Work) -> str:

@@ -13,7 +13,18 @@ from typing import Any
 
 import torch
 
-from benchmarks import extras, figure, flops, measure, memory, reference, report, scaling, targets
+from benchmarks import (
+    extras,
+    figure,
+    flops,
+    measure,
+    memory,
+    reference,
+    report,
+    scaling,
+    seeds,
+    targets,
+)
 from benchmarks.candidates import CANDIDATES, CAPTURED, Candidate
 from benchmarks.problem import HORIZONS, QUICK_HORIZONS, ROWS, TASKS, Work, cos_mixture
 from pipeline.devices import choose_device, device_name, environment
@@ -89,7 +100,11 @@ def run(device: torch.device, *, quick: bool = False) -> dict[str, Any]:
             else scaling.over_tasks(device) + scaling.over_parameters(device)
         ),
         "extras": {
-            "three_seeds": extras.three_seeds(),
+            "three_seeds": (
+                seeds.three_seeds(device, inner_steps=5, share=share)
+                if quick
+                else seeds.three_seeds(device)
+            ),
             "index_against_dense": (
                 extras.index_against_dense(device, inner_steps=5, share=share)
                 if quick
