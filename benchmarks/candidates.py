@@ -20,6 +20,7 @@ from pipeline.core.work import Work as Counts
 OUTER_LR = 1e-12  # so small that theta stays: every update solves the same problem
 MEMORY_MB = 64.0  # the core's default
 PROXIMAL, CG_STEPS = 15.0, 5
+REMEMBER = ("amaml_rkc", "amaml_anytime")  # on a Chebyshev solver that starts warm
 AMAML = {"step": ALPHA, "rtol": 1e-3, "atol": 1e-5}
 
 
@@ -52,10 +53,10 @@ class TrainerUpdate:
         self.counts = progress.work
 
     def gradient(self) -> torch.Tensor:
-        """The meta-gradient (P,) of a second update, when methods that remember are warm."""
+        """The meta-gradient (P,), of a second update where the method remembers the first."""
         work, memory = self._work, Chebyshev()
         found = torch.empty(0)
-        for _ in range(2):
+        for _ in range(2 if self._method in REMEMBER else 1):
             found = meta_gradient(
                 self._method, work.model, work.theta, work.batch, memory=memory, **self._settings
             ).gradient
@@ -116,7 +117,7 @@ def _ours(
 
 def _budget(method: str, work: Work) -> dict[str, Any]:
     """A memory limit that grows with the work, where it is larger than usual."""
-    if method not in ("amaml_rkc", "amaml_anytime") or work.size <= 1:
+    if method not in REMEMBER or work.size <= 1:
         return {}
     return {"memory_mb": MEMORY_MB * work.size}
 

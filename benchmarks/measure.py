@@ -15,8 +15,8 @@ from benchmarks.problem import Work
 from benchmarks.reference import compare
 from pipeline.progress import track
 
-LONGEST_S = 5.0  # a candidate whose update is projected to take longer is skipped
-SHARE_S = 2.0  # wanted seconds of timing for one candidate at one horizon
+LONGEST_S = 3.0  # a candidate whose update is projected to take longer is skipped
+SHARE_S = 1.5  # wanted seconds of timing for one candidate at one horizon
 FEWEST, MOST = 3, 25  # repetitions
 
 
@@ -77,12 +77,14 @@ def over_horizons(
     never_skip: Collection[tuple[str, int]] = (),
     candidates: Mapping[str, Candidate] = CANDIDATES,
     share: float = SHARE_S,
+    fewest: int = FEWEST,
 ) -> list[dict[str, Any]]:
     """One entry per candidate and horizon (in gradient-descent steps).
 
     Args:
         exact: (inner steps, objective) -> reference gradient; without one, no error is given.
         never_skip: (candidate, inner steps) that are measured however long they take.
+        share, fewest: wanted seconds of timing for each, and repetitions at least.
     """
     device = work.theta.device
     entries: list[dict[str, Any]] = []
@@ -113,7 +115,7 @@ def over_horizons(
                 found[name] |= {"status": "failed", "message": message}
                 continue
             updates[name] = update
-            repetitions[name] = repetitions_for(first, share=share)
+            repetitions[name] = repetitions_for(first, share=share, fewest=fewest)
         runs = {name: update.run for name, update in updates.items()}
         seconds = interleaved(runs, repetitions, device, f"{inner_steps} steps")
         for name, values in seconds.items():

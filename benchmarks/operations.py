@@ -13,7 +13,7 @@ import argparse
 import gc
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -32,11 +32,6 @@ TOP = 12  # operations listed by name
 SHARE_S = 0.5  # wanted seconds of updates without the profiler, as many with it
 MOST = 5  # of these
 Span = tuple[int, int, int, str]  # thread, start and end in ns, name
-
-
-def measure_cells(work: Work, cells: Sequence[tuple[str, int]] = CELLS) -> list[dict[str, Any]]:
-    """One entry per candidate and number of inner steps, as `entry` gives it."""
-    return [entry(work, name, inner_steps) for name, inner_steps in cells]
 
 
 def entry(work: Work, name: str, inner_steps: int) -> dict[str, Any]:

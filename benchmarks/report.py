@@ -1,29 +1,35 @@
 """The record as tables for people."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from benchmarks import operations
 from benchmarks.table import table
 
 Entry = Mapping[str, Any]
 
 
-def text(record: Mapping[str, Any]) -> str:
-    """All tables, one after the other."""
-    rates = record["machine_gflops"]
-    parts = [
+def text(record: Mapping[str, Any], parts: Collection[str] | None = None) -> str:
+    """The tables of some parts, or all with the targets, one after the other."""
+    shown = [make(record) for name, make in TABLES if parts is None or name in parts]
+    if parts is None:
+        shown.append(_targets(record["targets"]))
+    shown += [_remarks(record), _took(record)]
+    return "\n\n".join(part for part in [_head(record), *shown] if part)
+
+
+def _head(record: Mapping[str, Any]) -> str:
+    lines = [
         f"{record['device']}, torch {record['torch']}, {record['threads']} thread(s), "
         f"{record['tasks']} tasks of {record['rows']}+{record['rows']} rows, "
-        f"{record['parameters']} parameters, {record['dtype']}; medians\n"
-        f"batched matrix products on this machine: {rates['hidden_layer']:.1f} GFLOP/s in the "
-        f"hidden layer's shape, {rates['large']:.1f} large",
-        _tables(record["entries"]),
+        f"{record['parameters']} parameters, {record['dtype']}; medians"
     ]
-    if record["many_tasks"]["entries"]:
-        parts.append(f"{record['many_tasks']['tasks']:,} tasks in a batch")
-        parts.append(_over(record["many_tasks"]["entries"], "ms per meta-update", milliseconds))
-    parts += [_growth(record["scaling"]), _targets(record["targets"]), _remarks(record)]
-    return "\n\n".join(part for part in parts if part)
+    if rates := record["machine_gflops"]:
+        lines.append(
+            f"batched matrix products on this machine: {rates['hidden_layer']:.1f} GFLOP/s in "
+            f"the hidden layer's shape, {rates['large']:.1f} large"
+        )
+    return "\n".join(lines)
 
 
 def milliseconds(entry: Entry) -> str:
@@ -48,13 +54,23 @@ def _number(name: str, form: str, scale: float = 1.0) -> Callable[[Entry], str]:
 
 
 def _counted(entry: Entry) -> str:
+    """Gradients + products on the way back + products for the spectral radius, if told apart."""
     found = entry.get("counts")
-    return "-" if found is None else f"{found['gradients']}+{found['hvps']}"
+    if found is None:
+        return "-"
+    radius = found.get("radius_hvps", 0)
+    shown = f"{found['gradients']}+{found['hvps'] - radius}"
+    return f"{shown}+{radius}" if radius else shown
 
 
-def _kept(entry: Entry) -> str:
-    found = entry.get("counts", {}).get("kept_bytes")
-    return f"{found / 1e6:.2f}" if found else "-"
+def _megabytes(entry: Entry) -> str:
+    """Predicted to be kept for the way back, where the method predicts it; measured peak."""
+    kept = entry.get("counts", {}).get("kept_bytes")
+    peak = entry.get("peak_tensor_bytes")
+    if peak is None and not kept:
+        return "-"
+    measured = "-" if peak is None else f"{peak / 1e6:.2f}"
+    return f"{kept / 1e6:.2f} / {measured}" if kept else measured
 
 
 def _over(entries: Sequence[Entry], title: str, cell: Callable[[Entry], str]) -> str:
@@ -70,26 +86,99 @@ def _over(entries: Sequence[Entry], title: str, cell: Callable[[Entry], str]) ->
     )
 
 
-def _tables(entries: Sequence[Entry]) -> str:
-    return "\n\n".join(
-        _over(entries, title, cell)
-        for title, cell in (
-            ("ms per meta-update", milliseconds),
-            ("ms, quartiles", _spread),
-            ("relative error of the meta-gradient", _number("relative_error", ".1e")),
-            ("cosine with the converged meta-gradient", _number("cosine", ".5f")),
-            ("gradients + Hessian-vector products", _counted),
-            ("GFLOP/s of these", _number("gflops", ".2f")),
-            ("to be kept for the way back as predicted, MB", _kept),
-            ("peak memory of tensors, MB", _number("peak_tensor_bytes", ".2f", 1e-6)),
-            ("peak growth of the process, MB", _number("peak_process_bytes", ".1f", 1e-6)),
-        )
+def _each(entries: Sequence[Entry], cells: Sequence[tuple[str, Callable[[Entry], str]]]) -> str:
+    """One table over the horizons for each title."""
+    return "\n\n".join(_over(entries, title, cell) for title, cell in cells) if entries else ""
+
+
+def _horizons(record: Mapping[str, Any]) -> str:
+    cells = (
+        ("ms per meta-update", milliseconds),
+        ("ms, quartiles", _spread),
+        ("relative error of the meta-gradient", _number("relative_error", ".1e")),
+        ("cosine with the converged meta-gradient", _number("cosine", ".5f")),
+        ("gradients + products on the way back + products for the spectral radius", _counted),
+        ("GFLOP/s of these", _number("gflops", ".2f")),
+    )
+    parts = [_each(record["entries"], cells), _gain(record["entries"])]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _gain(entries: Sequence[Entry]) -> str:
+    """How much faster `amaml` is than its first form, and by what."""
+    ms = {
+        (entry["candidate"], entry["inner_steps"]): entry["seconds"]["median"]
+        for entry in entries
+        if entry["seconds"] is not None
+    }
+    forms = ("amaml", "amaml_repeated", "amaml_prototype")
+    every = sorted({steps for _, steps in ms})
+    horizons = [steps for steps in every if all((form, steps) in ms for form in forms)]
+    if not horizons:
+        return ""
+    kinds = (
+        ("leaner closed forms", "amaml_prototype", "amaml_repeated"),
+        ("passes not repeated", "amaml_repeated", "amaml"),
+        ("both", "amaml_prototype", "amaml"),
+    )
+    return table(
+        "amaml, times as fast as its first form, at a horizon of so many steps",
+        ["", *(f"{steps:,}" for steps in horizons)],
+        (
+            [title, *(f"{ms[slow, steps] / ms[fast, steps]:.2f}" for steps in horizons)]
+            for title, slow, fast in kinds
+        ),
     )
 
 
-def _growth(entries: Sequence[Entry]) -> str:
+def _memory(record: Mapping[str, Any]) -> str:
+    cells = (
+        ("MB of tensors: predicted to be kept for the way back / measured peak", _megabytes),
+        ("peak growth of the process, MB", _number("peak_process_bytes", ".1f", 1e-6)),
+    )
+    return _each(record["entries"], cells)
+
+
+def _many_tasks(record: Mapping[str, Any]) -> str:
+    found = record["many_tasks"]
+    if not found["entries"]:
+        return ""
+    shown = _each(found["entries"], (("ms per meta-update", milliseconds),))
+    return f"{found['tasks']:,} tasks in a batch\n\n{shown}"
+
+
+def _extras(record: Mapping[str, Any]) -> str:
+    """Ratios of our own code to itself."""
     rows = []
-    for entry in entries:
+    if found := record["extras"].get("index_against_dense"):
+        dense, index = found["dense"]["median"], found["index"]["median"]
+        title = f"one-hot rows / item indices, {found['method']}"
+        rows.append([title, f"{found['inner_steps']:,}", *_compared(dense, index)])
+    for entry in record["extras"].get("three_seeds", {}).get("entries", ()):
+        title = f"3 seeds in one job / one alone, {entry['work']}, {entry['method']}"
+        together, alone = entry["together"], entry["alone"]
+        times = ["-"] * 3
+        if entry["message"] is None:
+            one = sum(seed["median"] for seed in alone) / len(alone)
+            times = _compared(together["median"], one)
+        rows.append([title, f"{entry['inner_steps']:,}", *times])
+    head = ["ms per meta-update", "steps", "first", "second", "ratio"]
+    return table("of our own code", head, rows) if rows else ""
+
+
+def _compared(first: float, second: float) -> list[str]:
+    return [f"{1e3 * first:.3g}", f"{1e3 * second:.3g}", f"{first / second:.2f}"]
+
+
+def _took(record: Mapping[str, Any]) -> str:
+    if not record["took"]:
+        return ""
+    return "took " + ", ".join(f"{name} {took:.0f} s" for name, took in record["took"].items())
+
+
+def _growth(record: Mapping[str, Any]) -> str:
+    rows = []
+    for entry in record["scaling"]:
         for point in entry["points"]:
             ms = f"{1e3 * point['seconds']['median']:.3g}"
             rows.append([entry["title"], entry["against"], f"{point['size']:,}", ms])
@@ -122,7 +211,7 @@ def _targets(rows: Sequence[Entry]) -> str:
 
 def _remarks(record: Mapping[str, Any]) -> str:
     """Why something is missing, each reason once."""
-    lines = []
+    lines = [f"{title} failed: {error}" for title, error in record["failures"].items()]
     for entry in [*record["entries"], *record["many_tasks"]["entries"]]:
         if entry["status"] != "ok":
             steps = "" if entry["status"] == "absent" else f" at {entry['inner_steps']:,} steps"
@@ -141,3 +230,13 @@ def _remarks(record: Mapping[str, Any]) -> str:
         if extra["message"]
     ]
     return "\n".join(dict.fromkeys(lines))
+
+
+TABLES: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
+    ("horizons", _horizons),
+    ("memory", _memory),
+    ("many-tasks", _many_tasks),
+    ("scaling", _growth),
+    ("extras", _extras),
+    ("operations", lambda record: operations.text(record["operations"])),
+)

@@ -1,40 +1,26 @@
 """Measure, print the tables, write the record and the figure."""
 
 import argparse
+import math
 import platform
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks import (
-    extras,
-    figure,
-    flops,
-    measure,
-    memory,
-    reference,
-    report,
-    scaling,
-    seeds,
-    targets,
-)
-from benchmarks.candidates import CANDIDATES, CAPTURED, Candidate
-from benchmarks.problem import HORIZONS, QUICK_HORIZONS, ROWS, TASKS, Work, cos_mixture
+from benchmarks import figure, report, targets
+from benchmarks.parts import PARTS, THREADS, Plan, Record, empty_record, parts_of, run_parts
+from benchmarks.problem import ROWS, TASKS, cos_mixture
 from pipeline.devices import choose_device, device_name, environment
 from pipeline.errors import BadInput
 from pipeline.files import write_json
-from pipeline.progress import track
 
 RESULTS = Path(__file__).with_name("results")
-THREADS = 1
-MANY_TASKS = 1_000  # in a batch, measured on CUDA
 
 
 def main() -> None:
@@ -43,41 +29,31 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--quick", action="store_true", help="seconds: one short horizon")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of record and figure")
+    parser.add_argument("--only", choices=tuple(PARTS), help="print one part, write nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(THREADS)
     try:
         device = choose_device(arguments.device)
     except BadInput as error:
         parser.error(str(error))
-    record = run(device, quick=arguments.quick)
-    stem = arguments.out / re.sub(r"[^a-z0-9]+", "-", device_name(device).lower()).strip("-")
-    write_json(stem.with_suffix(".json"), record)
-    figure.draw(record, stem)
-    print(report.text(record))
-    print(f"\nwrote {stem}.json, .svg and .png in {record['took_seconds']:.0f} s")
-    broken = [e for e in record["entries"] if (e["kind"], e["status"]) == ("ours", "failed")]
-    sys.exit(1 if broken else 0)  # a peer that fails is a finding, a method of ours a fault
+    plan = Plan(device, arguments.quick)
+    record = run(plan, arguments.only)
+    if arguments.only is None:
+        stem = arguments.out / re.sub(r"[^a-z0-9]+", "-", device_name(device).lower()).strip("-")
+        write_json(stem.with_suffix(".json"), record)  # first: what was measured is not lost
+        print(report.text(record))
+        figure.draw(record, stem)
+        print(f"\nwrote {stem}.json, .svg and .png in {record['took_seconds']:.0f} s")
+    else:
+        print(report.text(record, (arguments.only,)))
+    sys.exit(1 if _broken(record) else 0)
 
 
-def run(device: torch.device, *, quick: bool = False) -> dict[str, Any]:
-    """The record of all measurements on `device`."""
+def run(plan: Plan, only: str | None = None) -> Record:
+    """The record of all parts, or of one."""
     began = time.perf_counter()
-    horizons = QUICK_HORIZONS if quick else HORIZONS
-    share = 0.05 if quick else measure.SHARE_S
-    on_gpu = device.type == "cuda"
-    work = cos_mixture(device=device)
-    candidates = CANDIDATES | CAPTURED if on_gpu else CANDIDATES
-    entries = measure.over_horizons(
-        work,
-        horizons,
-        reference.load(work),
-        never_skip=set() if on_gpu else targets.ALWAYS_MEASURED,
-        candidates=candidates,
-        share=share,
-    )
-    _complete(entries, work, device)
-    record: dict[str, Any] = {
-        "device": device_name(device),
+    record: Record = {
+        "device": device_name(plan.device),
         "processor": _processor(),
         **environment(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -86,65 +62,31 @@ def run(device: torch.device, *, quick: bool = False) -> dict[str, Any]:
         "dtype": "float32",
         "tasks": TASKS,
         "rows": ROWS,
-        "parameters": work.model.n_parameters,
-        "quick": quick,
-        "entries": entries,
-        "machine_gflops": flops.machine_rates(device),
-        "many_tasks": {
-            "tasks": MANY_TASKS,
-            "entries": _many_tasks(device, horizons, candidates) if on_gpu else [],
-        },
-        "scaling": (
-            scaling.over_tasks(device, (1, 5), 5) + scaling.over_parameters(device, (100, 300), 5)
-            if quick
-            else scaling.over_tasks(device) + scaling.over_parameters(device)
-        ),
-        "extras": {
-            "three_seeds": (
-                seeds.three_seeds(device, inner_steps=5, share=share)
-                if quick
-                else seeds.three_seeds(device)
-            ),
-            "index_against_dense": (
-                extras.index_against_dense(device, inner_steps=5, share=share)
-                if quick
-                else extras.index_against_dense(device)
-            ),
-        },
+        "parameters": cos_mixture().model.n_parameters,
+        "quick": plan.quick,
+        **empty_record(),
     }
-    record["targets"] = [] if on_gpu else targets.outcome(record)
+    run_parts(plan, record, parts_of(plan) if only is None else (only,))
+    record["targets"] = [] if plan.on_gpu else targets.outcome(record)
     record["took_seconds"] = time.perf_counter() - began
-    return record
+    found: Record = _finite(record)
+    return found
 
 
-def _many_tasks(
-    device: torch.device, horizons: tuple[int, ...], candidates: Mapping[str, Candidate]
-) -> list[dict[str, Any]]:
-    """Our methods on a large batch; there is no reference solution for it."""
-    work = cos_mixture(MANY_TASKS, device=device)
-    ours = {name: found for name, found in candidates.items() if found.kind == "ours"}
-    entries = measure.over_horizons(work, horizons, {}, candidates=ours)
-    _complete(entries, work, device)
-    return entries
+def _broken(record: Record) -> bool:
+    """A part or a method of ours failed. A peer that fails is a finding."""
+    entries = record["entries"] + record["many_tasks"]["entries"]
+    ours = [entry for entry in entries if entry["kind"] != "peer" and entry["status"] == "failed"]
+    return bool(record["failures"] or ours)
 
 
-def _complete(entries: list[dict[str, Any]], work: Work, device: torch.device) -> None:
-    """Add GFLOP/s and, from fresh processes, peak memory."""
-    for number in track("memory", 0, len(entries)):
-        entry = entries[number]
-        if entry["status"] != "ok":
-            continue
-        seconds = entry["seconds"]["median"]
-        found = entry["counts"]
-        entry["gflops"] = flops.rate(work, found["gradients"], found["hvps"], seconds)
-        entry |= memory.peaks(
-            entry["candidate"],
-            entry["inner_steps"],
-            device=str(device),
-            seconds=seconds,
-            threads=THREADS,
-            n_tasks=len(work.batch),
-        )
+def _finite(value: Any) -> Any:
+    """The same with None for NaN and infinity, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _commit() -> str | None:

@@ -15,9 +15,9 @@ CANDIDATE_NAMES = ("amaml_rkc", "amaml", "fomaml")
 TASK_COUNTS = (1, 3, 10, 30, 100, 300, 1_000)
 PARAMETER_COUNTS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 INNER_STEPS = 50
-LONGEST_S = 10.0  # a size whose update is projected to take longer ends the row
+LONGEST_S = 5.0  # a size whose update is projected to take longer ends the row
 COLD_S = 1.0  # a first update that took longer stands for the later ones
-SHARE_S = 0.8  # wanted seconds of timing for one candidate at one size
+SHARE_S = 0.5  # wanted seconds of timing for one candidate at one size
 
 
 def width_for(parameters: int) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import figure, measure, memory, report, scaling, targets
+from benchmarks import figure, measure, memory, parts, report, scaling, targets
 from benchmarks.candidates import CANDIDATES, Candidate
 from benchmarks.problem import cos_mixture
 
@@ -140,9 +140,7 @@ def test_reasons_for_gaps_are_told_once():
             "gone": Candidate("gone", "gone", "peer", CANDIDATES["fomaml"].make, lambda: "not here")
         },
     )
-    told = report._remarks(
-        {"entries": entries, "many_tasks": {"entries": []}, "extras": {}, "scaling": []}
-    )
+    told = report._remarks(parts.empty_record() | {"entries": entries})
     assert told == "gone: absent: not here"
 
 
@@ -165,6 +163,11 @@ def test_quick_run_end_to_end(tmp_path):
     assert ours["fomaml"]["gflops"] > 0
     assert ours["fomaml"]["peak_tensor_bytes"] > 0
     assert found["threads"] == 1
+    assert found["failures"] == {}
+    assert [entry["candidate"] for entry in found["operations"]] == ["amaml_rkc", "fomaml"]
+    assert all(entry["rows"] for entry in found["operations"])
+    assert len(found["extras"]["three_seeds"]["entries"]) == 4
+    assert all(took >= 0 for took in found["took"].values())
     assert (tmp_path / "cpu.svg").exists()
     assert (tmp_path / "cpu.png").exists()
 
