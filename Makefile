@@ -40,9 +40,9 @@ test: $(READY) ## all tests but the slow ones and those that need a GPU
 test-slow: $(READY) ## the slow tests
 	pytest -m "slow and not gpu"
 
-bench: $(READY) ## our methods beside other libraries, some minutes (DEVICE=cuda on a GPU)
+bench: $(READY) ## our methods beside other libraries, some minutes (DEVICE=cuda, ONLY=memory)
 	$(BIN)/python -m pip install --quiet --no-deps $(PEERS)
-	python -m benchmarks --device $(or $(DEVICE),cpu)
+	python -m benchmarks --device $(or $(DEVICE),cpu) $(if $(ONLY),--only $(ONLY))
 
 gpu-check: $(READY) ## the tests that need a CUDA device, then the benchmarks on it
 	pytest -m gpu
