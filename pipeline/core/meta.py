@@ -83,21 +83,24 @@ class MetaTrainer:
             SeedsDiverged: before theta is touched, when a meta-gradient is not finite or above
                 the limit; the message names the first task that is to blame.
         """
+        before = self._memory.snapshot()
         try:
             out = meta_gradient(
                 self.method, self.model, self._theta, batch, memory=self._memory, **self.settings
             )
         except Diverged as error:
+            self._memory = before
             raise SeedsDiverged({error.seed: str(error)}) from error
         seeds = len(out.works)
         norms = torch.linalg.vector_norm(out.gradient.view(seeds, -1), dim=1).tolist()
         if loud := [seed for seed in range(seeds) if not norms[seed] <= self.gradient_limit]:
+            self._memory = before
             raise SeedsDiverged({seed: self._loud(out.adapted, norms, seed) for seed in loud})
-        before = self._theta.clone()
+        old = self._theta.clone()
         self._theta.grad = out.gradient
         self._adam.step()
         self.updates += 1
-        moved = (self._theta - before).view(seeds, -1)
+        moved = (self._theta - old).view(seeds, -1)
         changes = torch.linalg.vector_norm(moved, dim=1).tolist()
         losses = out.query_loss.view(seeds, -1).mean(1).tolist()
         return [

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pipeline.core.recording import Recording, Step
 from pipeline.core.seeds import not_finite, put, take
-from pipeline.core.solvers.chebyshev_step import ChebyshevScheme, Plan, step
+from pipeline.core.solvers.chebyshev_step import ChebyshevScheme, Plan, rows_within, step
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.spectral import SpectralRadius
 from pipeline.core.solvers.step_control import Walk, first_steps, step_errors
@@ -36,6 +36,11 @@ class Chebyshev:
             self.first_steps = [0.0] * seeds
         if len(self.radius.values) != seeds:
             self.radius.direction, self.radius.values = None, [0.0] * seeds
+
+    def snapshot(self) -> "Chebyshev":
+        """What is remembered now; a solve replaces these numbers and tensors, it changes none."""
+        radius = SpectralRadius(self.radius.direction, list(self.radius.values))
+        return Chebyshev(radius, list(self.first_steps))
 
     def keep(self, seeds: Sequence[int]) -> None:
         """Go on with these seeds only."""
@@ -117,10 +122,10 @@ def solve_chebyshev(
         if good:
             done = _only(plan, good)
             whole = len(good) == len(errors)
-            recording.append(
-                Step(done, u, inner if whole else None, points if whole and points else None)
-            )
             chosen = tuple(good)
+            if not whole:
+                inner, points = rows_within(inner, plan, good), []
+            recording.append(Step(done, u, inner, points or None))
             u, slope = (
                 put(old, done.seeds, take(fresh, chosen, len(errors)), flow.seeds)
                 for old, fresh in ((u, new), (slope, new_slope))

@@ -5,6 +5,7 @@ a step together, each with its own size and number of stages: those with more st
 so that the rows still at work are always the first ones.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -137,6 +138,17 @@ def step(
         state = u + after
     end = torch.cat([state, *ends[::-1]]) if ends else state
     return inner, points, end
+
+
+def rows_within(inner: list[Tensor], plan: Plan, places: Sequence[int]) -> list[Tensor]:
+    """Y_1, ..., Y_{s-1} of the seeds at some places of a plan only, as `step` gives them."""
+    kept = []
+    for j, state in enumerate(inner, start=2):  # Y_{j-1} has the rows of stage j
+        count = plan.active(j)
+        chosen = tuple(place for place in places if place < count)
+        if chosen:
+            kept.append(take(state, chosen, count))
+    return kept
 
 
 class ChebyshevScheme:

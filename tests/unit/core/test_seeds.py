@@ -57,11 +57,9 @@ class TestEveryMethod:
             close(together.gradient[seed], alone.gradient)
             close(take(together.adapted, (seed,), 3), alone.adapted)
             close(take(together.query_loss, (seed,), 3), alone.query_loss)
-            for name in ("hvps", "radius_hvps", "accepted", "rejected", "kept_states"):
+            counted = ("gradients", "hvps", "radius_hvps", "accepted", "rejected", "kept_states")
+            for name in counted:
                 assert getattr(together.works[seed], name) == getattr(alone.work, name), name
-            # what a step holds is not kept when another seed of it was rejected
-            again = together.works[seed].gradients - alone.work.gradients
-            assert 0 <= again <= 9 * sum(work.rejected for work in together.works)
 
     def test_item_indices(self, method):
         model, _ = make_mlp(features=9)
@@ -154,6 +152,7 @@ def test_a_seed_that_diverges_is_named_and_the_others_go_on(method):
     assert re.search(r"task \d", caught.value.messages[1])
     assert isinstance(caught.value, Diverged)
     assert torch.equal(trainer.theta, start)
+    assert trainer._memory.first_steps == []  # nor did the solver learn from it
     trainer.keep([0, 2])
     assert len(trainer.step(joined([parts[0], parts[2]]))) == 2
     alone = MetaTrainer(method, model, start[2], settings=settings, outer_lr=1e-2)
