@@ -1,80 +1,78 @@
-"""The meta-updates of one run: draws, curve, checkpoints, and an end on request."""
+"""The meta-updates of one job, of one seed or several: checkpoints, and an end on request."""
 
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
 import numpy as np
-import pandas as pd
+from torch import Tensor
 
 from pipeline.checkpoint import load_checkpoint, save_checkpoint
-from pipeline.core import Diverged, MetaTrainer, Progress, TaskBatch, Work
-from pipeline.data.pools import Episodes
+from pipeline.core import MetaTrainer, Progress, TaskBatch
+from pipeline.core.meta import SeedsDiverged
 from pipeline.errors import BadInput
-from pipeline.evaluate import FrozenTest
 from pipeline.progress import track
-from pipeline.records import CURVE_SCHEMA
-from pipeline.specs import Recipe, digest
-
-EPISODE_STREAM = 3  # of the generator that draws meta-batches; data/episodes.py uses 0 to 2
+from pipeline.seed_training import SeedTraining
+from pipeline.specs import job_digest
 
 
 class MetaTraining:
-    """Meta-updates with their curve, checkpoints, and an end on request."""
+    """Meta-updates of all seeds together; each leaves when it has ended.
+
+    Args:
+        seeds: their recipes differ in what depends on the seed only.
+        checkpoint: the job's one checkpoint, named by the recipes of all seeds.
+        trainer: of theta (P,) for one seed, (S, P) for several, in the order of `seeds`.
+    """
 
     def __init__(
-        self,
-        recipe: Recipe,
-        checkpoint: Path,
-        trainer: MetaTrainer,
-        episodes: Episodes,
-        validation: FrozenTest,
+        self, seeds: Sequence[SeedTraining], checkpoint: Path, trainer: MetaTrainer
     ) -> None:
-        self.recipe = recipe
+        self.seeds = list(seeds)
         self.checkpoint = checkpoint
         self.trainer = trainer
-        self.episodes = episodes
-        self.validation = validation
-        self.work = Work()
-        self.seconds = 0.0
-        self._rows: list[tuple[float, ...]] = []
+        self.going = list(seeds)  # in the order of the trainer's rows
+        self._digest = job_digest([seed.recipe for seed in seeds])
+        self._since = 0.0
         self._stop_signal = 0
 
-    def train(self, checkpoint_every: int) -> str | None:
-        """Run to the last meta-update; the message of a divergence, if there is one."""
-        given = self.recipe["training"]
+    def train(self, checkpoint_every: int) -> None:
+        """Run every seed to its last meta-update, or to its divergence."""
+        recipe = self.seeds[0].recipe
+        given = recipe["training"]
         total = given["meta_updates"]
         self._resume()
-        started = time.perf_counter() - self.seconds
-        title = f"{self.recipe['label']} {self.recipe['setting']} seed {self.recipe['seed']}"
+        title = f"{recipe['label']} {recipe['setting']} {_named(self.seeds)}"
         previous = {
             number: signal.signal(number, self._ask_to_stop)
             for number in (signal.SIGTERM, signal.SIGINT)
         }
+        self._since = time.perf_counter()
         try:
             for update in track(title, self.trainer.updates, total):
-                progress = self._step(update)
-                self.work.add(progress.work)
-                self.seconds = time.perf_counter() - started
+                progresses = self._step(update)
+                if not self.going:
+                    break
+                self._share_time()
                 done = self.trainer.updates
-                stopping = progress.change < given["stop_change"] or done == total
-                score = np.nan
-                if stopping or done % given["validate_every"] == 0:
-                    score = self._validate()
-                self._rows.append(
-                    (
-                        done,
-                        self.seconds,
-                        progress.meta_loss,
-                        progress.gradient_norm,
-                        score,
-                        self.work.gradients,
-                        self.work.hvps,
-                    )
-                )
-                if stopping:
+                ended = []
+                for seed, theta, progress in zip(
+                    self.going, self._thetas(), progresses, strict=True
+                ):
+                    seed.work.add(progress.work)
+                    stopping = progress.change < given["stop_change"] or done == total
+                    score = np.nan
+                    if stopping or done % given["validate_every"] == 0:
+                        score = seed.validate(self.trainer.model, theta)
+                    seed.note(progress, score)
+                    if stopping:
+                        seed.end(theta, done)
+                        ended.append(seed)
+                self._drop(ended)
+                if not self.going:
                     break
                 if done % checkpoint_every == 0 or self._stop_signal:
                     self._save()
@@ -82,47 +80,52 @@ class MetaTraining:
                     print(f"{title}: stopped after {done} meta-updates, checkpoint written; "
                           "the same command goes on from there", file=sys.stderr)  # fmt: skip
                     sys.exit(128 + self._stop_signal)
-        except Diverged as error:
-            return str(error)
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
-        return None
 
-    def curve(self) -> pd.DataFrame:
-        """Rows of `records.CURVE_SCHEMA`."""
-        return pd.DataFrame(self._rows, columns=CURVE_SCHEMA.names)
-
-    def _step(self, update: int) -> Progress:
-        batch = self._draw(update)
-        try:
-            (progress,) = self.trainer.step(batch)
-            return progress
-        except ValueError as error:  # settings that only the method itself can judge
-            raise BadInput(f"recipe: {error}") from error
+    def _step(self, update: int) -> list[Progress]:
+        """One meta-update of the seeds in training, in their order; those that diverge leave."""
+        while self.going:
+            try:
+                return self.trainer.step(self._draw(update))
+            except SeedsDiverged as error:
+                self._share_time()
+                thetas = self._thetas()
+                diverged = [self.going[position] for position in error.messages]
+                for position, message in error.messages.items():
+                    seed = self.going[position]
+                    seed.end(thetas[position], self.trainer.updates, message)
+                self._drop(diverged)
+            except ValueError as error:  # settings that only the method itself can judge
+                raise BadInput(f"recipe: {error}") from error
+        return []
 
     def _draw(self, update: int) -> TaskBatch:
-        """The meta-batch of an update: it depends on seed and number, not on the method."""
-        given = self.recipe
-        generator = np.random.default_rng([given["seed"], EPISODE_STREAM, update])
-        arrays = self.episodes.train.draw(
-            given["training"]["meta_batch"], given["support"], given["query"], generator
-        )
+        """The meta-batches of the seeds in training, one after the other."""
+        drawn = [seed.draw(update) for seed in self.going]
+        arrays = [np.concatenate(parts) for parts in zip(*drawn, strict=True)]
         theta = self.trainer.theta
         return TaskBatch.from_arrays(*arrays, dtype=theta.dtype, device=theta.device)
 
-    def _validate(self) -> float:
-        """nRMSE after K steps on the validation tasks; NaN when it is not finite."""
-        evaluation = self.recipe["evaluation"]
-        rows = self.validation.adapted(
-            "validation",
-            self.trainer.model,
-            self.trainer.theta,
-            steps=[self.recipe["inner_steps"]],
-            lr=evaluation["learning_rate"],
-            optimiser=evaluation["optimiser"],
-        )
-        return float(rows["nrmse"].mean())
+    def _thetas(self) -> Sequence[Tensor]:
+        """Theta (P,) of each seed in training."""
+        theta = self.trainer.theta
+        return [theta] if theta.ndim == 1 else list(theta)
+
+    def _drop(self, ended: Sequence[SeedTraining]) -> None:
+        """Go on without these seeds; the trainer of none stays as it is."""
+        kept = [k for k, seed in enumerate(self.going) if seed not in ended]
+        if ended and kept:
+            self.trainer.keep(kept)
+        self.going = [self.going[k] for k in kept]
+
+    def _share_time(self) -> None:
+        """Share the wall seconds since the last call among the seeds that were in training."""
+        now = time.perf_counter()
+        for seed in self.going:
+            seed.seconds += (now - self._since) / len(self.going)
+        self._since = now
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         self._stop_signal = number
@@ -130,18 +133,21 @@ class MetaTraining:
     def _save(self) -> None:
         state = {
             "trainer": self.trainer.state_dict(),
-            "rows": self._rows,
-            "work": vars(self.work),
-            "seconds": self.seconds,
+            "seeds": [seed.state_dict() for seed in self.seeds],
         }
-        save_checkpoint(self.checkpoint, digest(self.recipe), state)
+        save_checkpoint(self.checkpoint, self._digest, state)
 
     def _resume(self) -> None:
-        state = load_checkpoint(self.checkpoint, digest(self.recipe))
+        state = load_checkpoint(self.checkpoint, self._digest)
         if state is None:
             return
+        for seed, stored in zip(self.seeds, state["seeds"], strict=True):
+            seed.load_state_dict(stored)
+        self._drop([seed for seed in self.seeds if seed.ended])
         self.trainer.load_state_dict(state["trainer"])
-        self._rows = [tuple(row) for row in state["rows"]]
-        self.work = Work(**state["work"])
-        self.seconds = state["seconds"]
         print(f"going on from meta-update {self.trainer.updates}", file=sys.stderr)
+
+
+def _named(seeds: Sequence[SeedTraining]) -> str:
+    numbers = [str(seed.recipe["seed"]) for seed in seeds]
+    return f"seed{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"

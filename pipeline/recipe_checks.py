@@ -1,6 +1,7 @@
 """Recipes given by hand (`--spec`): types, bounds and settings, before any work is done."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,6 +12,8 @@ from pipeline.core import check_settings
 from pipeline.data.pools import Episodes
 from pipeline.errors import BadInput
 from pipeline.specs import Recipe, digest
+
+OF_THE_SEED = ("seed", "episodes")  # of a run's recipe; all else is the method's and setting's
 
 
 class _Training(Training):
@@ -57,6 +60,26 @@ def check_run_recipe(recipe: Recipe) -> None:
     _check_settings(given.method, given.settings, "settings")
 
 
+def check_job(recipes: Sequence[Recipe]) -> None:
+    """Refuse recipes that cannot be trained together: all but the seed has to be the same.
+
+    Raises:
+        BadInput: naming what differs, or a seed that stands there twice.
+    """
+    first = recipes[0]
+    seeds = [recipe["seed"] for recipe in recipes]
+    if len(set(seeds)) != len(seeds):
+        raise BadInput(f"recipes: found the seeds {seeds}, each may stand there once; drop one")
+    for recipe in recipes[1:]:
+        keys = (first.keys() | recipe.keys()) - set(OF_THE_SEED)
+        if differing := sorted(key for key in keys if first.get(key) != recipe.get(key)):
+            raise BadInput(
+                f"recipes: found seed {recipe['seed']} with another {', '.join(differing)} than "
+                f"seed {first['seed']}; needed recipes that differ in {' and '.join(OF_THE_SEED)} "
+                "only. Train them by a call each."
+            )
+
+
 def check_profile_recipe(recipe: Recipe) -> None:
     """The same for a cost profile's recipe."""
     given = _validated(_ProfileRecipe, recipe)
@@ -83,6 +106,23 @@ def check_episodes(recipe: Recipe, episodes: Episodes) -> None:
             "episodes: found a file made with other parameters or by other code than the recipe "
             "says. Run `freeze-episodes` (or `snakemake`) again."
         )
+
+
+def check_same_inputs(features: Mapping[str, int]) -> None:
+    """Refuse seeds that need networks of different sizes; `features` by episodes file.
+
+    Raises:
+        BadInput: naming two files and the widths of their inputs.
+    """
+    (first, wanted), *others = features.items()
+    for file, found in others:
+        if found != wanted:
+            raise BadInput(
+                f"{file}: found tasks with {found} input features, but {first} has {wanted}; "
+                "seeds that are trained together need the same network. Freeze the episodes "
+                "again from one task set, or train each seed by a call of its own "
+                "(`seeds_per_job: 1`)."
+            )
 
 
 def _validated(schema: type[Schema], recipe: Recipe) -> Schema:

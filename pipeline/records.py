@@ -8,6 +8,10 @@ In `results/{grid}/runs/{method}/{setting}/{seed}/`:
     metrics.json            status, summary figures, cost, environment
     spec.json               the recipe (pipeline/specs.py); written LAST: no spec.json, no run
 
+`train_seconds` are the wall seconds of training, resumes included. A job may train several
+seeds together (`seeds_in_job` of them at its start): each second then counts for each seed
+in training by its share, 1 / (seeds in training), so that the seeds' sum is the job's.
+
 Predictors in `test_rows.parquet`: `meta_init` (the run's own), `untrained` (its starting
 point, adapted alike), and the trivial ones (`global_mean`, `item_mean`, `item_user_offset` for
 ratings; `global_mean`, `support_mean` for the synthetic families), which have step 0 only.
@@ -34,7 +38,7 @@ METRICS = ("nrmse", "rmse", "rmse_over_range", "relative_l2", "mae")
 CURVE_SCHEMA = pa.schema(
     [
         pa.field("update", pa.int32()),  # 1-based count of meta-updates done
-        pa.field("seconds", pa.float64()),  # wall seconds of training so far, resumes included
+        pa.field("seconds", pa.float64()),  # training so far, as `train_seconds` counts it
         pa.field("meta_loss", pa.float64()),  # mean query loss of the meta-batch, standardised
         pa.field("gradient_norm", pa.float64()),  # 2-norm of the meta-gradient
         pa.field("validation_nrmse", pa.float64()),  # null where not measured
@@ -88,6 +92,16 @@ def write_run(
         save_file({"theta": np.ascontiguousarray(theta)}, beside)
     write_json(directory / "metrics.json", metrics)
     write_json(directory / "spec.json", spec)
+
+
+def holds_run(directory: Path, spec: Mapping[str, Any]) -> bool:
+    """Whether a folder holds a whole run that was made from this recipe."""
+    if not all((directory / name).is_file() for name in FILES):
+        return False
+    try:
+        return bool(read_json(directory / "spec.json") == dict(spec))
+    except (OSError, ValueError):  # unreadable: made again
+        return False
 
 
 def read_run(directory: Path) -> RunRecord:

@@ -10,6 +10,7 @@ so that a workflow with hundreds of jobs parses in a moment.
 import ast
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,10 @@ CODE = {
     "tasks": ["data/task_sets.py", "data/synthetic.py", "data/pools.py", "data/schemas.py"],
     "episodes": ["data/episodes.py", "data/pools.py", "data/schemas.py"],
     "core": ["core/*.py", "core/solvers/*.py", "core/methods/problem.py"],
-    "run": ["train.py", "meta_training.py", "evaluate.py", "metrics.py", "trivial.py"],
+    "run": [
+        *("train.py", "meta_training.py", "seed_training.py"),
+        *("meta_testing.py", "evaluate.py", "metrics.py", "trivial.py"),
+    ],
     "profile": ["cost_profile.py", "data/synthetic.py"],
 }
 
@@ -47,6 +51,13 @@ def canonical(recipe: Recipe) -> str:
 def digest(recipe: Recipe) -> str:
     """Sixteen hexadecimal digits that name a recipe."""
     return hashlib.sha256(canonical(recipe).encode()).hexdigest()[:16]
+
+
+def job_digest(recipes: Sequence[Recipe]) -> str:
+    """The same for the recipes that one job makes together; of one, its own digest."""
+    if len(recipes) == 1:
+        return digest(recipes[0])
+    return digest({"recipes": [digest(recipe) for recipe in recipes]})
 
 
 @cache

@@ -1,23 +1,27 @@
-"""One meta-training run: episodes to a run record, through checkpoints that survive a kill."""
+"""Meta-training runs: episodes to run records, through checkpoints that survive a kill."""
 
 import subprocess
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
 
 from pipeline.core import MLP, MetaTrainer
 from pipeline.data.pools import Episodes
 from pipeline.data.schemas import read_metadata
 from pipeline.devices import DTYPES, choose_device, device_name, environment
-from pipeline.evaluate import FrozenTest, empty_rows
-from pipeline.files import file_digest
+from pipeline.files import file_digest, read_json
+from pipeline.meta_testing import meta_test
 from pipeline.meta_training import MetaTraining
-from pipeline.recipe_checks import check_episodes, check_run_recipe
-from pipeline.records import METRICS, write_run
+from pipeline.recipe_checks import (
+    check_episodes,
+    check_job,
+    check_run_recipe,
+    check_same_inputs,
+)
+from pipeline.records import holds_run, write_run
+from pipeline.seed_training import SeedTraining
 from pipeline.specs import Recipe
 
 CHECKPOINT = "checkpoint.pt"
@@ -33,102 +37,134 @@ def run(
     threads: int = 1,
     checkpoint_every: int = 100,
 ) -> dict[str, Any]:
-    """Meta-train as `recipe` says, meta-test, and write the record into `run_dir`.
+    """`run_seeds` for one seed: its metrics."""
+    return run_seeds(
+        [recipe],
+        tasks,
+        [episodes_file],
+        [run_dir],
+        device=device,
+        threads=threads,
+        checkpoint_every=checkpoint_every,
+    )[0]
 
-    Divergence ends the training with a record of status `failed`. SIGTERM and Ctrl-C write
-    a checkpoint first; the same call goes on from it.
+
+def run_seeds(
+    recipes: Sequence[Recipe],
+    tasks: Path,
+    episodes_files: Sequence[Path],
+    run_dirs: Sequence[Path],
+    *,
+    device: str = "auto",
+    threads: int = 1,
+    checkpoint_every: int = 100,
+    keep_finished: bool = False,
+) -> list[dict[str, Any]]:
+    """Meta-train as the recipes say, meta-test, and write a record into each of `run_dirs`.
+
+    The seeds are trained together and share nothing: each has its own draws, curve and end, and
+    its numbers are those of training it alone, to rounding. Divergence ends a seed's training
+    with a record of status `failed`; the others go on. SIGTERM and Ctrl-C write a checkpoint
+    first, into the first of `run_dirs`; the same call goes on from it.
+
+    Args:
+        recipes: of one method and setting; they differ in the seed and its episodes only.
+        episodes_files, run_dirs: one for each recipe.
+        keep_finished: leave out the seeds whose folder holds a whole record of the same recipe.
 
     Returns:
-        The run's metrics.
+        Each run's metrics.
 
     Raises:
-        BadInput: for files of another kind, or a recipe that does not fit them.
+        BadInput: for files of another kind, recipes that do not fit them, or seeds that cannot
+            be trained together.
     """
-    from pipeline.data.episodes import load_episodes
-
     torch.set_num_threads(threads)
     place = choose_device(device)
-    check_run_recipe(recipe)
-    episodes = load_episodes(tasks, episodes_file)
-    check_episodes(recipe, episodes)
+    for recipe in recipes:
+        check_run_recipe(recipe)
+    check_job(recipes)
+    runs = [
+        given
+        for given in zip(recipes, episodes_files, run_dirs, strict=True)
+        if not (keep_finished and holds_run(given[2], given[0]))
+    ]
+    if runs:
+        _train_together(runs, tasks, run_dirs[0] / CHECKPOINT, place, threads, checkpoint_every)
+    return [read_json(folder / "metrics.json") for folder in run_dirs]
+
+
+def _train_together(
+    runs: Sequence[tuple[Recipe, Path, Path]],
+    tasks: Path,
+    checkpoint: Path,
+    place: torch.device,
+    threads: int,
+    checkpoint_every: int,
+) -> None:
+    """`run_seeds` for seeds that all have to be trained."""
+    recipe = runs[0][0]
     given = recipe["training"]
-    dtype = DTYPES[recipe["dtype"]]
-    model = MLP(episodes.n_items or episodes.train.x.shape[1], recipe["hidden"])
-    # the same start for every method of a seed, so that runs are paired
-    generator = torch.Generator().manual_seed(recipe["seed"])
-    untrained = model.init(generator, dtype=dtype, device=place)
+    loaded = [_load(own, tasks, file) for own, file, _ in runs]
+    features = [episodes.n_items or episodes.train.x.shape[1] for episodes in loaded]
+    check_same_inputs({str(run[1]): n for run, n in zip(runs, features, strict=True)})
+    model = MLP(features[0], recipe["hidden"])
+    seeds = []
+    for (own, _, _), episodes in zip(runs, loaded, strict=True):
+        # the same start for every method of a seed, so that runs are paired
+        generator = torch.Generator().manual_seed(own["seed"])
+        untrained = model.init(generator, dtype=DTYPES[own["dtype"]], device=place)
+        seeds.append(SeedTraining(own, episodes, untrained, _target_range(tasks, episodes)))
+    starts = [seed.untrained for seed in seeds]
     trainer = MetaTrainer(
         recipe["method"],
         model,
-        untrained,
+        starts[0] if len(starts) == 1 else torch.stack(starts),
         settings=recipe["settings"],
         outer_lr=given["outer_lr"],
         gradient_limit=given["gradient_limit"],
     )
-    target_range = _target_range(tasks, episodes)
-    validation = FrozenTest(
-        episodes, episodes.validation, target_range=target_range, like=untrained
-    )
-    loop = MetaTraining(recipe, run_dir / CHECKPOINT, trainer, episodes, validation)
-    message = loop.train(checkpoint_every)
-
-    started = time.perf_counter()
-    evaluation = recipe["evaluation"]
-    horizon = recipe["inner_steps"]
-    adaptation = {
-        "steps": {*evaluation["steps"], horizon},
-        "lr": evaluation["learning_rate"],
-        "optimiser": evaluation["optimiser"],
-    }
-    test = FrozenTest(episodes, episodes.test, target_range=target_range, like=untrained)
-    reference = test.adapted("untrained", model, untrained, **adaptation)
-    learned = empty_rows()
-    if message is None:
-        learned = test.adapted("meta_init", model, trainer.theta, **adaptation)
-        if learned["step"].nunique() < len(adaptation["steps"]):
-            message = "meta-test training left the range of floating point"
-            learned = empty_rows()
-    at_horizon = learned[learned["step"] == horizon]
-    metrics = {
-        "status": "ok" if message is None else "failed",
-        "message": message,
-        **{name: recipe[name] for name in ("method", "label", "setting", "dataset", "seed")},
-        "inner_steps": horizon,
-        "horizon": horizon * given["inner_lr"],
-        **{name: _mean(at_horizon[name]) for name in METRICS},
-        "nrmse_stderr": _mean(at_horizon["nrmse"].sem(ddof=1) if len(at_horizon) > 1 else None),
-        "untrained_nrmse": _mean(reference.loc[reference["step"] == horizon, "nrmse"]),
-        "meta_updates": trainer.updates,
-        "train_seconds": loop.seconds,
-        "test_seconds": time.perf_counter() - started,
-        "work": vars(loop.work),
-        "target_std": episodes.scaling.target_std,
-        "target_range": target_range,
-        "n_test_tasks": len(episodes.test.tasks),
+    MetaTraining(seeds, checkpoint, trainer).train(checkpoint_every)
+    about = {
+        "seeds_in_job": len(seeds),
         "device": device_name(place),
-        "dtype": recipe["dtype"],
         "threads": threads,
         "environment": environment(),
         "git_commit": _git_commit(),
-        "data": {
-            "dataset": episodes.metadata["dataset"],
-            "fingerprint": episodes.metadata["fingerprint"],
-            "tasks_sha256": file_digest(tasks),
-            "episodes_sha256": file_digest(episodes_file),
-        },
     }
-    write_run(
-        run_dir,
-        spec=recipe,
-        metrics=metrics,
-        curve=loop.curve(),
-        test_rows=pd.concat([part for part in (learned, reference, test.trivial()) if len(part)]),
-        theta=trainer.theta.cpu().numpy(),
-    )
-    for left in (run_dir / CHECKPOINT, *run_dir.glob(f".{CHECKPOINT}.*.tmp")):  # of a kill
+    tested = [meta_test(seed, model) for seed in seeds]
+    # all records in a moment: until the checkpoint is gone, it has what a kill would take
+    for (own, file, folder), seed, (rows, figures) in zip(runs, seeds, tested, strict=True):
+        metrics = figures | about | {"data": _data(seed.episodes, tasks, file)}
+        write_run(
+            folder,
+            spec=own,
+            metrics=metrics,
+            curve=seed.curve(),
+            test_rows=rows,
+            theta=seed.theta.cpu().numpy(),
+        )
+        _report(metrics)
+    for left in (checkpoint, *checkpoint.parent.glob(f".{CHECKPOINT}.*.tmp")):  # of a kill
         left.unlink(missing_ok=True)
-    _report(metrics)
-    return metrics
+
+
+def _load(recipe: Recipe, tasks: Path, file: Path) -> Episodes:
+    from pipeline.data.episodes import load_episodes
+
+    episodes = load_episodes(tasks, file)
+    check_episodes(recipe, episodes)
+    return episodes
+
+
+def _data(episodes: Episodes, tasks: Path, file: Path) -> dict[str, Any]:
+    """Which data a run was made from."""
+    return {
+        "dataset": episodes.metadata["dataset"],
+        "fingerprint": episodes.metadata["fingerprint"],
+        "tasks_sha256": file_digest(tasks),
+        "episodes_sha256": file_digest(file),
+    }
 
 
 def _target_range(tasks: Path, episodes: Episodes) -> float:
@@ -138,12 +174,6 @@ def _target_range(tasks: Path, episodes: Episodes) -> float:
         return float(about["hi"] - about["lo"])
     y = episodes.scaling.to_raw_y(episodes.train.y)
     return float(y.max() - y.min())
-
-
-def _mean(values: Any) -> float | None:
-    """A finite mean for JSON, or None."""
-    mean = float(np.mean(values)) if values is not None and np.size(values) else float("nan")
-    return mean if np.isfinite(mean) else None
 
 
 def _git_commit() -> str | None:

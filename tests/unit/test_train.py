@@ -154,7 +154,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, update: int, *, how: str) -> None:
 
     def stopping(self: MetaTrainer, batch: TaskBatch) -> Any:
         progress = step(self, batch)
-        if progress.update == update:
+        if progress[0].update == update:
             if how == "kill":
                 raise Killed
             os.kill(os.getpid(), signal.SIGTERM)
