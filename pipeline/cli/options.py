@@ -28,6 +28,35 @@ def parse_spec(text: str) -> dict[str, Any]:
     Raises:
         BadInput: when it is no JSON object.
     """
+    return _mapping(*_read_json(text))
+
+
+def parse_specs(text: str) -> dict[str, Any] | list[dict[str, Any]]:
+    """As `parse_spec`, where a list of recipes is allowed too: one per seed.
+
+    Raises:
+        BadInput: when it is neither, or an empty list.
+    """
+    where, spec = _read_json(text)
+    if not isinstance(spec, list):
+        return _mapping(where, spec)
+    if not spec or not all(isinstance(recipe, dict) for recipe in spec):
+        found = sorted({type(recipe).__name__ for recipe in spec})
+        raise BadInput(
+            f"{where}: found list of {', '.join(found) or 'nothing'}, needed a recipe object, or "
+            "a list of one recipe object per seed"
+        )
+    return spec
+
+
+def _mapping(where: str, spec: Any) -> dict[str, Any]:
+    if not isinstance(spec, dict):
+        raise BadInput(f"{where}: found {type(spec).__name__}, needed a recipe object")
+    return spec
+
+
+def _read_json(text: str) -> tuple[str, Any]:
+    """Where the JSON stands, and what it holds."""
     where = "--spec"
     if text.startswith("@"):
         where = text[1:]
@@ -36,12 +65,9 @@ def parse_spec(text: str) -> dict[str, Any]:
         except OSError as error:
             raise BadInput(f"--spec: cannot read {where}: {error.strerror}") from None
     try:
-        spec = json.loads(text)
+        return where, json.loads(text)
     except json.JSONDecodeError as error:
         raise BadInput(f"{where}: found no JSON ({error}); needed a recipe object") from None
-    if not isinstance(spec, dict):
-        raise BadInput(f"{where}: found {type(spec).__name__}, needed a recipe object")
-    return spec
 
 
 def take(spec: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """Commands that meta-train and measure costs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Device, ParamsFile, Spec, Threads, parse_spec
+from pipeline.cli.options import Device, ParamsFile, Spec, Threads, parse_spec, parse_specs
 from pipeline.errors import BadInput
 
 Label = Annotated[str | None, typer.Option("--method", help="method, when --spec is not given")]
@@ -19,20 +19,33 @@ def register(app: typer.Typer) -> None:
 
 def meta_train(
     tasks: Annotated[Path, typer.Argument(help="task-set parquet")],
-    episodes: Annotated[Path, typer.Argument(help="frozen-episodes parquet")],
-    run_dir: Annotated[Path, typer.Argument(help="folder of the run record")],
+    episodes: Annotated[
+        Path, typer.Argument(help="frozen-episodes parquet; {seed} in it, for several seeds")
+    ],
+    run_dir: Annotated[
+        Path, typer.Argument(help="folder of the run record; {seed} in it, for several seeds")
+    ],
     method: Label = None,
     setting: Annotated[str | None, typer.Option(help="setting, when --spec is not given")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="seed, when --spec is not given")] = 0,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="seed, when --spec is not given [default: 0]; repeat for more"),
+    ] = None,
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
     device: Device = "auto",
     threads: Threads = 1,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="meta-updates")] = 100,
+    keep_finished: Annotated[
+        bool,
+        typer.Option("--keep-finished", help="leave out seeds whose record has the same recipe"),
+    ] = False,
 ) -> None:
-    """Meta-train one method on one setting and seed, then meta-test it.
+    """Meta-train one method on one setting, one seed or several together, then meta-test it.
 
-    A killed run goes on from its last checkpoint when the same command is given again.
+    A killed run goes on from its last checkpoint when the same command is given again. Several
+    seeds: repeat --seed, or give --spec a list of recipes; `{seed}` in EPISODES and RUN_DIR
+    then stands for each one's seed.
     """
     from pipeline.config import load_params
     from pipeline.parent_death import die_with_parent
@@ -40,23 +53,30 @@ def meta_train(
 
     die_with_parent()
     if spec:
-        recipe = parse_spec(spec)
+        given = parse_specs(spec)
     else:
         loaded = load_params(params)
         _known("--method", method, loaded.methods)
         _known("--setting", setting, loaded.settings)
-        recipe = run_recipe(loaded, str(method), str(setting), seed)
+        of = (loaded, str(method), str(setting))
+        many = [run_recipe(*of, number) for number in seed or [0]]
+        given = many if len(many) > 1 else many[0]
+    together = isinstance(given, list)
+    recipes = given if isinstance(given, list) else [given]
+    episodes_files = _of_seeds("EPISODES", episodes, recipes) if together else [episodes]
+    run_dirs = _of_seeds("RUN_DIR", run_dir, recipes) if together else [run_dir]
 
-    from pipeline.train import run
+    from pipeline.train import run_seeds
 
-    run(
-        recipe,
+    run_seeds(
+        recipes,
         tasks,
-        episodes,
-        run_dir,
+        episodes_files,
+        run_dirs,
         device=device,
         threads=threads,
         checkpoint_every=checkpoint_every,
+        keep_finished=keep_finished,
     )
 
 
@@ -89,3 +109,19 @@ def profile_cost(
 def _known(option: str, found: str | None, allowed: dict) -> None:
     if found not in allowed:
         raise BadInput(f"{option}: found {found!r}, allowed: {', '.join(allowed)}")
+
+
+def _of_seeds(argument: str, template: Path, recipes: list[dict[str, Any]]) -> list[Path]:
+    """The path of each recipe's seed."""
+    if "{seed}" not in str(template):
+        raise BadInput(
+            f"{argument}: found '{template}', needed `{{seed}}` in it, because several seeds are "
+            f"trained together; give, for example, '{template.parent / '{seed}'}{template.suffix}'"
+        )
+    for place, recipe in enumerate(recipes):
+        if "seed" not in recipe:
+            raise BadInput(
+                f"--spec: found no seed in recipe {place} of the list, needed one; write it in, or "
+                "give the recipes that `spec.json` of finished runs hold"
+            )
+    return [Path(str(template).replace("{seed}", str(recipe["seed"]))) for recipe in recipes]
