@@ -25,7 +25,7 @@ def tiny_params(**training: Any) -> Params:
     raw = copy.deepcopy(SHIPPED)
     raw |= {"grid": "tiny", "device": "cpu"}
     raw["data"] |= {"items": 20, "min_ratings": 8, "test_tasks": 5, "validation_tasks": 3}
-    raw["synthetic"] |= {"seeds": 2, "train_tasks": 12, "test_tasks": 4, "points": 24}
+    raw["synthetic"] |= {"seeds": 3, "train_tasks": 12, "test_tasks": 4, "points": 24}
     raw["synthetic"]["evaluation_points"] = 10
     raw["model"] = {"synthetic": [6, 5], "ratings": [4, 4]}
     raw["training"] |= {"meta_batch": 3, "meta_updates": 5, "validate_every": 2} | training
@@ -63,7 +63,7 @@ def make_files(root: Path, setting: str = SYNTHETIC, seed: int = 0) -> tuple[Pat
     metadata = {"spec": specs.canonical(made)}
     if dataset == "cosmixture":
         shape = {name: made[name] for name in ("n_train", "n_test", "points")}
-        build_synthetic_tasks(dataset, tasks, seeds=range(2), **shape, metadata=metadata)
+        build_synthetic_tasks(dataset, tasks, seeds=range(3), **shape, metadata=metadata)
     else:
         ratings = _write_ratings(root / "ratings.parquet")
         limits = {name: made[name] for name in ("n_items", "min_ratings")}
