@@ -149,6 +149,9 @@ class Grid(Strict):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
     methods: Annotated[list[str], Field(min_length=1)]
     settings: Annotated[list[str], Field(min_length=1)]
+    seeds_per_job: Count = Field(
+        default=1, description="seeds of a method and setting that one job trains together"
+    )
     training: dict[str, Any] = Field(default={}, description="replaces values of `training`")
     evaluation: dict[str, Any] = Field(default={}, description="replaces values of `evaluation`")
     inner_steps: Count | None = Field(default=None, description="replaces each setting's own")

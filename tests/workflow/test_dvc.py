@@ -42,7 +42,7 @@ def test_clone_and_pull_with_a_change_reruns_its_jobs_only(clone: Project) -> No
     summary = json.loads(clone.run("python", "-m", "pipeline", "reconcile"))
     assert summary["removed"] == 5
     assert all("/imaml" in path for path in summary["reasons"])
-    assert clone.planned("train_all", *MTIME) == Counter(meta_train=4, profile_cost=1)
+    assert clone.planned("train_all", *MTIME) == Counter(meta_train_block_0=2, profile_cost=1)
 
 
 def test_pull_repairs_what_was_lost(project: Project, tmp_path: Path) -> None:

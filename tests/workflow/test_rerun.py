@@ -30,8 +30,8 @@ def test_second_run_does_nothing(finished: Project) -> None:
 
 def test_setting_of_a_method_reruns_its_jobs_only(project: Project) -> None:
     project.set(methods__imaml__cg_steps=4)
-    assert project.planned() == Counter(meta_train=4, profile_cost=1) + AFTERWARDS
-    assert all("/imaml/" in path for path in project.planned_outputs("meta_train"))
+    assert project.planned() == Counter(meta_train_block_0=2, profile_cost=1) + AFTERWARDS
+    assert all("/imaml/" in path for path in project.planned_outputs("meta_train_block_0"))
 
 
 def test_code_of_a_method_reruns_its_jobs_only(project: Project) -> None:
@@ -39,7 +39,7 @@ def test_code_of_a_method_reruns_its_jobs_only(project: Project) -> None:
     module.write_text(module.read_text() + "\n# a comment changes nothing\n")
     assert project.planned() == Counter()
     module.write_text(module.read_text() + "\nUNUSED = 1\n")
-    assert project.planned() == Counter(meta_train=4, profile_cost=1) + AFTERWARDS
+    assert project.planned() == Counter(meta_train_block_0=2, profile_cost=1) + AFTERWARDS
 
 
 def test_code_of_the_tables_reruns_no_training(project: Project) -> None:
@@ -65,19 +65,19 @@ def test_what_changes_no_result_reruns_nothing(project: Project, change: dict) -
 def test_another_seed_runs_only_what_is_new(project: Project) -> None:
     project.set(grids__ci__seeds=[0, 1, 2])
     runs = 2 * len(project.params()["grids"]["ci"]["methods"])
-    assert project.planned() == Counter(freeze_episodes=2, meta_train=runs) + AFTERWARDS
+    assert project.planned() == Counter(freeze_episodes=2, meta_train_block_1=runs) + AFTERWARDS
 
 
 def test_simulated_data_reruns_its_path_only(project: Project) -> None:
     project.set(simulated__users=401)
-    runs = 2 * len(project.params()["grids"]["ci"]["methods"])
+    jobs = len(project.params()["grids"]["ci"]["methods"])
     data = Counter(download=1, build_ratings=1, build_tasks=1, freeze_episodes=2)
-    assert project.planned() == data + Counter(meta_train=runs) + AFTERWARDS
+    assert project.planned() == data + Counter(meta_train_block_0=jobs) + AFTERWARDS
 
 
 def test_lost_record_is_made_again(project: Project) -> None:
     project.path("results/ci/runs/maml/cosmixture-50shot-50val/0/spec.json").unlink()
-    assert project.planned("train_all") == Counter(meta_train=1)
+    assert project.planned("train_all") == Counter(meta_train_block_0=1)
 
 
 def test_lost_store_is_rebuilt_from_the_records(project: Project) -> None:

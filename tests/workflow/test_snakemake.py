@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from pipeline.seed_blocks import seed_blocks
 from tests.workflow.project import Project
 
 RULES = [
@@ -28,13 +29,14 @@ def test_rule_graph_names_every_rule(fresh: Project) -> None:
 
 
 @pytest.mark.parametrize("grid", ["ci", "quickstart", "ratings", "paper"])
-def test_every_grid_has_one_run_per_cell(fresh: Project, grid: str) -> None:
+def test_every_grid_has_one_job_per_cell_and_block(fresh: Project, grid: str) -> None:
     given = fresh.params()["grids"][grid]
-    cells = len(given["methods"]) * len(given["settings"]) * len(given["seeds"])
+    blocks = seed_blocks(given["seeds"], given.get("seeds_per_job", 1))
+    cells = len(given["methods"]) * len(given["settings"]) * len(blocks)
     start = time.monotonic()
     jobs = fresh.planned("--config", f"grid={grid}")
     assert time.monotonic() - start < 60
-    assert jobs["meta_train"] == cells
+    assert sum(n for rule, n in jobs.items() if rule.startswith("meta_train")) == cells
     assert jobs["profile_cost"] == len(given["methods"])
 
 
@@ -44,7 +46,7 @@ def test_training_asks_for_a_gpu_where_it_will_use_one(
 ) -> None:
     """The tests hide GPUs, so `auto` is the CPU here."""
     plan = fresh.snakemake("--dry-run", "--resources", "gpu=1", "--config", f"device={device}")
-    jobs = plan.split("rule meta_train:")[1:]
+    jobs = re.split(r"rule meta_train\w*:", plan)[1:]
     assert jobs
     for job in jobs:
         resources = re.search(r"resources: (.*)", job)[1]

@@ -12,6 +12,7 @@ from pipeline.config import RATING_DATASETS, SYNTHETIC_DATASETS, check_params
 from pipeline.data.sources import SOURCES
 from pipeline.errors import BadInput
 from pipeline.hardware import gpu_here
+from pipeline.seed_blocks import seed_blocks
 
 try:
     PARAMS = check_params(config)
@@ -25,7 +26,12 @@ if workflow.is_main_process and workflow_lock.join():
 GRID = PARAMS.grid
 ACTIVE = PARAMS.active
 RESULTS = f"results/{GRID}"
-RUN = f"{RESULTS}/runs/{{method}}/{{setting}}/{{seed}}"
+RUNS = f"{RESULTS}/runs/{{method}}/{{setting}}"
+RUN = f"{RUNS}/{{seed}}"
+# blocks of seeds that a job trains together; none where each seed has its own job (train.smk)
+BLOCKS = (
+    seed_blocks(ACTIVE.seeds, ACTIVE.seeds_per_job) if ACTIVE.seeds_per_job > 1 else {}
+)
 
 # `exec`: no shell between Snakemake and the job, which dies with its parent (parent_death.py)
 PYTHON = shlex.quote(str(Path(sys.executable).parent))
@@ -108,6 +114,28 @@ def episodes_spec(wildcards):
 def run_spec(wildcards):
     of = (wildcards.method, wildcards.setting, int(wildcards.seed))
     return specs.canonical(specs.run_recipe(PARAMS, *of))
+
+
+# Paths of a block's seeds, as `meta-train` takes them: `{seed}` stands for each one's.
+def block_episodes(wildcards):
+    return f"data/episodes/{wildcards.setting}/{{seed}}.parquet"
+
+
+def block_runs(wildcards):
+    return f"{RESULTS}/runs/{wildcards.method}/{wildcards.setting}/{{seed}}"
+
+
+def block_spec(seeds):
+    """Recipes of a block's runs: each is that of its seed trained alone."""
+
+    def spec(wildcards):
+        recipes = [
+            specs.run_recipe(PARAMS, wildcards.method, wildcards.setting, seed)
+            for seed in seeds
+        ]
+        return specs.canonical(recipes)
+
+    return spec
 
 
 def profile_spec(wildcards):

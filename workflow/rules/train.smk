@@ -1,35 +1,67 @@
 # method x setting x seed -> run records; cost against inner steps
+RUN_FILES = ["curve.parquet", "test_rows.parquet", "meta_init.safetensors"]
+RUN_FILES += ["metrics.json", "spec.json"]  # written last
 
 
 # A killed job leaves checkpoint.pt in its folder, undeclared so that Snakemake keeps it; the
 # next job with the same recipe goes on from there.
-rule meta_train:
-    input:
-        tasks=tasks_of,
-        episodes="data/episodes/{setting}/{seed}.parquet",
-    output:
-        f"{RUN}/curve.parquet",
-        f"{RUN}/test_rows.parquet",
-        f"{RUN}/meta_init.safetensors",
-        f"{RUN}/metrics.json",
-        f"{RUN}/spec.json",  # written last
-    log:
-        f"logs/meta_train/{GRID}/{{method}}/{{setting}}/{{seed}}.log",
-    conda:
-        "../envs/pipeline.yaml"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        gpu=gpus_wanted,
-    params:
-        run=RUN,
-        device=device_option,
-        save=save_option,
-        spec=run_spec,
-    shell:
-        "python -m pipeline meta-train {input.tasks:q} {input.episodes:q} {params.run:q}"
-        " {params.device} --threads {threads} {params.save} --spec {params.spec:q}"
-        " > {log:q} 2>&1"
+if not BLOCKS:
+
+    rule meta_train:
+        input:
+            tasks=tasks_of,
+            episodes="data/episodes/{setting}/{seed}.parquet",
+        output:
+            [f"{RUN}/{file}" for file in RUN_FILES],
+        log:
+            f"logs/meta_train/{GRID}/{{method}}/{{setting}}/{{seed}}.log",
+        conda:
+            "../envs/pipeline.yaml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            gpu=gpus_wanted,
+        params:
+            run=RUN,
+            device=device_option,
+            save=save_option,
+            spec=run_spec,
+        shell:
+            "python -m pipeline meta-train {input.tasks:q} {input.episodes:q} {params.run:q}"
+            " {params.device} --threads {threads} {params.save} --spec {params.spec:q}"
+            " > {log:q} 2>&1"
+
+
+# Seeds of a block are trained together. `update`: Snakemake leaves the records where they are,
+# and the job those that carry the recipe it was given (--keep-finished).
+for block, seeds in BLOCKS.items():
+
+    rule:
+        name:
+            f"meta_train_block_{block}"
+        input:
+            tasks=tasks_of,
+            episodes=[f"data/episodes/{{setting}}/{seed}.parquet" for seed in seeds],
+        output:
+            update([f"{RUNS}/{seed}/{file}" for seed in seeds for file in RUN_FILES]),
+        log:
+            f"logs/meta_train/{GRID}/{{method}}/{{setting}}/block_{block}.log",
+        conda:
+            "../envs/pipeline.yaml"
+        threads: 1
+        resources:
+            mem_mb=1500 + 500 * len(seeds),
+            gpu=gpus_wanted,
+        params:
+            episodes=block_episodes,
+            runs=block_runs,
+            device=device_option,
+            save=save_option,
+            spec=block_spec(seeds),
+        shell:
+            "python -m pipeline meta-train {input.tasks:q} {params.episodes:q} {params.runs:q}"
+            " {params.device} --threads {threads} {params.save} --keep-finished"
+            " --spec {params.spec:q} > {log:q} 2>&1"
 
 
 rule profile_cost:
