@@ -128,6 +128,8 @@ def test_a_label_may_name_another_method():
         ("simulated.users", 49, "simulated.users: found 49; Input should be greater than or"),
         ("grids.ci.seeds", [-1], "grids.ci.seeds.0: found -1; Input should be greater than or eq"),
         ("grids.ci.seeds", [], "grids.ci.seeds: found []; List should have at least 1 item"),
+        ("grids.ci.seeds_per_job", 0, "grids.ci.seeds_per_job: found 0; Input should be greater"),
+        ("training.seeds_per_job", 2, "training.seeds_per_job: unknown key (value 2)"),
         ("evaluation.steps", [0, "5"], "evaluation.steps.1: found '5'"),
         ("device", "gpu", "device: found 'gpu'; Input should be 'auto', 'cuda' or 'cpu'"),
         ("dtype", "float16", "dtype: found 'float16'"),

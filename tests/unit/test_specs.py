@@ -163,6 +163,7 @@ def test_a_change_reaches_what_is_made_from_it(path, value, wanted):
         ("data.retries", 9),
         ("data.timeout_s", 1.0),
         ("grids.quickstart.seeds", [0, 1, 2]),
+        ("grids.quickstart.seeds_per_job", 3),
         ("grids.quickstart.methods", ["amaml"]),
         ("grids.ci.training.meta_updates", 9),
         ("methods.another", {"method": "reptile"}),
