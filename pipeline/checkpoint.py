@@ -1,4 +1,4 @@
-"""Checkpoints of a meta-training run, named by the recipe they belong to."""
+"""Checkpoints of a meta-training job, named by the recipe, or recipes, they belong to."""
 
 import pickle
 import sys
