@@ -93,6 +93,8 @@ def test_a_seed_that_ended_before_the_stop_is_not_lost(divergent, files, tmp_pat
     assert "going on from meta-update 10" in capsys.readouterr().err
     all_equal(again, whole, rtol=0)
     assert again[lost].metrics["message"] == whole[lost].metrics["message"]
+    for record in again.values():
+        assert (record.curve["seconds"].diff().dropna() > 0).all()
 
 
 def test_a_checkpoint_of_other_seeds_is_left_out(files, tmp_path, capsys):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pipeline import meta_training
+from pipeline.data.episodes import load_episodes
 from pipeline.records import FILES
 from pipeline.specs import Recipe
 from tests.unit.seed_runs import (
@@ -72,6 +73,18 @@ def test_draws_do_not_depend_on_the_companions(files, tmp_path):
                 for name in ("x", "y", "weight"):
                     wanted = getattr(getattr(part, side), name)
                     assert torch.equal(getattr(getattr(whole, side), name)[cut], wanted)
+
+
+def test_draws_are_a_stream_of_the_seed_and_the_update(files, tmp_path, monkeypatch):
+    seen = watched(monkeypatch)
+    together(recipes(meta_updates=3), files, tmp_path)
+    for position, seed in enumerate(SEEDS):
+        episodes = load_episodes(files[0], files[1][seed])
+        for update in range(3):
+            arrays = episodes.train.draw(3, 8, 6, np.random.default_rng([seed, 3, update]))
+            cut = slice(3 * position, 3 * position + 3)
+            np.testing.assert_array_equal(seen[update][0].support.y[cut], arrays[1])
+            np.testing.assert_array_equal(seen[update][0].query.x[cut], arrays[2])
 
 
 # --- each to its own end
