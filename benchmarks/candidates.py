@@ -18,7 +18,6 @@ from pipeline.core.solvers.chebyshev import Chebyshev
 from pipeline.core.work import Work as Counts
 
 OUTER_LR = 1e-12  # so small that theta stays: every update solves the same problem
-MEMORY_MB = 64.0  # the core's default
 PROXIMAL, CG_STEPS = 15.0, 5
 REMEMBER = ("amaml_rkc", "amaml_anytime")  # on a Chebyshev solver that starts warm
 AMAML = {"step": ALPHA, "rtol": 1e-3, "atol": 1e-5}
@@ -47,9 +46,7 @@ class TrainerUpdate:
         self.counts = Counts()
 
     def run(self) -> None:
-        found = self._trainer.step(self._work.batch)
-        # one `Progress` for each seed, here one, or that one itself
-        progress = found[0] if isinstance(found, list) else found
+        (progress,) = self._trainer.step(self._work.batch)
         self.counts = progress.work
 
     def gradient(self) -> torch.Tensor:
@@ -106,20 +103,11 @@ def _ours(
         name,
         title,
         "ours",
-        lambda work, steps: TrainerUpdate(
-            key, work, settings(steps) | _budget(key, work), options or {}
-        ),
+        lambda work, steps: TrainerUpdate(key, work, settings(steps), options or {}),
         absent,
         objective,
         counts,
     )
-
-
-def _budget(method: str, work: Work) -> dict[str, Any]:
-    """A memory limit that grows with the work, where it is larger than usual."""
-    if method not in REMEMBER or work.size <= 1:
-        return {}
-    return {"memory_mb": MEMORY_MB * work.size}
 
 
 def _first_form(name: str, title: str, form: prototype.Form) -> Candidate:

@@ -24,6 +24,7 @@ from benchmarks.candidates import CANDIDATES, CAPTURED
 from benchmarks.measure import repetitions_for, timed
 from benchmarks.problem import Work, cos_mixture
 from benchmarks.table import table
+from pipeline.allocator import keep_freed_memory
 from pipeline.progress import track
 
 CELLS = (("amaml_rkc", 500), ("fomaml", 500), ("amaml_rkc", 5_000), ("fomaml", 5_000))
@@ -178,6 +179,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()
     work = cos_mixture(device=arguments.device)
     print(text([entry(work, arguments.candidate, arguments.inner_steps)]))
 

@@ -30,17 +30,6 @@ class Work:
     theta: Tensor
     batch: TaskBatch
 
-    @property
-    def size(self) -> float:
-        """States and activations to be kept for one point, over those of the usual work."""
-
-        def numbers(n_tasks: int, rows: int, hidden: Sequence[int], parameters: int) -> int:
-            return n_tasks * (parameters + 2 * rows * sum(hidden))
-
-        usual = numbers(TASKS, ROWS, HIDDEN, MLP(2, HIDDEN).n_parameters)
-        n_tasks, rows = self.batch.support.y.shape
-        return numbers(n_tasks, rows, self.hidden, self.model.n_parameters) / usual
-
 
 def cos_mixture(
     n_tasks: int = TASKS,

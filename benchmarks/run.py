@@ -16,6 +16,7 @@ import torch
 from benchmarks import figure, report, targets
 from benchmarks.parts import PARTS, THREADS, Plan, Record, empty_record, parts_of, run_parts
 from benchmarks.problem import ROWS, TASKS, cos_mixture
+from pipeline.allocator import keep_freed_memory
 from pipeline.devices import choose_device, device_name, environment
 from pipeline.errors import BadInput
 from pipeline.files import write_json
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--only", choices=tuple(PARTS), help="print one part, write nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(THREADS)
+    keep_freed_memory()
     try:
         device = choose_device(arguments.device)
     except BadInput as error:

@@ -86,8 +86,21 @@ class Maml(Strict):
     steps_divisor: Count = Field(description="K / steps_divisor steps are unrolled")
 
 
+Memory = Annotated[
+    Positive | None,
+    Field(
+        description="10^6 bytes kept for the way back, the rest is computed again; null: by size"
+    ),
+]
+
+
 class Plain(Strict):
-    method: Literal["maml1", "maml_sweep", "fomaml", "reptile"]
+    method: Literal["maml1", "fomaml", "reptile"]
+
+
+class MamlSweep(Strict):
+    method: Literal["maml_sweep"]
+    memory_mb: Memory
 
 
 class Imaml(Strict):
@@ -102,9 +115,10 @@ class Amaml(Strict):
     step: Positive = Field(description="spacing of kept states in flow time")
     rtol: Positive
     atol: Positive
-    backward: Literal["modified_euler", "backsolve"]
+    backward: Literal["modified_euler", "discrete", "backsolve"]
     omega: Annotated[float, Field(ge=0, le=1)] = Field(description="weight of the running cost")
     regulariser: NotNegative = Field(description="mu of mu/2 |u - theta|^2 in the inner loss")
+    memory_mb: Memory
 
     @model_validator(mode="after")
     def _running_cost_needs_kept_states(self) -> "Amaml":
@@ -122,10 +136,12 @@ class AmamlRkc(Strict):
     atol: Positive
     omega: Annotated[float, Field(ge=0, le=1)] = Field(description="weight of the running cost")
     regulariser: NotNegative = Field(description="mu of mu/2 |u - theta|^2 in the inner loss")
-    memory_mb: Positive = Field(description="10^6 bytes that kept stages may take")
+    memory_mb: Memory
 
 
-MethodSettings = Annotated[Maml | Plain | Imaml | Amaml | AmamlRkc, Field(discriminator="method")]
+MethodSettings = Annotated[
+    Maml | Plain | MamlSweep | Imaml | Amaml | AmamlRkc, Field(discriminator="method")
+]
 
 
 class Setting(Strict):

@@ -17,6 +17,7 @@ import torch
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as record_profile
 
+from pipeline.allocator import keep_freed_memory
 from pipeline.core import MLP, TaskBatch, meta_gradient
 from pipeline.data.synthetic import draw_tasks
 from pipeline.devices import DTYPES, choose_device, device_name
@@ -109,6 +110,7 @@ def _measure(
 def _cost(recipe: Recipe, settings: dict[str, Any], wanted: str, threads: int) -> dict[str, Any]:
     """Peak bytes and median seconds of a meta-update."""
     torch.set_num_threads(threads)
+    keep_freed_memory()
     place = choose_device(wanted)
     dtype = DTYPES[recipe["dtype"]]
     model = MLP(2, recipe["hidden"])

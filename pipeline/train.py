@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pipeline.allocator import keep_freed_memory
 from pipeline.core import MLP, MetaTrainer
 from pipeline.data.pools import Episodes
 from pipeline.data.schemas import read_metadata
@@ -80,6 +81,7 @@ def run_seeds(
             be trained together.
     """
     torch.set_num_threads(threads)
+    keep_freed_memory()
     place = choose_device(device)
     for recipe in recipes:
         check_run_recipe(recipe)

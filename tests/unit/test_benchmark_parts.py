@@ -9,7 +9,6 @@ import torch
 
 from benchmarks import measure, parts, report, run
 from benchmarks.candidates import CANDIDATES
-from benchmarks.problem import cos_mixture
 
 CPU = torch.device("cpu")
 
@@ -150,15 +149,3 @@ def test_repetitions_that_targets_need():
     assert measure.FEWEST >= 3
     for seconds in (0.01, 0.5, 1.9):
         assert measure.repetitions_for(seconds) >= 3
-
-
-def test_the_trainer_may_give_one_progress_or_a_list(monkeypatch):
-    work = cos_mixture(1, rows=4, hidden=(2, 2))
-    update = CANDIDATES["fomaml"].make(work, 3)
-    update.run()
-    expected = update.counts
-    step = type(update._trainer).step
-    monkeypatch.setattr(type(update._trainer), "step", lambda self, batch: [step(self, batch)])
-    update.run()
-    assert update.counts == expected
-    assert expected.gradients == 4

@@ -11,10 +11,17 @@ import torch
 from torch import Tensor
 
 from pipeline.core.adjoints import backsolve, modified_euler, runge_kutta_sweep
-from pipeline.core.methods.problem import Adapted, Problem
-from pipeline.core.recording import Recording, Step
+from pipeline.core.methods.problem import (
+    Adapted,
+    Problem,
+    check_memory,
+    check_omega,
+    check_positive,
+    flow_of,
+)
+from pipeline.core.recording import Recording, Step, budget_of
 from pipeline.core.seeds import take
-from pipeline.core.solvers.flow import Flow, horizons
+from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.runge_kutta import ADAPTIVE, SOLVERS, solve_flow
 from pipeline.core.solvers.runge_kutta_step import states_backward
 from pipeline.core.solvers.tableaux import TABLEAUX
@@ -34,7 +41,7 @@ def amaml(
     backward: str = "modified_euler",
     omega: float = 0.0,
     regulariser: float = 0.0,
-    memory_mb: float = 64.0,
+    memory_mb: float | None = None,
 ) -> Adapted:
     """The gradient through a flow over `horizon`, with states at spacing `step` on the way back.
 
@@ -49,7 +56,7 @@ def amaml(
         omega: weight of the running cost, in [0, 1].
         regulariser: mu of mu/2 |u - theta|² in the inner loss.
         memory_mb: what is kept for the way back may take, in 10^6 bytes; beyond it steps are
-            thinned and computed again.
+            thinned and computed again. By default `recording.usual_budget`.
     """
     flow, longest = flow_of(problem, horizon, regulariser)
     _check(solver, backward, omega, step, rtol, atol, memory_mb)
@@ -59,7 +66,7 @@ def amaml(
         count = 1
     times = torch.linspace(0.0, longest, count + 1, dtype=torch.float64)
     exact = backward == "discrete"
-    budget = memory_mb * 1e6 * (1.0 if exact else 0.5)
+    budget = budget_of(memory_mb, flow) * (1.0 if exact else 0.5)
     parts = [flow.of((seed,)) for seed in range(problem.seeds)]
     solved = [
         solve_flow(
@@ -136,23 +143,6 @@ def _discrete(
     )
 
 
-def flow_of(problem: Problem, horizon: float | Tensor, regulariser: float) -> tuple[Flow, float]:
-    """The flow of all tasks, and the longest horizon."""
-    longest, rate = horizons(horizon, problem.start)
-    flow = Flow(
-        problem.support,
-        problem.start,
-        rate,
-        regulariser,
-        uniform=not isinstance(horizon, Tensor) or horizon.ndim == 0,
-        seeds=problem.seeds,
-        size=problem.size,
-        left_out=problem.left_out,
-        names=tuple(range(problem.seeds)),
-    )
-    return flow, longest
-
-
 def _check(
     solver: str,
     backward: str,
@@ -160,25 +150,13 @@ def _check(
     step: float,
     rtol: float,
     atol: float,
-    memory_mb: float,
+    memory_mb: float | None,
 ) -> None:
     for name, value, allowed in (("solver", solver, SOLVERS), ("backward", backward, BACKWARD)):
         if value not in allowed:
             raise ValueError(f"{name} must be one of {', '.join(allowed)}, found '{value}'.")
-    check_positive(step=step, rtol=rtol, atol=atol, memory_mb=memory_mb)
+    check_positive(step=step, rtol=rtol, atol=atol)
+    check_memory(memory_mb)
     check_omega(omega)
     if omega and backward == "backsolve":
         raise ValueError("`backsolve` keeps no states for a running cost; set omega to 0.")
-
-
-def check_positive(**numbers: float) -> None:
-    """Refuse numbers that are not positive and finite, by name."""
-    for name, number in numbers.items():
-        if not (math.isfinite(number) and number > 0):
-            raise ValueError(f"{name} must be positive and finite, found {number}.")
-
-
-def check_omega(omega: float) -> None:
-    """Refuse a weight outside [0, 1]."""
-    if not 0 <= omega <= 1:
-        raise ValueError(f"omega must lie in [0, 1], found {omega}.")

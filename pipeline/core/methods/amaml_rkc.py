@@ -11,9 +11,15 @@ import torch
 from torch import Tensor
 
 from pipeline.core.adjoints import chebyshev_sweep
-from pipeline.core.methods.amaml import check_omega, check_positive, flow_of
-from pipeline.core.methods.problem import Adapted, Problem
-from pipeline.core.recording import Recording, Step
+from pipeline.core.methods.problem import (
+    Adapted,
+    Problem,
+    check_memory,
+    check_omega,
+    check_positive,
+    flow_of,
+)
+from pipeline.core.recording import Recording, Step, budget_of
 from pipeline.core.seeds import take
 from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
 
@@ -26,7 +32,7 @@ def amaml_rkc(
     atol: float = 1e-5,
     omega: float = 0.0,
     regulariser: float = 0.0,
-    memory_mb: float = 64.0,
+    memory_mb: float | None = None,
 ) -> Adapted:
     """The gradient through gradient flow over `horizon`, as Chebyshev steps compute it.
 
@@ -37,9 +43,10 @@ def amaml_rkc(
             solver's own steps.
         regulariser: mu of mu/2 |u - theta|² in the inner loss.
         memory_mb: what kept stages and activations may take, in 10^6 bytes; beyond it they
-            are thinned and computed again.
+            are thinned and computed again. By default `recording.usual_budget`.
     """
-    check_positive(rtol=rtol, atol=atol, memory_mb=memory_mb)
+    check_positive(rtol=rtol, atol=atol)
+    check_memory(memory_mb)
     check_omega(omega)
     flow, longest = flow_of(problem, horizon, regulariser)
     memory = problem.memory if isinstance(problem.memory, Chebyshev) else Chebyshev()
@@ -50,7 +57,7 @@ def amaml_rkc(
         atol=atol,
         works=problem.works,
         memory=memory,
-        budget=memory_mb * 1e6,
+        budget=budget_of(memory_mb, flow),
     )
     for seed, work in enumerate(problem.works):
         taken = [step.plan for step in recording.steps if seed in step.plan.seeds]

@@ -1,11 +1,13 @@
-"""What a method gets, and what it gives back."""
+"""What a method gets, what it gives back, and what methods have in common."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from pipeline.core.losses import Counted
+from pipeline.core.solvers.flow import Flow, horizons
 from pipeline.core.work import Work
 
 
@@ -46,3 +48,39 @@ class Adapted:
 
     gradient: Tensor
     parameters: Tensor
+
+
+def flow_of(problem: Problem, horizon: float | Tensor, regulariser: float) -> tuple[Flow, float]:
+    """The flow of all tasks, and the longest horizon."""
+    longest, rate = horizons(horizon, problem.start)
+    flow = Flow(
+        problem.support,
+        problem.start,
+        rate,
+        regulariser,
+        uniform=not isinstance(horizon, Tensor) or horizon.ndim == 0,
+        seeds=problem.seeds,
+        size=problem.size,
+        left_out=problem.left_out,
+        names=tuple(range(problem.seeds)),
+    )
+    return flow, longest
+
+
+def check_positive(**numbers: float) -> None:
+    """Refuse numbers that are not positive and finite, by name."""
+    for name, number in numbers.items():
+        if not (math.isfinite(number) and number > 0):
+            raise ValueError(f"{name} must be positive and finite, found {number}.")
+
+
+def check_omega(omega: float) -> None:
+    """Refuse a weight outside [0, 1]."""
+    if not 0 <= omega <= 1:
+        raise ValueError(f"omega must lie in [0, 1], found {omega}.")
+
+
+def check_memory(memory_mb: float | None) -> None:
+    """Refuse a budget that is not positive and finite."""
+    if memory_mb is not None:
+        check_positive(memory_mb=memory_mb)
