@@ -19,7 +19,9 @@ from torch import Tensor
 
 from pipeline.core.activations import Activation
 
-Layer = tuple[Tensor, Tensor]  # transposed weight (B, in, out), bias (B, 1, out)
+# of a hidden layer: W^T (B, in, out), W (B, out, in), b (B, 1, out); the first has its bias as
+# the last row of W^T and nothing more, the last has W = w^T (B, 1, in) and b only
+Layer = tuple[Tensor, Tensor, Tensor]
 
 
 class PackedLoss:
@@ -37,6 +39,7 @@ class PackedLoss:
         self.widths = tuple(widths)
         self.activation = activation
         self.x = x
+        self.x_t = x.mT
         self.x_gain = x * activation.gain if activation.gain != 1 else x
         self.y = y.unsqueeze(1)
         self.weight = weight.unsqueeze(1)
@@ -70,15 +73,19 @@ class PackedLoss:
         return self.y.numel() * (kept * sum(self.widths[1:-1]) + 2) * u.element_size()
 
     def layers(self, u: Tensor) -> list[Layer]:
-        """Views of u (B, P). The first weight comes with its bias as the last row."""
+        """Views of u (B, P), made with `as_strided`: thousands of them are wanted a second."""
         batch, stride, offset = u.shape[0], u.stride(0), u.storage_offset()
-        views = []
-        for number, (into, out) in enumerate(pairwise(self.widths)):
-            # as_strided: one call a view, and these views are made thousands of times a second
-            rows = into + 1 if number == 0 else into
-            weight = u.as_strided((batch, rows, out), (stride, out, 1), offset)
+        into, out = self.widths[:2]
+        first = u.as_strided((batch, into + 1, out), (stride, out, 1), offset)
+        offset += (into + 1) * out
+        views = [(first, first, first)]
+        for into, out in pairwise(self.widths[1:]):
+            row = u.as_strided((batch, out, into), (stride, 1, out), offset)
+            column = row
+            if out > 1:
+                column = u.as_strided((batch, into, out), (stride, out, 1), offset)
             offset += into * out
-            views.append((weight, u.as_strided((batch, 1, out), (stride, out, 1), offset)))
+            views.append((column, row, u.as_strided((batch, 1, out), (stride, out, 1), offset)))
             offset += out
         return views
 
@@ -95,14 +102,14 @@ class PackedPoint:
         self._kept = []  # per hidden layer: what the activation's derivatives need
         self._a = []  # per hidden layer: a_l
         for number in range(1, last + 1):
-            weight, bias = layers[number]
+            column, row, bias = layers[number]
             a = activation.value(z)
             self._a.append(a)
             self._kept.append(activation.keep(z, a))
             if number < last:
-                z = torch.baddbmm(bias, a, weight, beta=gain, alpha=gain)
+                z = torch.baddbmm(bias, a, column, beta=gain, alpha=gain)
             else:
-                self._error = torch.baddbmm(bias - loss.y, weight.mT, a.mT)
+                self._error = torch.baddbmm(bias - loss.y, row, a.mT)
         self._deltas: list[Tensor] | None = None
         self._g: list[Tensor] = []  # per hidden layer: dL/da_l, where f'' needs it
 
@@ -131,20 +138,20 @@ class PackedPoint:
         if self._deltas is None:
             activation = self._loss.activation
             deltas = [self._loss.weight * self._error]
-            g = deltas[0].mT * self._layers[-1][0].mT  # an outer product
+            g = deltas[0].mT * self._layers[-1][1]  # an outer product
             for number in range(len(self._a) - 1, -1, -1):
                 if activation.needs_g:
                     self._g.insert(0, g)
                 deltas.append(activation.backward(g, self._kept[number]))
                 if number:
-                    g = torch.bmm(deltas[-1], self._layers[number][0].mT)
+                    g = torch.bmm(deltas[-1], self._layers[number][1])
             self._deltas = deltas[::-1]
         return self._deltas
 
     def gradient(self) -> Tensor:
         """dL_b/du_b, shape (B, P)."""
         deltas = self.deltas()
-        parts = [torch.bmm(self._loss.x.mT, deltas[0]).flatten(1)]
+        parts = [torch.bmm(self._loss.x_t, deltas[0]).flatten(1)]
         for a, delta in zip(self._a, deltas[1:-1], strict=False):
             parts += [torch.bmm(a.mT, delta).flatten(1), delta.sum(1)]
         parts += [torch.bmm(deltas[-1], self._a[-1]).flatten(1), deltas[-1].sum(2)]
@@ -157,21 +164,21 @@ class PackedPoint:
         directions = self._loss.layers(v)
         last = len(layers) - 1
         rz, ra = [torch.bmm(self._loss.x, directions[0][0])], []
-        for number in range(1, last + 1):
-            weight, (v_weight, v_bias) = layers[number][0], directions[number]
+        for number in range(1, last):
             ra.append(activation.backward(rz[-1], kept[number - 1]))
-            if number < last:
-                z = torch.baddbmm(v_bias, self._a[number - 1], v_weight)
-                rz.append(z.baddbmm_(ra[-1], weight))
-            else:
-                output = torch.bmm(v_weight.mT, self._a[-1].mT).baddbmm_(weight.mT, ra[-1].mT)
-                r_delta = output.add_(v_bias).mul_(self._loss.weight)
+            v_column, _, v_bias = directions[number]
+            z = torch.baddbmm(v_bias, self._a[number - 1], v_column)
+            rz.append(z.baddbmm_(ra[-1], layers[number][0]))
+        ra.append(activation.backward(rz[-1], kept[-1]))
+        row, (_, v_row, v_bias) = layers[-1][1], directions[-1]
+        output = torch.bmm(v_row, self._a[-1].mT).baddbmm_(row, ra[-1].mT)
+        r_delta = output.add_(v_bias).mul_(self._loss.weight)
+        delta = deltas[-1]
         parts = [
             r_delta.sum(2),
-            torch.bmm(r_delta, self._a[-1]).baddbmm_(deltas[-1], ra[-1]).flatten(1),
+            torch.bmm(r_delta, self._a[-1]).baddbmm_(delta, ra[-1]).flatten(1),
         ]
-        r_g = r_delta.mT * layers[-1][0].mT
-        r_g.addcmul_(deltas[-1].mT, directions[-1][0].mT)
+        r_g = (r_delta.mT * row).addcmul_(delta.mT, v_row)
         for number in range(last - 1, -1, -1):
             delta = deltas[number]
             r_delta = activation.backward(r_g, kept[number])
@@ -181,7 +188,7 @@ class PackedPoint:
                 below = number - 1
                 r_weight = torch.bmm(self._a[below].mT, r_delta).baddbmm_(ra[below].mT, delta)
                 parts += [r_delta.sum(1), r_weight.flatten(1)]
-                r_g = torch.bmm(r_delta, layers[number][0].mT)
-                r_g.baddbmm_(delta, directions[number][0].mT)
-        parts.append(torch.bmm(self._loss.x.mT, r_delta).flatten(1))
+                r_g = torch.bmm(r_delta, layers[number][1])
+                r_g.baddbmm_(delta, directions[number][1])
+        parts.append(torch.bmm(self._loss.x_t, r_delta).flatten(1))
         return torch.cat(parts[::-1], dim=1)
