@@ -10,9 +10,12 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from pipeline.core.graphs import Graphs
+from pipeline.core.losses import Point
 from pipeline.core.recording import Recording, Step
 from pipeline.core.seeds import Seeds, put, take
-from pipeline.core.solvers.chebyshev_step import Plan, add
+from pipeline.core.solvers.chebyshev_graphs import Captured
+from pipeline.core.solvers.chebyshev_step import step_back
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.runge_kutta import integrate
 from pipeline.core.solvers.tableaux import Tableau
@@ -43,6 +46,7 @@ def modified_euler(
     *,
     chunk: int,
     jump: Jump | None = None,
+    graphs: Graphs | None = None,
 ) -> Tensor:
     """Algorithm 2: the adjoint on kept states, backward by modified Euler (Heun's method).
 
@@ -57,28 +61,63 @@ def modified_euler(
             of `chunk` of them are made in one large batch.
         lam: lambda(T) (R, Q), without the jump at n.
         jump: what a running cost adds to lambda at state number n - j, counted from the end.
+        graphs: captures the steps of a chunk, without jump and regulariser.
 
     Returns:
         dJ/dtheta of each task, (R, Q).
     """
-    mu = flow.regulariser
     h = step if flow.uniform else step * flow.rate
-    through_anchor = torch.zeros_like(lam)
-    above = None  # the point at u_{j+1}
+    anchored = torch.zeros_like(lam) if flow.regulariser else None
+    above: Tensor | None = None  # u_{j+1}, and the point there
+    point: Point | None = None
     number = 0
     while some := list(islice(states, chunk)):
-        for u, point in zip(some, flow.loss.at_states(some), strict=True):
-            if above is not None:
-                a = _curved(above.hvp(lam), lam, mu)
-                predicted = _less(lam, a, h)
-                b = _curved(point.hvp(predicted), predicted, mu)
-                if mu:
-                    through_anchor = through_anchor + (lam + predicted) * (h * mu / 2)
-                lam = _less(lam, a.add_(b), h, 0.5)
+        if graphs is not None and jump is None and above is not None and anchored is None:
+            lam = _captured_heun(flow, graphs, lam, h, [above, *some])
+            above = some[-1]
+            continue
+        for u, below in zip(some, flow.loss.at_states(some), strict=True):
+            if point is not None:
+                lam = _heun(flow, lam, h, point, below, anchored)
             if jump is not None:
                 lam = lam + jump(number, u)
-            above, number = point, number + 1
-    return lam + through_anchor if mu else lam
+            above, point, number = u, below, number + 1
+    return lam if anchored is None else lam + anchored
+
+
+def _heun(
+    flow: Flow,
+    lam: Tensor,
+    h: float | Tensor,
+    above: Point,
+    below: Point,
+    anchored: Tensor | None = None,
+) -> Tensor:
+    """One step back, from the point at u_{j+1} to that at u_j."""
+    mu = flow.regulariser
+    a = _curved(above.hvp(lam), lam, mu)
+    predicted = _less(lam, a, h)
+    b = _curved(below.hvp(predicted), predicted, mu)
+    if anchored is not None:
+        anchored += (lam + predicted) * (h * mu / 2)
+    return _less(lam, a.add_(b), h, 0.5)
+
+
+def _captured_heun(
+    flow: Flow, graphs: Graphs, lam: Tensor, h: float | Tensor, states: Sequence[Tensor]
+) -> Tensor:
+    """Steps back from the first of `states` to the last, as one graph."""
+
+    def run(lam: Tensor, size: Tensor, *states: Tensor) -> tuple[Tensor]:
+        above = flow.loss.at(states[0])
+        for u in states[1:]:
+            below = flow.loss.at(u)
+            lam, above = _heun(flow, lam, size, above, below), below
+        return (lam,)
+
+    size = torch.as_tensor(h, dtype=lam.dtype, device=lam.device)
+    (lam,) = graphs.run(("heun", len(states)), run, lam, size, *states)
+    return lam.clone()
 
 
 def _curved(image: Tensor, lam: Tensor, mu: float) -> Tensor:
@@ -131,7 +170,11 @@ def runge_kutta_sweep(
 
 
 def chebyshev_sweep(
-    flow: Flow, recording: Recording, lam: Tensor, jump: StepJump | None = None
+    flow: Flow,
+    recording: Recording,
+    lam: Tensor,
+    jump: StepJump | None = None,
+    captured: Captured | None = None,
 ) -> Tensor:
     """The transpose of the Chebyshev recurrence, last stage first: its exact discrete adjoint.
 
@@ -145,6 +188,7 @@ def chebyshev_sweep(
         lam: dJ/du(T) (R, Q), without the jump at the last state.
         jump: what a running cost adds at each accepted state, from the last down to 0; for
             the seeds of the step, in their order.
+        captured: makes the points of a step itself; the recording then has none.
 
     Returns:
         dJ/dtheta of each task, (R, Q).
@@ -154,7 +198,12 @@ def chebyshev_sweep(
         seeds: Seeds = step.plan.seeds
         part = take(lam, seeds, flow.seeds)
         anchored = torch.zeros_like(part) if flow.regulariser else None
-        part = _chebyshev_step_back(flow, step.plan, points, part, anchored)
+        if captured is not None:
+            part, anchored = captured.back(
+                step.plan, recording.start_of(number), step.inner or (), part
+            )
+        else:
+            part = step_back(flow, step.plan, points, part, anchored)
         del points  # before the next step's are made
         if jump is not None:
             part = part + jump(number, step)
@@ -163,37 +212,6 @@ def chebyshev_sweep(
             anchored += take(through_anchor, seeds, flow.seeds)
             through_anchor = put(through_anchor, seeds, anchored, flow.seeds)
     return lam + through_anchor if flow.regulariser else lam
-
-
-def _chebyshev_step_back(
-    flow: Flow, plan: Plan, points: Sequence, lam: Tensor, anchored: Tensor | None
-) -> Tensor:
-    """lambda at the start of a step (K B, Q), rows in the plan's order; adds to `anchored`."""
-    each, mu_r = len(lam) // len(plan.seeds), flow.regulariser
-    start, gamma = torch.zeros_like(lam), torch.zeros_like(lam)  # of Y_0 and F_0
-    rows = 0
-    eta = eta_below = lam[:0]  # of Y_j and Y_{j-1}
-    for j in range(plan.stages[0], 1, -1):
-        count = plan.active(j)
-        if count * each > rows:  # seeds with fewer stages join
-            eta = torch.cat([eta, lam[rows : count * each]])
-            eta_below = torch.cat([eta_below, torch.zeros_like(lam[rows : count * each])])
-            rows = count * each
-        part = flow.of(plan.seeds[:count])
-        mu, nu, rest, h_mu, h_gamma = plan.at(j, each, lam)
-        pulled = part.pull_back(points[j - 1], eta)
-        if anchored is not None:
-            add(anchored[:rows], part.rate * eta, mu_r * h_mu)
-        add(start[:rows], eta, rest)
-        add(gamma[:rows], eta, h_gamma)
-        below = add(add(eta_below, eta, mu), pulled, h_mu, -1)
-        eta, eta_below = below, nu * eta
-    start.add_(eta).add_(eta_below)  # of Y_1 = Y_0 + h mu_1~ F_0, and nu_2 of Y_2
-    add(gamma, eta, plan.at(1, each, lam)[3])
-    whole = flow.of(plan.seeds)
-    if anchored is not None:
-        anchored.add_(whole.rate * gamma, alpha=mu_r)
-    return start.sub_(whole.pull_back(points[0], gamma))
 
 
 def backsolve(

@@ -62,6 +62,16 @@ class PackedLoss:
         cuts = [slice(k * batch, (k + 1) * batch) for k in range(count)]
         return [whole.cut(self, u, cut) for u, cut in zip(states, cuts, strict=True)]
 
+    def tensors(self) -> list[Tensor]:
+        """All that depends on the rows."""
+        return [self.x, self.x_gain, self.y, self.weight]
+
+    def replace_rows(self, other: "PackedLoss") -> None:
+        """Take over the rows of a loss of the same shapes; tensors stay where they are."""
+        self._copies.clear()
+        for mine, new in zip(self.tensors(), other.tensors(), strict=True):
+            mine.copy_(new)
+
     def select(self, tasks: Tensor | slice) -> "PackedLoss":
         """The loss of some of the tasks: a slice, or task numbers (K,)."""
         rows = (self.x, self.y.squeeze(1), self.weight.squeeze(1))

@@ -86,6 +86,10 @@ class Counted:
             self._parts[seeds] = Counted(self._loss.select(rows), works)
         return self._parts[seeds]
 
+    def forget_parts(self) -> None:
+        """After the rows of the loss have changed."""
+        self._parts.clear()
+
     def point_bytes(self, u: Tensor) -> int:
         return self._loss.point_bytes(u)
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipeline.core.graphs import Graphs
 from pipeline.core.losses import Model
 from pipeline.core.meta_gradient import check_settings, meta_gradient
 from pipeline.core.seeds import not_finite, take
@@ -46,6 +47,10 @@ class MetaTrainer:
         method, settings: as for `meta_gradient`.
         theta: (P,), or (S, P) for S seeds that are trained together, each as if alone.
         gradient_limit: a meta-gradient norm above it counts as divergence.
+        capture: repeat inner loops as CUDA graphs (graphs.py); for batches of constant shape.
+
+    Raises:
+        ValueError: for unknown or impossible settings, or capture without a CUDA device.
     """
 
     def __init__(
@@ -57,8 +62,12 @@ class MetaTrainer:
         settings: dict[str, Any],
         outer_lr: float,
         gradient_limit: float = float("inf"),
+        capture: bool = False,
     ) -> None:
         check_settings(method, settings)
+        if capture and theta.device.type != "cuda":
+            raise ValueError(f"capture needs a CUDA device, theta is on {theta.device}.")
+        self._graphs = Graphs(theta.device) if capture else None
         self.method = method
         self.model = model
         self.settings = settings
@@ -86,7 +95,13 @@ class MetaTrainer:
         before = self._memory.snapshot()
         try:
             out = meta_gradient(
-                self.method, self.model, self._theta, batch, memory=self._memory, **self.settings
+                self.method,
+                self.model,
+                self._theta,
+                batch,
+                memory=self._memory,
+                graphs=self._graphs,
+                **self.settings,
             )
         except Diverged as error:
             self._memory = before

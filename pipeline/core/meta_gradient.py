@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipeline.core.graphs import Graphs
 from pipeline.core.losses import Counted, Model
 from pipeline.core.methods import METHODS
 from pipeline.core.methods.problem import Problem
@@ -45,6 +46,7 @@ def meta_gradient(
     batch: TaskBatch,
     *,
     memory: object = None,
+    graphs: Graphs | None = None,
     **settings: Any,
 ) -> MetaGradient:
     """The gradient of J(theta) = mean_b L(psi_b(theta), query_b) by one of `METHODS`.
@@ -60,6 +62,7 @@ def meta_gradient(
         batch: B tasks, or S B of them, the tasks of the first seed first.
         memory: what the method carries from one meta-update to the next (`Chebyshev` for
             `amaml_rkc`: it saves work and changes the result within the tolerance only).
+        graphs: captures what is repeated as CUDA graphs and keeps them for the next call.
 
     Raises:
         ValueError: for an unknown method or setting, a setting out of bounds, a theta of the
@@ -75,14 +78,19 @@ def meta_gradient(
     works = [Work() for _ in range(seeds)]
     with torch.no_grad():
         place = model.coordinates(theta.view(seeds, -1), batch.support, batch.query)
+        sides = (place.support, place.query)
+        support, query = (
+            graphs.losses(sides, works) if graphs else [Counted(side, works) for side in sides]
+        )
         problem = Problem(
-            Counted(place.support, works),
-            Counted(place.query, works),
+            support,
+            query,
             place.start,
             works,
             memory,
             model.n_parameters,
             place.left_out(),
+            graphs,
         )
         adapted = METHODS[method](problem, **settings)
         gradient = place.mean(adapted.gradient)

@@ -111,7 +111,13 @@ def amaml(
         return weight * problem.query.at(u).gradient()
 
     lam = modified_euler(
-        flow, states, (1 - omega) * lam, h, chunk=chunk, jump=running_cost if omega else None
+        flow,
+        states,
+        (1 - omega) * lam,
+        h,
+        chunk=chunk,
+        graphs=problem.graphs,
+        jump=running_cost if omega else None,
     )
     return Adapted(lam, end)
 

@@ -22,6 +22,7 @@ from pipeline.core.methods.problem import (
 from pipeline.core.recording import Recording, Step, budget_of
 from pipeline.core.seeds import take
 from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
+from pipeline.core.solvers.chebyshev_graphs import Captured
 
 
 def amaml_rkc(
@@ -50,6 +51,9 @@ def amaml_rkc(
     check_omega(omega)
     flow, longest = flow_of(problem, horizon, regulariser)
     memory = problem.memory if isinstance(problem.memory, Chebyshev) else Chebyshev()
+    captured = None
+    if problem.graphs is not None and problem.seeds == 1:
+        captured = Captured(flow, problem.graphs, rtol, atol)
     recording, end = solve_chebyshev(
         flow,
         longest,
@@ -58,6 +62,7 @@ def amaml_rkc(
         works=problem.works,
         memory=memory,
         budget=budget_of(memory_mb, flow),
+        captured=captured,
     )
     for seed, work in enumerate(problem.works):
         taken = [step.plan for step in recording.steps if seed in step.plan.seeds]
@@ -65,7 +70,7 @@ def amaml_rkc(
         work.kept_bytes = max(work.kept_bytes, recording.peak)
     lam = (1 - omega) * problem.query.at(end).gradient()
     if not omega:
-        return Adapted(chebyshev_sweep(flow, recording, lam), end)
+        return Adapted(chebyshev_sweep(flow, recording, lam, None, captured), end)
     density = omega / longest
     widths, last = _widths(recording, problem.seeds)
 
@@ -77,7 +82,7 @@ def amaml_rkc(
 
     ending = _per_row([density * h / 2 for h in last], end)
     lam = lam + ending * problem.query.at(end).gradient()
-    return Adapted(chebyshev_sweep(flow, recording, lam, running_cost), end)
+    return Adapted(chebyshev_sweep(flow, recording, lam, running_cost, captured), end)
 
 
 amaml_anytime = partial(amaml_rkc, omega=0.5)

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from pipeline.core.methods.problem import Adapted, Problem
-from pipeline.core.solvers.gradient_descent import gradient_descent
+from pipeline.core.solvers.gradient_descent import descend
 
 
 def fomaml(problem: Problem, *, inner_steps: int, inner_lr: float) -> Adapted:
@@ -19,7 +19,4 @@ def reptile(problem: Problem, *, inner_steps: int, inner_lr: float) -> Adapted:
 
 
 def _train(problem: Problem, steps: int, lr: float) -> Tensor:
-    u = problem.start
-    for state in gradient_descent(problem.support, u, steps=steps, lr=lr):
-        u = state
-    return u
+    return descend(problem.support, problem.start, steps=steps, lr=lr, graphs=problem.graphs)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.methods.problem import Adapted, Problem
-from pipeline.core.solvers.gradient_descent import gradient_descent
+from pipeline.core.solvers.gradient_descent import descend
 
 
 def imaml(
@@ -15,16 +15,14 @@ def imaml(
     psi minimises L + lambda/2 |u - theta|² as far as K steps go; H is the Hessian of the
     unregularised support loss.
     """
-    psi = problem.start
-    for state in gradient_descent(
+    psi = descend(
         problem.support,
         problem.start,
         steps=inner_steps,
         lr=inner_lr,
         proximal=proximal,
-        anchor=problem.start,
-    ):
-        psi = state
+        graphs=problem.graphs,
+    )
     point = problem.support.at(psi)
     right = problem.query.at(psi).gradient()
     gradient = torch.zeros_like(right)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from pipeline.core.graphs import Graphs
 from pipeline.core.losses import Counted
 from pipeline.core.solvers.flow import Flow, horizons
 from pipeline.core.work import Work
@@ -23,6 +24,7 @@ class Problem:
         memory: what the method keeps between meta-updates, if it keeps anything.
         size: P, the number of parameters of a task.
         left_out: squared norm of those that are no coordinate, (R,); None where all are.
+        graphs: captures what is repeated, where that is wanted.
     """
 
     support: Counted
@@ -32,6 +34,7 @@ class Problem:
     memory: object = None
     size: int = 0
     left_out: Tensor | None = None
+    graphs: Graphs | None = None
 
     @property
     def seeds(self) -> int:

@@ -11,8 +11,10 @@ from typing import Any
 
 from torch import Tensor
 
+from pipeline.core.losses import Point
 from pipeline.core.recording import Recording, Step
 from pipeline.core.seeds import not_finite, put, take
+from pipeline.core.solvers.chebyshev_graphs import Captured
 from pipeline.core.solvers.chebyshev_step import ChebyshevScheme, Plan, rows_within, step
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.spectral import SpectralRadius
@@ -77,6 +79,7 @@ def solve_chebyshev(
     works: Sequence[Work],
     memory: Chebyshev,
     budget: float | None = None,
+    captured: Captured | None = None,
 ) -> tuple[Recording, Tensor]:
     """Integrate the flow to `horizon` with steps that hold the local error to the tolerance.
 
@@ -87,6 +90,7 @@ def solve_chebyshev(
     Args:
         works: one a seed. memory: warm start from the last solve, and for the next.
         budget: bytes that the recording may take.
+        captured: takes the steps of one seed as graphs; the recording then has no points.
 
     Returns:
         The accepted steps, and u(T) (R, Q).
@@ -97,8 +101,10 @@ def solve_chebyshev(
     """
     everyone, scheme = tuple(range(flow.seeds)), ChebyshevScheme()
     memory.fit(flow.seeds)
-    u, point, head = flow.anchor, flow.loss.at(flow.anchor), everyone
-    slope = flow.descent(point, u)  # -F_0
+    u, head = flow.anchor, everyone
+    begin = flow.loss.at(u)
+    point: Point | None = begin
+    slope = flow.descent(begin, u)  # -F_0
     if bad := not_finite(slope):
         raise flow.diverged("the gradient at the start is not finite", bad[0])
     radii = _radii(flow, memory, everyone, u, slope, point)
@@ -106,18 +112,23 @@ def solve_chebyshev(
     if not all(first):
         first = first_steps(flow, u, slope, radii, horizon, rtol, atol)
     walks = [Walk(min(h, horizon), rho) for h, rho in zip(first, radii, strict=True)]
-    recording = Recording(flow, budget, scheme)
+    recording = Recording(flow, budget, scheme, points=captured is None)
     while going := [s for s in everyone if walks[s].t < horizon * (1 - 1e-12)]:
         plan = _plan(walks, going, horizon)
         part = flow.of(plan.seeds)
         here, its_slope = (take(x, plan.seeds, flow.seeds) for x in (u, slope))
-        if plan.seeds != head:
-            point, head = part.loss.at(here), plan.seeds
-        keep = recording.may_keep_points(plan.stages[0])
-        inner, points, new = step(flow, here, point, its_slope, plan, keep)
-        new_point = part.loss.at(new)
-        new_slope = part.descent(new_point, new)
-        errors = step_errors(part, plan, here, new, its_slope, new_slope, rtol, atol)
+        points: list[Point] = []
+        if captured is not None:
+            inner, new, new_slope, error = captured.attempt(here, its_slope, plan)
+            errors, new_point, head = [error], None, ()
+        else:
+            if plan.seeds != head:
+                point, head = part.loss.at(here), plan.seeds
+            keep = recording.may_keep_points(plan.stages[0])
+            inner, points, new = step(flow, here, point, its_slope, plan, keep)
+            new_point = part.loss.at(new)
+            new_slope = part.descent(new_point, new)
+            errors = step_errors(part, plan, here, new, its_slope, new_slope, rtol, atol)
         good = [k for k, error in enumerate(errors) if error <= 1]
         if good:
             done = _only(plan, good)

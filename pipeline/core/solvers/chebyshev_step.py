@@ -100,7 +100,7 @@ def add(into: Tensor, values: Tensor, factor: Number, sign: int = 1) -> Tensor:
 
 
 def step(
-    flow: Flow, u: Tensor, point: Point, slope: Tensor, plan: Plan, keep: bool
+    flow: Flow, u: Tensor, point: Point | None, slope: Tensor, plan: Plan, keep: bool
 ) -> tuple[list[Tensor], list[Point], Tensor]:
     """Take the steps of `plan` from u (K B, Q), rows in the plan's order.
 
@@ -115,7 +115,7 @@ def step(
     before, now = torch.zeros_like(u), slope * -plan.at(1, each, u)[3]  # less Y_0: Y_{j-2}, Y_{j-1}
     state, done = u + now, len(plan.seeds)
     inner: list[Tensor] = []
-    points = [point] if keep else []
+    points = [point] if keep and point is not None else []
     ends: list[Tensor] = []  # of the seeds that are through, the last first
     for j in range(2, plan.stages[0] + 1):
         count = plan.active(j)
@@ -138,6 +138,41 @@ def step(
         state = u + after
     end = torch.cat([state, *ends[::-1]]) if ends else state
     return inner, points, end
+
+
+def step_back(
+    flow: Flow, plan: Plan, points: Sequence[Point], lam: Tensor, anchored: Tensor | None
+) -> Tensor:
+    """The transpose of `step`: dJ/du at its start from lam = dJ/du at its end, both (K B, Q).
+
+    Adds what goes through the regulariser's anchor to `anchored`. See
+    `adjoints.chebyshev_sweep`.
+    """
+    each, mu_r = len(lam) // len(plan.seeds), flow.regulariser
+    start, gamma = torch.zeros_like(lam), torch.zeros_like(lam)  # of Y_0 and F_0
+    rows = 0
+    eta = eta_below = lam[:0]  # of Y_j and Y_{j-1}
+    for j in range(plan.stages[0], 1, -1):
+        count = plan.active(j)
+        if count * each > rows:  # seeds with fewer stages join
+            eta = torch.cat([eta, lam[rows : count * each]])
+            eta_below = torch.cat([eta_below, torch.zeros_like(lam[rows : count * each])])
+            rows = count * each
+        part = flow.of(plan.seeds[:count])
+        mu, nu, rest, h_mu, h_gamma = plan.at(j, each, lam)
+        pulled = part.pull_back(points[j - 1], eta)
+        if anchored is not None:
+            add(anchored[:rows], part.rate * eta, mu_r * h_mu)
+        add(start[:rows], eta, rest)
+        add(gamma[:rows], eta, h_gamma)
+        below = add(add(eta_below, eta, mu), pulled, h_mu, -1)
+        eta, eta_below = below, nu * eta
+    start.add_(eta).add_(eta_below)  # of Y_1 = Y_0 + h mu_1~ F_0, and nu_2 of Y_2
+    add(gamma, eta, plan.at(1, each, lam)[3])
+    whole = flow.of(plan.seeds)
+    if anchored is not None:
+        anchored.add_(whole.rate * gamma, alpha=mu_r)
+    return start.sub_(whole.pull_back(points[0], gamma))
 
 
 def rows_within(inner: list[Tensor], plan: Plan, places: Sequence[int]) -> list[Tensor]:

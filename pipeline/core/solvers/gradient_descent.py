@@ -1,13 +1,17 @@
 """Inner training by gradient descent: u_{k+1} = u_k - alpha * dL/du(u_k)."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from pipeline.core.graphs import Graphs
 from pipeline.core.losses import Counted, Loss
 from pipeline.core.recording import Advanced, Recording, Step
 from pipeline.core.solvers.flow import Flow
+
+CHUNK = 50  # steps in a captured graph
 
 
 def gradient_descent(
@@ -30,6 +34,35 @@ def gradient_descent(
             slope = slope + proximal * (u - anchor)
         u = torch.sub(u, slope, alpha=lr)
         yield u
+
+
+def descend(
+    loss: Counted,
+    u: Tensor,
+    *,
+    steps: int,
+    lr: float,
+    proximal: float = 0.0,
+    graphs: Graphs | None = None,
+) -> Tensor:
+    """u_K (R, Q); with `graphs` in captured runs of `CHUNK` steps."""
+    start = u
+
+    def some(count: int, u: Tensor, anchor: Tensor) -> tuple[Tensor]:
+        for state in gradient_descent(
+            loss, u, steps=count, lr=lr, proximal=proximal, anchor=anchor
+        ):
+            u = state
+        return (u,)
+
+    if graphs is None:
+        return some(steps, u, start)[0]
+    while steps:
+        count = min(CHUNK, steps)
+        name = ("descent", count, lr, proximal)
+        (u,) = graphs.run(name, partial(some, count), u, start)
+        steps -= count
+    return u.clone()
 
 
 class DescentScheme:

@@ -1,0 +1,125 @@
+"""Fixed sequences of kernels as CUDA graphs: recorded once, replayed with new numbers.
+
+A small network on a large GPU waits for Python between its kernels. What a method does many
+times with tensors of the same shapes (some steps of gradient descent, a Chebyshev step of s
+stages and its way back) is captured once; later calls copy their inputs into place and replay.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipeline.core.losses import Counted, Loss
+from pipeline.core.work import Work
+
+Function = Callable[..., Sequence[Tensor]]
+WARM_UPS = 2  # runs before a capture, in which libraries allocate what they need
+
+
+@dataclass
+class _Graph:
+    inputs: list[Tensor]
+    outputs: Sequence[Tensor]
+    replay: Callable[[], None]
+    works: list[Work]  # what one run counts, of each seed
+
+
+class Graphs:
+    """Captured functions by name, and the losses that they were captured with.
+
+    Losses keep their place in memory from one meta-update to the next: a batch of the same
+    shapes is copied into them, one of other shapes starts anew.
+
+    Args:
+        device: of everything. On the CPU nothing is captured: functions run again on the same
+            tensors in place, which is how tests without a GPU see the protocol at work.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self._graphs: dict[Hashable, _Graph] = {}
+        self._losses: list[Any] = []  # persistent, below their counters
+        self._counted: list[Counted] = []
+        self._shapes: list[tuple[int, ...]] = []
+        self._works: list[Work] = []
+
+    def losses(self, fresh: Sequence[Any], works: Sequence[Work]) -> list[Counted]:
+        """The persistent losses, holding what `fresh` ones hold, counting into `works`.
+
+        Raises:
+            ValueError: for a loss that cannot take another's place (`ModuleModel`'s).
+        """
+        if not all(hasattr(loss, "replace_rows") for loss in fresh):
+            raise ValueError("capture needs a model with closed forms (`MLP`).")
+        shapes = [tuple(part.shape) for loss in fresh for part in loss.tensors()]
+        if shapes != self._shapes or len(works) != len(self._works):
+            self._graphs.clear()
+            self._losses, self._shapes, self._works = list(fresh), shapes, list(works)
+            self._counted = [Counted(_as_loss(loss), self._works) for loss in fresh]
+        else:
+            self._works[:] = works
+            for kept, given, counted in zip(self._losses, fresh, self._counted, strict=True):
+                kept.replace_rows(given)
+                counted.forget_parts()
+        return self._counted
+
+    def run(self, name: Hashable, function: Function, *inputs: Tensor) -> Sequence[Tensor]:
+        """`function(*inputs)`, captured at the first call with that name.
+
+        Returns:
+            The function's outputs, overwritten by the next call of that name: clone what is to
+            be kept.
+        """
+        graph = self._graphs.get(name)
+        if graph is None:
+            graph = self._graphs[name] = self._capture(function, inputs)
+        for mine, new in zip(graph.inputs, inputs, strict=True):
+            mine.copy_(new)
+        graph.replay()
+        for total, once in zip(self._works, graph.works, strict=True):
+            total.add(once)
+        return graph.outputs
+
+    def _capture(self, function: Function, inputs: Sequence[Tensor]) -> _Graph:
+        mine = [value.clone() for value in inputs]
+        before = list(self._works)
+        counts = [Work() for _ in before]  # the capture's own runs count elsewhere
+        self._works[:] = counts
+        try:
+            if not self._cuda:
+                outputs = [value.clone() for value in function(*mine)]
+                return _Graph(mine, outputs, self._again(function, mine, outputs), counts)
+            aside = torch.cuda.Stream()
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                for _ in range(WARM_UPS):
+                    function(*mine)
+            torch.cuda.current_stream().wait_stream(aside)
+            counts[:] = [Work() for _ in before]
+            self._works[:] = counts
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                outputs = list(function(*mine))
+            return _Graph(mine, outputs, graph.replay, counts)
+        finally:
+            self._works[:] = before
+
+    def _again(
+        self, function: Function, inputs: Sequence[Tensor], outputs: Sequence[Tensor]
+    ) -> Callable[[], None]:
+        def replay() -> None:
+            before = list(self._works)
+            self._works[:] = [Work() for _ in before]
+            for kept, new in zip(outputs, function(*inputs), strict=True):
+                kept.copy_(new)
+            self._works[:] = before
+
+        return replay
+
+
+def _as_loss(loss: Any) -> Loss:
+    found: Loss = loss
+    return found
