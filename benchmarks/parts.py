@@ -148,11 +148,13 @@ def over_parameters(plan: Plan, record: Record) -> None:
 
 
 def index_against_dense(plan: Plan, record: Record) -> None:
-    record["extras"]["index_against_dense"] = extras.index_against_dense(
-        plan.device,
-        inner_steps=5 if plan.quick else extras.INNER_STEPS,
-        share=plan.share(extras.SHARE_S),
-    )
+    for name, n_tasks in (("", extras.TASKS), ("_many", extras.MANY_TASKS)):
+        record["extras"][f"index_against_dense{name}"] = extras.index_against_dense(
+            plan.device,
+            n_tasks=n_tasks,
+            inner_steps=5 if plan.quick else extras.INNER_STEPS,
+            share=plan.share(extras.SHARE_S),
+        )
 
 
 def three_seeds(plan: Plan, record: Record) -> None:

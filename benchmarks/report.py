@@ -150,10 +150,11 @@ def _many_tasks(record: Mapping[str, Any]) -> str:
 def _extras(record: Mapping[str, Any]) -> str:
     """Ratios of our own code to itself."""
     rows = []
-    if found := record["extras"].get("index_against_dense"):
-        dense, index = found["dense"]["median"], found["index"]["median"]
-        title = f"one-hot rows / item indices, {found['method']}"
-        rows.append([title, f"{found['inner_steps']:,}", *_compared(dense, index)])
+    for name in ("index_against_dense", "index_against_dense_many"):
+        if found := record["extras"].get(name):
+            dense, index = found["dense"]["median"], found["index"]["median"]
+            title = f"one-hot rows / item indices, {found['tasks']} tasks, {found['method']}"
+            rows.append([title, f"{found['inner_steps']:,}", *_compared(dense, index)])
     for entry in record["extras"].get("three_seeds", {}).get("entries", ()):
         title = f"3 seeds in one job / one alone, {entry['work']}, {entry['method']}"
         together, alone = entry["together"], entry["alone"]

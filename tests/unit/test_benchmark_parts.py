@@ -22,6 +22,7 @@ def measures(plan, record):
         "dense": {"median": 0.003},
         "index": {"median": 0.002},
         "method": "amaml_rkc",
+        "tasks": 5,
         "inner_steps": 7,
         "ratio": math.nan,
         "message": None,
