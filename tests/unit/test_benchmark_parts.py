@@ -81,7 +81,7 @@ def test_one_part_alone_is_printed_and_not_written(called, monkeypatch, tmp_path
     monkeypatch.setitem(parts.PARTS, "extras", (measures,))
     assert called("--only", "extras") == 0
     shown = capsys.readouterr().out
-    assert "one-hot rows / item indices, amaml_rkc" in shown
+    assert "one-hot rows / item indices, 5 tasks, amaml_rkc" in shown
     assert "1.50" in shown
     assert "wanted" not in shown
     assert not list(tmp_path.iterdir())
