@@ -1,6 +1,7 @@
 """Rows of several seeds in one tensor: S seeds with B rows each, seed by seed, S B in all."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch import Tensor
 Seeds = tuple[int, ...]  # positions of seeds, in the order in which their rows are wanted
 
 
+@cache
 def rows_of(seeds: Seeds, each: int, device: torch.device) -> slice | Tensor:
     """The rows of `seeds`: a slice where they lie together, else row numbers."""
     first = seeds[0]
