@@ -23,6 +23,11 @@ METHOD_SETTINGS: dict[str, dict[str, Any]] = {
 # observed order of the global error
 SOLVER_ORDERS = {"euler": 1, "midpoint": 2, "rk4": 4}
 ADAPTIVE_SOLVERS = ("dopri5", "bosh3")
+# all whose steps have a discrete adjoint: `amaml_rkc` is a method of its own
+DISCRETE_SOLVERS = (*SOLVER_ORDERS, *ADAPTIVE_SOLVERS, "amaml_rkc")
+# curvatures per task of quadratic losses, and a horizon: rho T = 1e4; growth by e^6 and e^10
+STIFF = (torch.logspace(-1, 3, 30, dtype=torch.float64)[None], 10.0)
+NEGATIVE = (torch.tensor([[-3.0, 0.5, 50.0], [2.0, -5.0, 100.0]], dtype=torch.float64), 2.0)
 ACTIVATIONS = {"tanh": torch.tanh, "softplus": nn.functional.softplus, "sin": torch.sin}
 
 
@@ -79,3 +84,13 @@ def make_module(
 ) -> Net:
     """`make_mlp`'s network as a module."""
     return Net(features, hidden, activation)
+
+
+def discrete_settings(
+    solver: str, *, steps: int = 8, rtol: float = 1e-3, **more: Any
+) -> tuple[str, dict[str, Any]]:
+    """Method and settings whose gradient is the discrete adjoint of `solver` over T = 1."""
+    settings: dict[str, Any] = {"horizon": 1.0, "rtol": rtol, "atol": rtol * 1e-2, **more}
+    if solver == "amaml_rkc":
+        return "amaml_rkc", settings
+    return "amaml", settings | {"solver": solver, "step": 1 / steps, "backward": "discrete"}
