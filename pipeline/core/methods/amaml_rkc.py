@@ -57,7 +57,7 @@ def amaml_rkc(
         atol=atol,
         works=problem.works,
         memory=memory,
-        budget=budget_of(memory_mb, flow),
+        budget=budget_of(memory_mb, flow, problem.query),
     )
     for seed, work in enumerate(problem.works):
         taken = [step.plan for step in recording.steps if seed in step.plan.seeds]

@@ -21,7 +21,7 @@ def maml_sweep(
     check_memory(memory_mb)
     flow = Flow(problem.support, problem.start, torch.ones_like(problem.start[:, :1]))
     recording, end = recorded_descent(
-        flow, steps=inner_steps, lr=inner_lr, budget=budget_of(memory_mb, flow)
+        flow, steps=inner_steps, lr=inner_lr, budget=budget_of(memory_mb, flow, problem.query)
     )
     for work in problem.works:
         work.kept_states += recording.kept_states + 1

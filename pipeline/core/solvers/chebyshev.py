@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pipeline.core.recording import Recording, Step
+from pipeline.core.recording import Budget, Recording, Step
 from pipeline.core.seeds import not_finite, put, take
 from pipeline.core.solvers.chebyshev_step import ChebyshevScheme, Plan, rows_within, step
 from pipeline.core.solvers.flow import Flow
@@ -76,7 +76,7 @@ def solve_chebyshev(
     atol: float,
     works: Sequence[Work],
     memory: Chebyshev,
-    budget: float | None = None,
+    budget: Budget | None = None,
 ) -> tuple[Recording, Tensor]:
     """Integrate the flow to `horizon` with steps that hold the local error to the tolerance.
 
@@ -86,7 +86,7 @@ def solve_chebyshev(
 
     Args:
         works: one a seed. memory: warm start from the last solve, and for the next.
-        budget: bytes that the recording may take.
+        budget: what the recording may take.
 
     Returns:
         The accepted steps, and u(T) (R, Q).
