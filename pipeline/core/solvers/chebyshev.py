@@ -142,7 +142,7 @@ def solve_chebyshev(
             walk.reject(h, error)
             work.rejected += 1
             if walk.rejected > MAX_REJECTIONS:
-                raise _endless(flow, walk, seed, h, horizon, new, plan)
+                raise _endless(flow, walk, seed, h, horizon, new - here, plan)
         _renew(flow, memory, walks, u, slope, point if head else None, head, horizon)
     if bad := not_finite(u):
         raise flow.diverged(f"the flow is not finite at T = {horizon:g}", bad[0])
@@ -200,12 +200,14 @@ def _radii(
 
 
 def _endless(
-    flow: Flow, walk: Walk, seed: int, h: float, horizon: float, new: Tensor, plan: Plan
+    flow: Flow, walk: Walk, seed: int, h: float, horizon: float, change: Tensor, plan: Plan
 ) -> Exception:
-    bad = not_finite(take(new, (plan.seeds.index(seed),), len(plan.seeds)))
+    change = take(change, (plan.seeds.index(seed),), len(plan.seeds))
+    bad = not_finite(change)
+    worst = bad[0] if bad else int(change.abs().amax(1).argmax())
     return flow.of((seed,)).diverged(
         f"the Chebyshev solver rejected {walk.rejected} steps in a row at t = {walk.t:g} of "
-        f"{horizon:g} (step {h:g}, spectral radius {walk.rho:g}); use a shorter horizon, a "
-        "looser tolerance, or standardised data",
+        f"{horizon:g} (step {h:g}, spectral radius {walk.rho:g}), the largest one by task {worst} "
+        "of the batch; use a shorter horizon, a looser tolerance, or standardised data",
         bad[0] if bad else None,
     )
