@@ -163,7 +163,7 @@ def runge_kutta_sweep(
             pulled[i] = flow.pull_back(points[i], m).neg_()
             total = total + pulled[i]
         lam = total
-        del points  # before the next step's are made
+        del points, pulled  # before the next step's are made
         if jump is not None:
             lam = lam + jump(number, step)
     return lam + through_anchor if mu else lam

@@ -53,11 +53,7 @@ class PackedLoss:
         if len(states) == 1:
             return [self.at(states[0])]
         count, batch = len(states), len(states[0])
-        if count not in self._copies:
-            rows = (self.x, self.y.squeeze(1), self.weight.squeeze(1))
-            copies = (rows_.repeat(count, *([1] * (rows_.ndim - 1))) for rows_ in rows)
-            self._copies[count] = PackedLoss(self.widths, self.activation, *copies)
-        whole = PackedPoint(self._copies[count], torch.cat(list(states)))
+        whole = PackedPoint(self._repeated(count), torch.cat(list(states)))
         whole.deltas()
         cuts = [slice(k * batch, (k + 1) * batch) for k in range(count)]
         return [whole.cut(self, u, cut) for u, cut in zip(states, cuts, strict=True)]
@@ -72,15 +68,34 @@ class PackedLoss:
         for mine, new in zip(self.tensors(), other.tensors(), strict=True):
             mine.copy_(new)
 
+    def _repeated(self, count: int) -> "PackedLoss":
+        """The loss of `count` copies of the tasks; rows are copied for the largest count only."""
+        if count not in self._copies:
+            most = max(self._copies, default=0)
+            if count < most:
+                self._copies[count] = self._copies[most].select(slice(0, count * len(self.x)))
+            else:
+                rows = (self.x, self.y.squeeze(1), self.weight.squeeze(1))
+                copies = (rows_.repeat(count, *([1] * (rows_.ndim - 1))) for rows_ in rows)
+                whole = PackedLoss(self.widths, self.activation, *copies)
+                self._copies = {count: whole}
+        return self._copies[count]
+
     def select(self, tasks: Tensor | slice) -> "PackedLoss":
         """The loss of some of the tasks: a slice, or task numbers (K,)."""
         rows = (self.x, self.y.squeeze(1), self.weight.squeeze(1))
-        return PackedLoss(self.widths, self.activation, *(values[tasks] for values in rows))
+        part = PackedLoss(self.widths, self.activation, *(values[tasks] for values in rows))
+        if isinstance(tasks, slice):
+            part.x_gain = self.x_gain[tasks]  # shared like the rest
+        return part
 
     def point_bytes(self, u: Tensor) -> int:
-        """a_l and delta_l of every hidden layer (and g_l or f' where needed), and the errors."""
-        kept = 2 if self.activation.gain != 1 else 4
-        return self.y.numel() * (kept * sum(self.widths[1:-1]) + 2) * u.element_size()
+        """a_l and delta_l of every hidden layer (and g_l or f' where needed), the errors, and
+        the rows, which `at_states` copies for every point.
+        """
+        kept, rows = (2, 2) if self.activation.gain != 1 else (4, 1)
+        numbers = kept * sum(self.widths[1:-1]) + 2 + rows * self.x.shape[2] + 2
+        return self.y.numel() * numbers * u.element_size()
 
     def layers(self, u: Tensor) -> list[Layer]:
         """Views of u (B, P), made with `as_strided`: thousands of them are wanted a second."""

@@ -1,7 +1,6 @@
 """One call for every method: the meta-gradient of a batch of tasks."""
 
 import inspect
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor
 from pipeline.core.graphs import Graphs
 from pipeline.core.losses import Counted, Model
 from pipeline.core.methods import METHODS
-from pipeline.core.methods.problem import Problem
+from pipeline.core.methods.problem import Problem, check_positive
 from pipeline.core.tasks import TaskBatch
 from pipeline.core.work import Work
 
@@ -108,7 +107,7 @@ def check_settings(method: str, settings: Mapping[str, Any]) -> None:
     Raises:
         ValueError: saying what was found and what is needed.
     """
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"method '{method}' is none of {', '.join(METHODS)}.")
     known = inspect.signature(METHODS[method]).parameters
     names = [n for n, p in known.items() if p.kind is p.KEYWORD_ONLY]
@@ -122,12 +121,12 @@ def check_settings(method: str, settings: Mapping[str, Any]) -> None:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, found {value!r}.")
     for name in ("inner_lr", "proximal"):
-        value = settings.get(name, 1.0)
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be positive and finite, found {value}.")
+        check_positive(**{name: settings.get(name, 1.0)})
 
 
 def _check_theta(model: Model, theta: Tensor, batch: TaskBatch) -> None:
+    if not isinstance(theta, Tensor):
+        raise ValueError(f"theta must be a tensor, found {type(theta).__name__}.")
     if theta.ndim not in (1, 2) or theta.shape[-1] != model.n_parameters or 0 in theta.shape:
         raise ValueError(
             f"theta must have shape ({model.n_parameters},), or (S, {model.n_parameters}) for S "

@@ -56,10 +56,31 @@ class ModuleModel:
         return vmap(self._predict_one)(u, x)
 
     def coordinates(self, theta: Tensor, support: Rows, query: Rows | None) -> OwnCoordinates:
-        """The module's own parameters, from theta (S, P)."""
+        """The module's own parameters, from theta (S, P).
+
+        Raises:
+            ValueError: when the module does not take the inputs, or predicts another shape.
+        """
+        for rows in (support, query):
+            if rows is not None:
+                self._try(theta[0], rows)
         start = theta.repeat_interleave(len(support.y) // len(theta), 0)
         losses = [self.loss(rows) for rows in (support, query) if rows is not None]
         return OwnCoordinates(start, losses[0], losses[-1], len(theta))
+
+    def _try(self, u: Tensor, rows: Rows) -> None:
+        """Predict for one task, that with the largest item index if there are indices."""
+        task = int(rows.x.amax(1).argmax()) if rows.is_indexed else 0
+        try:
+            self._predict_one(u, rows.x[task])
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, IndexError, TypeError) as error:
+            said = str(error).split("\n")[0]
+            raise ValueError(
+                f"{type(self.module).__name__} does not make {rows.x.shape[1]} predictions of "
+                f"inputs {tuple(rows.x.shape[1:])} of {rows.x.dtype}: {said}"
+            ) from error
 
     def loss(self, rows: Rows) -> "ModuleLoss":
         """The weighted mean of `row_loss` on rows of B tasks."""

@@ -13,31 +13,53 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from pipeline.core.losses import Point
+from pipeline.core.losses import Counted, Point
 from pipeline.core.solvers.flow import Flow
 
-VECTORS = 16  # of size (R, Q) that a step and its transpose need at once
 POINTS = 4  # of a point's size, that one gradient or product needs on its way
+STARTS = 2  # states that are kept whatever the budget: the first start, and one brought back
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Bytes for what is kept and the work on it.
+
+    Attributes:
+        total: of all, what `memory_mb` says.
+        share: the part of it that one recording may take.
+        beside: bytes of the largest work that is not the solve's own, the query loss's.
+    """
+
+    total: float = math.inf
+    share: float = 1.0
+    beside: int = 0
+
+    def part(self, share: float, seeds: int = 1) -> "Budget":
+        """A share of it for each of some seeds, whose query losses it is divided among."""
+        return Budget(self.total, self.share * share / seeds, self.beside // seeds)
 
 
 def usual_budget(state: int, point: int) -> int:
     """Bytes that are kept where nothing is said: some points, and the stages of long solves.
 
     In proportion to the work, three times what a short solve needs: what long ones drop costs
-    them a tenth of their time.
+    them a tenth of their time. Enough for a step of any number of stages.
 
     Args:
         state, point: bytes of one.
     """
-    return 24 * point + 240 * state
+    return 24 * point + 280 * state
 
 
-def budget_of(memory_mb: float | None, flow: Flow) -> float:
-    """Bytes that a setting `memory_mb` allows for a flow."""
-    if memory_mb is not None:
-        return memory_mb * 1e6
+def budget_of(memory_mb: float | None, flow: Flow, query: Counted) -> Budget:
+    """What a setting `memory_mb` allows for a flow and a query loss."""
     state = flow.anchor.numel() * flow.anchor.element_size()
-    return usual_budget(state, flow.loss.point_bytes(flow.anchor))
+    asked = query.point_bytes(flow.anchor)
+    if memory_mb is None:
+        total: float = usual_budget(state, max(asked, flow.loss.point_bytes(flow.anchor)))
+    else:
+        total = memory_mb * 1e6
+    return Budget(total, beside=16 * state + POINTS * asked)
 
 
 @dataclass
@@ -59,13 +81,21 @@ class Advanced(NamedTuple):
 
 
 class Scheme(Protocol):
-    """A one-step method: what `plan` means."""
+    """A one-step method: what `plan` means.
+
+    `own_states`: whether a point keeps a state alive that is not among those kept within.
+    """
+
+    own_states: bool
 
     def stages(self, plan: Any) -> int:
         """Numbers of points, and at most of tensors kept within, of a step."""
 
     def advance(self, flow: Flow, start: Tensor, plan: Any, keep: bool) -> Advanced:
         """The step again; with its points when `keep`."""
+
+    def vectors(self, stages: int) -> int:
+        """Tensors (R, Q) that a step of so many stages and its transpose need at once."""
 
     def states(self, flow: Flow, start: Tensor, inner: list[Tensor], plan: Any) -> Sequence[Any]:
         """The (flow, state) of every point, from what was kept."""
@@ -75,22 +105,24 @@ class Recording:
     """The accepted steps of a solve, thinned to a budget.
 
     Args:
-        budget: bytes for kept tensors and the work on one step; None is no limit.
+        budget: for kept tensors and the work on one step; None is no limit.
         scheme: how a step is computed again.
         points: whether the way back wants points at all.
     """
 
     def __init__(
-        self, flow: Flow, budget: float | None, scheme: Scheme, *, points: bool = True
+        self, flow: Flow, budget: Budget | None, scheme: Scheme, *, points: bool = True
     ) -> None:
         self.flow = flow
         self.steps: list[Step] = []
         self.peak = 0
-        self._budget = math.inf if budget is None else budget
+        self._share = 1.0 if budget is None else budget.share
+        self._beside = 0 if budget is None else budget.beside
+        self._budget = math.inf if budget is None else budget.total * budget.share
         self._scheme = scheme
         self._wants_points = points
         self._state = flow.anchor.numel() * flow.anchor.element_size()
-        self._point = flow.loss.point_bytes(flow.anchor)
+        self._point = flow.loss.point_bytes(flow.anchor) + scheme.own_states * self._state
         self._longest = 0
         self._stride = 1
         self._kept = 0  # bytes
@@ -128,7 +160,8 @@ class Recording:
 
     def _slim(self, stages: int) -> int:
         """One point at a time."""
-        return (stages + VECTORS) * self._state + POINTS * self._point
+        work = self._scheme.vectors(stages) * self._state + POINTS * self._point
+        return max(work, self._beside)
 
     def _size(self, step: Step) -> int:
         return (
@@ -138,11 +171,12 @@ class Recording:
         )
 
     def _thin(self) -> None:
-        least = self._slim(self._longest)
+        least = self._slim(self._longest) + STARTS * self._state
         if least > self._budget:
+            least_mb = math.ceil(least / self._share / 1e3) / 1e3  # sufficient as it is printed
             raise ValueError(
-                f"memory_mb must be at least {least / 1e6:.3g} here, for one step of "
-                f"{self._longest} stages; found {self._budget / 1e6:.3g}."
+                f"memory_mb must be at least {least_mb:.3f} here, for steps of {self._longest} "
+                f"stages; found {self._budget / self._share / 1e6:.3g}."
             )
         room = self._budget - self.working
         for part in ("points", "inner"):

@@ -61,9 +61,11 @@ class TaskBatch:
             ValueError: for shapes that do not fit, NaN or infinity, negative item indices,
                 or a task without a row.
         """
-        target = torch.as_tensor(sy, device=device)
+        target = _tensor("support: targets", sy, device)
         if dtype is None:
             dtype = target.dtype if target.is_floating_point() else torch.get_default_dtype()
+        elif not dtype.is_floating_point:
+            raise ValueError(f"dtype must be one of floats, found {dtype}.")
         support = _rows("support", sx, sy, support_weight, dtype, target.device)
         query = _rows("query", qx, qy, query_weight, dtype, target.device)
         if len(support.y) != len(query.y):
@@ -82,17 +84,20 @@ class TaskBatch:
 def _rows(
     name: str, x: object, y: object, weight: object, dtype: torch.dtype, device: torch.device
 ) -> Rows:
-    inputs, targets = torch.as_tensor(x, device=device), torch.as_tensor(y, device=device)
+    inputs = _tensor(f"{name}: inputs", x, device)
+    targets = _tensor(f"{name}: targets", y, device)
     if targets.ndim != 2 or inputs.ndim not in (2, 3) or inputs.shape[:2] != targets.shape:
         raise ValueError(
             f"{name}: found inputs {tuple(inputs.shape)} and targets {tuple(targets.shape)}; "
             "needed inputs (B, N, D), or item indices (B, N), and targets (B, N)."
         )
-    if inputs.ndim == 2 and inputs.is_floating_point():
+    if inputs.ndim == 2 and (inputs.is_floating_point() or inputs.dtype == torch.bool):
         raise ValueError(
             f"{name}: inputs (B, N) must be integer item indices, found {inputs.dtype}; "
             "give real inputs the shape (B, N, D)."
         )
+    if inputs.shape[-1] == 0 and 0 not in targets.shape:
+        raise ValueError(f"{name}: found inputs {tuple(inputs.shape)}; rows need a feature.")
     if 0 in targets.shape:
         raise ValueError(f"{name}: found {tuple(targets.shape)} rows; every task needs a row.")
     targets = targets.to(dtype)
@@ -108,13 +113,28 @@ def _rows(
     if weight is None:
         weights = torch.ones_like(targets)
     else:
-        weights = torch.as_tensor(weight, device=device).to(dtype)
+        weights = _tensor(f"{name}: row weights", weight, device).to(dtype)
         if weights.shape != targets.shape or not bool((weights >= 0).all()):
             raise ValueError(
                 f"{name}: row weights must be non-negative and of shape {tuple(targets.shape)}, "
                 f"found {tuple(weights.shape)}."
             )
+        weights = weights / weights.amax(1, keepdim=True).clamp_min(1)  # their sum is finite
+        if not bool(torch.isfinite(weights).all()):
+            raise ValueError(f"{name}: row weights hold infinity; every one must be finite.")
     total = weights.sum(1, keepdim=True)
     if not bool((total > 0).all()):
         raise ValueError(f"{name}: a task has no row of positive weight; every task needs one.")
     return Rows(inputs, targets, weights / total)
+
+
+def _tensor(what: str, values: object, device: torch.device | str | None) -> Tensor:
+    """Real numbers as a tensor."""
+    try:
+        found = torch.as_tensor(values, device=device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        said = str(error).split("\n")[0]
+        raise ValueError(f"{what} must be a full array of numbers: {said}.") from None
+    if found.is_complex():
+        raise ValueError(f"{what} must be real, found {found.dtype}.")
+    return found

@@ -66,12 +66,12 @@ def amaml(
         count = 1
     times = torch.linspace(0.0, longest, count + 1, dtype=torch.float64)
     exact = backward == "discrete"
-    budget = budget_of(memory_mb, flow) * (1.0 if exact else 0.5)
+    budget = budget_of(memory_mb, flow, problem.query)
     parts = [flow.of((seed,)) for seed in range(problem.seeds)]
     solved = [
         solve_flow(
             part, times.to(part.anchor.device), solver=solver, rtol=rtol, atol=atol, work=work,
-            budget=budget / len(parts), points=exact,
+            budget=budget.part(1.0 if exact else 0.5, problem.seeds), points=exact,
         )
         for part, work in zip(parts, problem.works, strict=True)
     ]  # fmt: skip
@@ -99,7 +99,7 @@ def amaml(
         return Adapted(torch.cat(lams), end)
 
     size = problem.support.point_bytes(flow.anchor) + 3 * flow.anchor.numel() * end.element_size()
-    chunk = max(1, min(count, int(min(CHUNK_BYTES, budget / 2) // size)))
+    chunk = max(1, min(count, int(min(CHUNK_BYTES, budget.total / 4) // size)))
     trails = [
         states_backward(recording, times.tolist(), state, solver, chunk)
         for recording, state in solved

@@ -61,7 +61,7 @@ def amaml_rkc(
         atol=atol,
         works=problem.works,
         memory=memory,
-        budget=budget_of(memory_mb, flow),
+        budget=budget_of(memory_mb, flow, problem.query),
         captured=captured,
     )
     for seed, work in enumerate(problem.works):

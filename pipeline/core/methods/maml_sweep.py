@@ -28,7 +28,7 @@ def maml_sweep(
         return captured_sweep(problem, problem.graphs, inner_steps, inner_lr)
     flow = Flow(problem.support, problem.start, torch.ones_like(problem.start[:, :1]))
     recording, end = recorded_descent(
-        flow, steps=inner_steps, lr=inner_lr, budget=budget_of(memory_mb, flow)
+        flow, steps=inner_steps, lr=inner_lr, budget=budget_of(memory_mb, flow, problem.query)
     )
     for work in problem.works:
         work.kept_states += recording.kept_states + 1

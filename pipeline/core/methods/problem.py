@@ -3,7 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 
+import torch
 from torch import Tensor
 
 from pipeline.core.graphs import Graphs
@@ -54,7 +56,18 @@ class Adapted:
 
 
 def flow_of(problem: Problem, horizon: float | Tensor, regulariser: float) -> tuple[Flow, float]:
-    """The flow of all tasks, and the longest horizon."""
+    """The flow of all tasks, and the longest horizon.
+
+    Raises:
+        ValueError: for a horizon that is not positive, or a regulariser below zero.
+    """
+    if isinstance(horizon, Tensor):
+        if horizon.dtype == torch.bool or horizon.is_complex():
+            raise ValueError(f"horizon must hold real numbers, found {horizon.dtype}.")
+    else:
+        check_positive(horizon=horizon)
+    if not (is_finite(regulariser) and regulariser >= 0):
+        raise ValueError(f"regulariser must be finite and not negative, found {regulariser!r}.")
     longest, rate = horizons(horizon, problem.start)
     flow = Flow(
         problem.support,
@@ -70,17 +83,27 @@ def flow_of(problem: Problem, horizon: float | Tensor, regulariser: float) -> tu
     return flow, longest
 
 
-def check_positive(**numbers: float) -> None:
-    """Refuse numbers that are not positive and finite, by name."""
+def is_finite(number: object) -> bool:
+    """Whether it is a finite real number, and no truth value."""
+    if isinstance(number, bool) or not isinstance(number, Real):
+        return False
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # an integer beyond the range of floats
+        return False
+
+
+def check_positive(**numbers: object) -> None:
+    """Refuse what is not a positive finite number, by name."""
     for name, number in numbers.items():
-        if not (math.isfinite(number) and number > 0):
-            raise ValueError(f"{name} must be positive and finite, found {number}.")
+        if not (is_finite(number) and number > 0):  # type: ignore[operator]
+            raise ValueError(f"{name} must be positive and finite, found {number!r}.")
 
 
 def check_omega(omega: float) -> None:
     """Refuse a weight outside [0, 1]."""
-    if not 0 <= omega <= 1:
-        raise ValueError(f"omega must lie in [0, 1], found {omega}.")
+    if not (is_finite(omega) and 0 <= omega <= 1):
+        raise ValueError(f"omega must lie in [0, 1], found {omega!r}.")
 
 
 def check_memory(memory_mb: float | None) -> None:

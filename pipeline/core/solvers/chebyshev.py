@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from pipeline.core.losses import Point
-from pipeline.core.recording import Recording, Step
+from pipeline.core.recording import Budget, Recording, Step
 from pipeline.core.seeds import not_finite, put, take
 from pipeline.core.solvers.chebyshev_graphs import Captured
 from pipeline.core.solvers.chebyshev_step import ChebyshevScheme, Plan, rows_within, step
@@ -78,7 +78,7 @@ def solve_chebyshev(
     atol: float,
     works: Sequence[Work],
     memory: Chebyshev,
-    budget: float | None = None,
+    budget: Budget | None = None,
     captured: Captured | None = None,
 ) -> tuple[Recording, Tensor]:
     """Integrate the flow to `horizon` with steps that hold the local error to the tolerance.
@@ -89,7 +89,7 @@ def solve_chebyshev(
 
     Args:
         works: one a seed. memory: warm start from the last solve, and for the next.
-        budget: bytes that the recording may take.
+        budget: what the recording may take.
         captured: takes the steps of one seed as graphs; the recording then has no points.
 
     Returns:
@@ -153,7 +153,7 @@ def solve_chebyshev(
             walk.reject(h, error)
             work.rejected += 1
             if walk.rejected > MAX_REJECTIONS:
-                raise _endless(flow, walk, seed, h, horizon, new, plan)
+                raise _endless(flow, walk, seed, h, horizon, new - here, plan)
         _renew(flow, memory, walks, u, slope, point if head else None, head, horizon)
     if bad := not_finite(u):
         raise flow.diverged(f"the flow is not finite at T = {horizon:g}", bad[0])
@@ -211,12 +211,14 @@ def _radii(
 
 
 def _endless(
-    flow: Flow, walk: Walk, seed: int, h: float, horizon: float, new: Tensor, plan: Plan
+    flow: Flow, walk: Walk, seed: int, h: float, horizon: float, change: Tensor, plan: Plan
 ) -> Exception:
-    bad = not_finite(take(new, (plan.seeds.index(seed),), len(plan.seeds)))
+    change = take(change, (plan.seeds.index(seed),), len(plan.seeds))
+    bad = not_finite(change)
+    worst = bad[0] if bad else int(change.abs().amax(1).argmax())
     return flow.of((seed,)).diverged(
         f"the Chebyshev solver rejected {walk.rejected} steps in a row at t = {walk.t:g} of "
-        f"{horizon:g} (step {h:g}, spectral radius {walk.rho:g}); use a shorter horizon, a "
-        "looser tolerance, or standardised data",
+        f"{horizon:g} (step {h:g}, spectral radius {walk.rho:g}), the largest one by task {worst} "
+        "of the batch; use a shorter horizon, a looser tolerance, or standardised data",
         bad[0] if bad else None,
     )

@@ -189,8 +189,13 @@ def rows_within(inner: list[Tensor], plan: Plan, places: Sequence[int]) -> list[
 class ChebyshevScheme:
     """How a recorded step is computed again (recording.Scheme)."""
 
+    own_states = False
+
     def stages(self, plan: Plan) -> int:
         return plan.stages[0]
+
+    def vectors(self, stages: int) -> int:
+        return stages + 16
 
     def advance(self, flow: Flow, start: Tensor, plan: Plan, keep: bool) -> Advanced:
         part = flow.of(plan.seeds)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.core.graphs import Graphs
 from pipeline.core.losses import Counted, Loss
-from pipeline.core.recording import Advanced, Recording, Step
+from pipeline.core.recording import Advanced, Budget, Recording, Step
 from pipeline.core.solvers.flow import Flow
 
 CHUNK = 50  # steps in a captured graph
@@ -68,8 +68,13 @@ def descend(
 class DescentScheme:
     """How a step is computed again; its plan is the learning rate (recording.Scheme)."""
 
+    own_states = False
+
     def stages(self, plan: float) -> int:
         return 1
+
+    def vectors(self, stages: int) -> int:
+        return stages + 16
 
     def advance(self, flow: Flow, start: Tensor, plan: float, keep: bool) -> Advanced:
         point = flow.loss.at(start)
@@ -83,7 +88,7 @@ class DescentScheme:
 
 
 def recorded_descent(
-    flow: Flow, *, steps: int, lr: float, budget: float | None
+    flow: Flow, *, steps: int, lr: float, budget: Budget | None
 ) -> tuple[Recording, Tensor]:
     """K steps of gradient descent with what their way back needs, and u_K (R, Q)."""
     recording, scheme = Recording(flow, budget, DescentScheme()), DescentScheme()

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchdiffeq import odeint
 
 from pipeline.core.losses import Point
-from pipeline.core.recording import Recording, Step
+from pipeline.core.recording import Budget, Recording, Step
 from pipeline.core.seeds import not_finite
 from pipeline.core.solvers.flow import Diverged, Flow
 from pipeline.core.solvers.runge_kutta_step import RungeKuttaScheme
@@ -57,7 +57,7 @@ def solve_flow(
     rtol: float,
     atol: float,
     work: Work,
-    budget: float | None = None,
+    budget: Budget | None = None,
     points: bool = False,
 ) -> tuple[Recording, Tensor]:
     """Integrate the flow of one seed over times (n+1,); steps end at the last one.

@@ -28,11 +28,16 @@ def combine(start: Tensor, slopes: list[Tensor], weights: tuple[float, ...], h: 
 class RungeKuttaScheme:
     """How a recorded step is computed again; its plan is its size (recording.Scheme)."""
 
+    own_states = True  # slopes are kept within, so that points alone hold their stages
+
     def __init__(self, solver: str) -> None:
         self.tableau: Tableau = TABLEAUX[solver]
 
     def stages(self, plan: float) -> int:
         return self.tableau.stages + bool(self.tableau.mid)  # k_i, and the slope at the end
+
+    def vectors(self, stages: int) -> int:
+        return 4 * stages + 12  # torchdiffeq holds three times the slopes, and we once
 
     def advance(self, flow: Flow, start: Tensor, plan: float, keep: bool) -> Advanced:
         slopes: list[Tensor] = []
@@ -41,11 +46,12 @@ class RungeKuttaScheme:
             u = combine(start, slopes, row, plan)
             point = flow.loss.at(u)
             slopes.append(flow.descent(point, u).neg_())
-            points.append(point)
+            if keep:
+                points.append(point)
         end = combine(start, slopes, self.tableau.b, plan)
         if self.tableau.mid:
             slopes.append(flow.slope(end))
-        return Advanced(slopes, points if keep else [], end)
+        return Advanced(slopes, points, end)
 
     def states(
         self, flow: Flow, start: Tensor, inner: list[Tensor], plan: float

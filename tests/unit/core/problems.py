@@ -23,6 +23,34 @@ METHOD_SETTINGS: dict[str, dict[str, Any]] = {
 # observed order of the global error
 SOLVER_ORDERS = {"euler": 1, "midpoint": 2, "rk4": 4}
 ADAPTIVE_SOLVERS = ("dopri5", "bosh3")
+# all whose steps have a discrete adjoint: `amaml_rkc` is a method of its own
+DISCRETE_SOLVERS = (*SOLVER_ORDERS, *ADAPTIVE_SOLVERS, "amaml_rkc")
+# every form of keeping under `memory_mb`: method and settings
+BUDGETED: dict[str, tuple[str, dict[str, Any]]] = {
+    "maml_sweep": ("maml_sweep", {"inner_steps": 30, "inner_lr": 0.05}),
+    **{
+        f"amaml_rkc-{omega}": (
+            "amaml_rkc",
+            {"horizon": 3.0, "rtol": 1e-4, "atol": 1e-6, "omega": omega},
+        )
+        for omega in (0.0, 0.5)
+    },
+    **{
+        f"{solver}-{backward}-{omega}": (
+            "amaml",
+            {
+                **{"horizon": 1.2, "step": 0.1, "rtol": 1e-4, "atol": 1e-6},
+                **{"solver": solver, "backward": backward, "omega": omega},
+            },
+        )
+        for solver in ("dopri5", "bosh3", "rk4")
+        for backward in ("modified_euler", "discrete")
+        for omega in (0.0, 0.5)
+    },
+}
+# curvatures per task of quadratic losses, and a horizon: rho T = 1e4; growth by e^6 and e^10
+STIFF = (torch.logspace(-1, 3, 30, dtype=torch.float64)[None], 10.0)
+NEGATIVE = (torch.tensor([[-3.0, 0.5, 50.0], [2.0, -5.0, 100.0]], dtype=torch.float64), 2.0)
 ACTIVATIONS = {"tanh": torch.tanh, "softplus": nn.functional.softplus, "sin": torch.sin}
 
 
@@ -79,3 +107,23 @@ def make_module(
 ) -> Net:
     """`make_mlp`'s network as a module."""
     return Net(features, hidden, activation)
+
+
+def discrete_settings(
+    solver: str, *, steps: int = 8, rtol: float = 1e-3, **more: Any
+) -> tuple[str, dict[str, Any]]:
+    """Method and settings whose gradient is the discrete adjoint of `solver` over T = 1."""
+    settings: dict[str, Any] = {"horizon": 1.0, "rtol": rtol, "atol": rtol * 1e-2, **more}
+    if solver == "amaml_rkc":
+        return "amaml_rkc", settings
+    return "amaml", settings | {"solver": solver, "step": 1 / steps, "backward": "discrete"}
+
+
+def item_batch(
+    *, tasks: int = 3, support: int = 10, query: int = 8, items: int = 30, seed: int = 3
+) -> TaskBatch:
+    """Ratings of items by index, repeated ones among them."""
+    g = torch.Generator().manual_seed(seed)
+    sx, qx = (torch.randint(items, (tasks, n), generator=g) for n in (support, query))
+    sy, qy = (torch.randn(tasks, n, generator=g, dtype=torch.float64) for n in (support, query))
+    return TaskBatch.from_arrays(sx, sy, qx, qy)
