@@ -48,7 +48,7 @@ def usual_budget(state: int, point: int) -> int:
     Args:
         state, point: bytes of one.
     """
-    return 24 * point + 280 * state
+    return 20 * point + 280 * state
 
 
 def budget_of(memory_mb: float | None, flow: Flow, query: Counted) -> Budget:
