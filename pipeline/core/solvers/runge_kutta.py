@@ -123,12 +123,20 @@ def _adaptive(
     seen: list[tuple[Tensor, Point | None]] = []  # evaluations since the last accepted step
 
     class Field:
-        """The right-hand side, with the callbacks that torchdiffeq looks for."""
+        """The right-hand side, with the callbacks that torchdiffeq looks for.
+
+        Attributes:
+            latest: where it was evaluated last. end: of the last accepted step, whose last
+                evaluation is there. What torchdiffeq returns is its quartic at 1, which rounds.
+        """
+
+        latest = end = flow.anchor
 
         def __call__(self, t: Tensor, u: Tensor) -> Tensor:
             point = flow.loss.at(u)
             slope = flow.descent(point, u).neg_()
             seen.append((slope, point if keep else None))
+            self.latest = u
             return slope
 
         def callback_accept_step(self, t: Tensor, u: Tensor, h: Tensor) -> None:
@@ -137,6 +145,7 @@ def _adaptive(
             points = [point for _, point in used[:-1] if point is not None]
             recording.append(Step(float(h), u, [slope for slope, _ in used], points or None))
             work.accepted += 1
+            self.end = self.latest
             seen[:] = [used[-1]]
 
         def callback_reject_step(self, *_: object) -> None:
@@ -154,9 +163,9 @@ def _adaptive(
         bad = not_finite(seen[-1][0]) if seen else ()
         return flow.diverged(message, bad[0] if bad else None)
 
-    states = integrate(Field(), flow.anchor, span, solver, rtol, atol, options, diverged)
-    end: Tensor = states[-1]
-    return end
+    field = Field()
+    integrate(field, flow.anchor, span, solver, rtol, atol, options, diverged)
+    return field.end
 
 
 def _norm(flow: Flow) -> Callable[[Tensor], Tensor]:
