@@ -113,7 +113,7 @@ def test_forms_of_amaml(change):
         close(together.gradient[seed], alone.gradient)
 
 
-@pytest.mark.parametrize("memory_mb", [0.2, 0.4, 100.0])
+@pytest.mark.parametrize("memory_mb", [0.25, 0.4, 100.0])
 def test_chebyshev_under_a_budget_with_regulariser_and_rejections(memory_mb):
     memory, others = Chebyshev(), [Chebyshev() for _ in SCALES]
     for one, seeds in ((memory, 3), *((other, 1) for other in others)):
