@@ -32,7 +32,7 @@ def test_value_and_derivatives_are_autograds_up_to_saturation(name):
     f.bend(into, rz, g if f.needs_g else None, delta, kept)
     close = {"rtol": 1e-10, "atol": 1e-15}
     # tanh comes from the logistic function: off by a rounding error of 1, not of itself
-    torch.testing.assert_close(a, plain.detach(), rtol=1e-10, atol=2e-15)
+    torch.testing.assert_close(a, plain.detach(), rtol=1e-13, atol=4e-16)
     torch.testing.assert_close(delta, 1.3 * first.detach(), **close)
     torch.testing.assert_close(into - 0.25, 1.3 * -0.7 * second, rtol=1e-10, atol=2e-15)
 
