@@ -80,6 +80,13 @@ def test_a_flat_loss_is_no_error():
     assert torch.equal(end, flow.anchor)
 
 
+def test_a_cold_start_along_a_small_eigenvector_goes_on():
+    """A slope that is an eigenvector, nearly, would end a warm estimate at once."""
+    flow = quadratic_flow(torch.tensor([[1.0, 100.0]], dtype=torch.float64))
+    u = torch.tensor([[1.0, 1e-6]], dtype=torch.float64)
+    assert 0.9 <= estimate(SpectralRadius(), flow, u) / 100 <= 1.3
+
+
 def misled(rates: Tensor) -> SpectralRadius:
     """One that holds the direction of the least curvature for that of the largest."""
     direction = torch.zeros_like(rates)
