@@ -84,13 +84,20 @@ def test_item_indices_and_batches_of_other_shapes():
 
 def test_several_seeds():
     model, theta = make_mlp()
-    thetas = torch.stack([theta, 0.7 * theta, 1.2 * theta])
+    thetas = torch.stack([0.3 * theta, theta, 2.5 * theta])
     graphs = Graphs(theta.device)
     for method in METHODS:
         settings = METHOD_SETTINGS[method]
-        eager = meta_gradient(method, model, thetas, make_batch(), **settings)
-        captured = meta_gradient(method, model, thetas, make_batch(), graphs=graphs, **settings)
-        torch.testing.assert_close(captured.gradient, eager.gradient, rtol=1e-9, atol=1e-12)
+        if "amaml" in method:
+            # seeds take different steps, the stiffest with most stages first
+            settings = settings | {"rtol": 1e-3, "atol": 1e-5, "horizon": 4.0}
+        for seed in range(2):
+            batch = make_batch(seed=seed)
+            eager = meta_gradient(method, model, thetas, batch, **settings)
+            captured = meta_gradient(method, model, thetas, batch, graphs=graphs, **settings)
+            torch.testing.assert_close(captured.gradient, eager.gradient, rtol=1e-9, atol=1e-12)
+            for mine, theirs in zip(captured.works, eager.works, strict=True):
+                assert mine.hvps == theirs.hvps
 
 
 def test_what_cannot_be_captured_is_refused():
