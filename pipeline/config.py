@@ -168,6 +168,9 @@ class Grid(Strict):
     seeds_per_job: Count = Field(
         default=1, description="seeds of a method and setting that one job trains together"
     )
+    keep_evidence: bool = Field(
+        default=False, description="runs are kept as small files for git, and restored from them"
+    )
     training: dict[str, Any] = Field(default={}, description="replaces values of `training`")
     evaluation: dict[str, Any] = Field(default={}, description="replaces values of `evaluation`")
     inner_steps: Count | None = Field(default=None, description="replaces each setting's own")

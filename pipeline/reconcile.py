@@ -21,6 +21,7 @@ from pipeline.data.schemas import read_metadata
 from pipeline.data.sources import SOURCES
 from pipeline.errors import BadInput
 from pipeline.files import read_json
+from pipeline.restore_evidence import restore_evidence
 
 DATA = ("data/raw", "data/ratings", "data/tasks", "data/episodes")
 
@@ -42,8 +43,8 @@ def reconcile(params: Params, *, grid: str | None = None, root: Path = Path()) -
         root: the project's folder.
 
     Returns:
-        Numbers of artifacts `kept`, `missing` and `removed`, and `reasons`: what was removed
-        and why.
+        Numbers of artifacts `kept`, `missing`, `removed` and `restored` (from evidence, counted
+        with the kept), and `reasons`: what was removed and why.
 
     Raises:
         BadInput: when the grid is unknown, or a running Snakemake works in `root`.
@@ -62,6 +63,7 @@ def reconcile(params: Params, *, grid: str | None = None, root: Path = Path()) -
         (root / folder).mkdir(parents=True, exist_ok=True)
     artifacts = list(_artifacts(params, results))
     reasons = _remove_others(root / results, {root / a.files[-1] for a in artifacts})
+    restored = restore_evidence(params, root)
     kept = 0
     for artifact in artifacts:
         fault = _fault(artifact, root)
@@ -77,6 +79,7 @@ def reconcile(params: Params, *, grid: str | None = None, root: Path = Path()) -
         "kept": kept,
         "missing": len(artifacts) - kept,
         "removed": len(reasons),
+        "restored": len(restored),
         "reasons": reasons,
     }
 

@@ -8,6 +8,9 @@ In `results/{grid}/runs/{method}/{setting}/{seed}/`:
     metrics.json            status, summary figures, cost, environment
     spec.json               the recipe (pipeline/specs.py); written LAST: no spec.json, no run
 
+A record restored from committed evidence (pipeline/evidence.py) says `restored` in metrics.json;
+its meta_init.safetensors is empty, its curve holds the updates that tables show.
+
 `train_seconds` are the wall seconds of training, resumes included. A job may train several
 seeds together (`seeds_in_job` of them at its start): each second then counts for each seed
 in training by its share, 1 / (seeds in training), so that the seeds' sum is the job's.
@@ -68,7 +71,7 @@ class RunRecord:
     metrics: dict[str, Any]
     curve: pd.DataFrame
     test_rows: pd.DataFrame
-    theta: np.ndarray
+    theta: np.ndarray | None  # None in a record restored from evidence
 
 
 def write_run(
@@ -78,7 +81,7 @@ def write_run(
     metrics: Mapping[str, Any],
     curve: pd.DataFrame,
     test_rows: pd.DataFrame,
-    theta: np.ndarray,
+    theta: np.ndarray | None,
 ) -> None:
     """Write a run's files, `spec.json` last, so that its presence means a whole run."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -91,7 +94,7 @@ def write_run(
         with replacing(directory / name) as beside:
             pq.write_table(table.replace_schema_metadata(None), beside)
     with replacing(directory / "meta_init.safetensors") as beside:
-        save_file({"theta": np.ascontiguousarray(theta)}, beside)
+        save_file({} if theta is None else {"theta": np.ascontiguousarray(theta)}, beside)
     write_json(directory / "metrics.json", metrics)
     write_json(directory / "spec.json", spec)
 
@@ -125,7 +128,7 @@ def read_run(directory: Path) -> RunRecord:
             read_json(directory / "metrics.json"),
             pd.read_parquet(directory / "curve.parquet"),
             pd.read_parquet(directory / "test_rows.parquet"),
-            load_file(directory / "meta_init.safetensors")["theta"],
+            load_file(directory / "meta_init.safetensors").get("theta"),
         )
     except (ValueError, OSError, KeyError, SafetensorError) as error:
         raise BadInput(

@@ -138,7 +138,7 @@ def _errors_by_step(run: records.RunRecord) -> ErrorsByStep:
     rows = (
         run.test_rows.sort_values("task")
         .set_index("task")
-        .astype({m: float for m in records.METRICS})
+        .astype(dict.fromkeys(records.METRICS, float))
     )
     places = sorted(set(zip(rows["predictor"], rows["step"].astype(int), strict=True)))
     return {

@@ -1,11 +1,9 @@
 """Tables of things that run: errors over test steps, training over updates, cost over K."""
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from pipeline import records
 from pipeline.errors import BadInput
@@ -13,14 +11,13 @@ from pipeline.files import read_json
 from pipeline.labels import UNTRAINED, label_order
 from pipeline.main_table import Row, kind_of, pooled_errors
 from pipeline.run_grid import SettingRuns
+from pipeline.thin_curves import kept_updates, thinned
 
-MAX_ROWS = 100  # of training.csv, per setting and method
 CURVE_COLUMNS = (
     *("setting", "kind", "label", "step", "n_seeds", "n", "nrmse", "nrmse_stderr"),
     *records.METRICS[1:],
 )
 TRAINING_VALUES = ("meta_loss", "gradient_norm", "validation_nrmse", "seconds")
-_AVERAGED = ("meta_loss", "gradient_norm")
 TRAINING_COLUMNS = ("setting", "label", "update", "n_seeds", *TRAINING_VALUES)
 COST_COLUMNS = (
     *("label", "device", "inner_steps", "status", "seconds", "peak_bytes"),
@@ -48,36 +45,27 @@ def curve_rows(grid: list[SettingRuns]) -> list[Row]:
 def training_rows(grid: list[SettingRuns]) -> list[Row]:
     """Rows of `training.csv`: means over the seeds that reached an update, failed runs included.
 
-    At most `MAX_ROWS` updates are kept. Loss and gradient norm are means over the updates since
-    the row before, because those of one meta-batch are mostly noise; validation and seconds are
-    those of the update itself.
+    Few updates are kept (pipeline/thin_curves.py). Loss and gradient norm are means over the
+    updates since the row before, because those of one meta-batch are mostly noise; validation
+    and seconds are those of the update itself.
     """
     rows = []
     for runs in grid:
         for label in runs.labels:
             curves = [run.curve for run in runs.runs[label].values()]
             keep = kept_updates(curves)
-            binned = [_binned(curve, keep) for curve in curves]
+            thin = [thinned(curve, keep) for curve in curves]
+            by_update = [
+                dict(zip(frame["update"], frame.to_dict("records"), strict=True)) for frame in thin
+            ]
             for update in keep:
-                here = [frame[update] for frame in binned if update in frame]
+                here = [rows_of[update] for rows_of in by_update if update in rows_of]
                 row: Row = {"setting": runs.setting, "label": label, "update": update}
                 row |= {"n_seeds": len(here)}
                 rows.append(
                     row | {v: _mean_over_seeds(v, [r[v] for r in here]) for v in TRAINING_VALUES}
                 )
     return rows
-
-
-def kept_updates(curves: list[pd.DataFrame], limit: int = MAX_ROWS) -> list[int]:
-    """Updates to show: the validated ones (at most half the rows), the rest evenly spaced."""
-    every = pd.concat(curves)
-    updates = np.unique(every["update"].to_numpy(np.int64))
-    if len(updates) <= limit:
-        return [int(update) for update in updates]
-    validated = every.loc[every["validation_nrmse"].notna(), "update"].to_numpy(np.int64)
-    chosen = _spaced(np.unique(validated), limit // 2)
-    filler = _spaced(updates, limit - len(chosen))
-    return [int(update) for update in np.union1d(chosen, filler)]
 
 
 def cost_rows(results_dir: Path, methods: list[str]) -> list[Row]:
@@ -121,29 +109,6 @@ def _profile(results_dir: Path, label: str) -> dict[str, Any] | None:
 def _entry(entry: dict[str, Any]) -> Row:
     wanted = ("inner_steps", "status", "seconds", "peak_bytes")
     return {key: entry[key] for key in wanted} | {"message": entry.get("message")}
-
-
-def _binned(curve: pd.DataFrame, keep: list[int]) -> dict[int, dict[str, float]]:
-    """Values at the kept updates, loss and gradient norm averaged since the kept one before."""
-    ordered = curve.sort_values("update")
-    updates = ordered["update"].to_numpy(np.int64)
-    values = {name: ordered[name].to_numpy(np.float64) for name in TRAINING_VALUES}
-    binned = {}
-    for before, update in pairwise([0, *keep]):
-        since, here = (updates > before) & (updates <= update), updates == update
-        if here.any():
-            binned[update] = {
-                name: float(column[since if name in _AVERAGED else here].mean())
-                for name, column in values.items()
-            }
-    return binned
-
-
-def _spaced(values: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` of the sorted values, evenly spaced, the first and the last among them."""
-    if len(values) <= count:
-        return values
-    return values[np.unique(np.linspace(0, len(values) - 1, count).round().astype(int))]
 
 
 def _mean_over_seeds(name: str, values: list[float]) -> float:

@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     app.command("build-tables")(build_tables)
     app.command("plot-curves")(plot_curves)
     app.command("log-tracking")(log_tracking)
+    app.command("keep-evidence")(keep_evidence)
 
 
 def build_tables(
@@ -49,6 +50,21 @@ def log_tracking(
     from pipeline import tracking
 
     typer.echo(str(tracking.log_tracking(results_dir, uri=uri, **_grid(spec, params))))
+
+
+def keep_evidence(
+    results_dir: ResultsDir, spec: Spec = None, params: ParamsFile = Path("params.yaml")
+) -> None:
+    """Add the grid's finished runs and profiles to evidence/, the small files kept in git.
+
+    Training does so by itself in grids with `keep_evidence`; this is for runs that are already
+    there.
+    """
+    from pipeline.restore_evidence import keep_finished
+
+    grid = _grid(spec, params)
+    del grid["grid"]
+    typer.echo(f"{keep_finished(results_dir, **grid)} runs are in {results_dir / 'evidence'}")
 
 
 def _grid(spec: str | None, params: Path) -> dict[str, Any]:

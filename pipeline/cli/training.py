@@ -1,5 +1,6 @@
 """Commands that meta-train and measure costs."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,7 +8,11 @@ import typer
 
 from pipeline.cli.options import Device, ParamsFile, Spec, Threads, parse_spec, parse_specs
 from pipeline.errors import BadInput
+from pipeline.files import replacing
 
+Evidence = Annotated[
+    Path | None, typer.Option(help="small file for git to which what was made is added")
+]
 Label = Annotated[str | None, typer.Option("--method", help="method, when --spec is not given")]
 
 
@@ -40,6 +45,7 @@ def meta_train(
         bool,
         typer.Option("--keep-finished", help="leave out seeds whose record has the same recipe"),
     ] = False,
+    evidence: Evidence = None,
 ) -> None:
     """Meta-train one method on one setting, one seed or several together, then meta-test it.
 
@@ -78,6 +84,10 @@ def meta_train(
         checkpoint_every=checkpoint_every,
         keep_finished=keep_finished,
     )
+    if evidence is not None:
+        from pipeline.evidence import add_runs
+
+        add_runs(evidence, run_dirs)
 
 
 def profile_cost(
@@ -87,6 +97,7 @@ def profile_cost(
     params: ParamsFile = Path("params.yaml"),
     device: Device = "auto",
     threads: Threads = 1,
+    evidence: Evidence = None,
 ) -> None:
     """Measure memory and seconds per meta-update against the number of inner steps."""
     from pipeline.config import load_params
@@ -104,6 +115,9 @@ def profile_cost(
     from pipeline.cost_profile import profile
 
     profile(recipe, out, device=device, threads=threads)
+    if evidence is not None:
+        with replacing(evidence) as beside:
+            shutil.copyfile(out, beside)
 
 
 def _known(option: str, found: str | None, allowed: dict) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from pipeline.errors import BadInput
 from pipeline.files import write_json
-from pipeline.series_tables import MAX_ROWS, kept_updates
 from pipeline.tables import cell
+from pipeline.thin_curves import MAX_ROWS, kept_updates
 from tests import run_records
 from tests.table_files import SETTING, build, read, row
 

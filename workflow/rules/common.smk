@@ -12,6 +12,7 @@ from pipeline.config import RATING_DATASETS, SYNTHETIC_DATASETS, check_params
 from pipeline.data.sources import SOURCES
 from pipeline.errors import BadInput
 from pipeline.hardware import gpu_here
+from pipeline.restore_evidence import restore_evidence
 from pipeline.seed_blocks import seed_blocks
 
 try:
@@ -22,6 +23,9 @@ except BadInput as error:
 
 if workflow.is_main_process and workflow_lock.join():
     print("Removed the lock of a Snakemake that was killed.", file=sys.stderr)
+
+if workflow.is_main_process and (restored := restore_evidence(PARAMS)):
+    print(f"Restored {len(restored)} records from evidence.", file=sys.stderr)
 
 GRID = PARAMS.grid
 ACTIVE = PARAMS.active
@@ -81,6 +85,17 @@ def gpus_wanted(wildcards):
 # `resources`, so that another device or folder of archives reruns nothing.
 def device_option(wildcards, resources):
     return f"--device {PARAMS.device}"
+
+
+def evidence_option(wildcards, resources):
+    """Where a job's record is kept for git; of a run or of a profile."""
+    if not ACTIVE.keep_evidence:
+        return ""
+    of_run = "setting" in wildcards.keys()
+    name = (
+        f"{wildcards.setting}.parquet" if of_run else f"profile/{wildcards.method}.json"
+    )
+    return f"--evidence {RESULTS}/evidence/{name}"
 
 
 def save_option(wildcards, resources):

@@ -39,7 +39,13 @@ rule plot_curves:
         rules.build_tables.output,
         tasks=expand(
             "data/tasks/{dataset}.parquet",
-            dataset=sorted({dataset_of(setting) for setting in ACTIVE.settings}),
+            dataset=sorted(
+                {
+                    dataset_of(setting)
+                    for setting in ACTIVE.settings
+                    if PARAMS.settings[setting].is_synthetic
+                }
+            ),
         ),
     output:
         [reported("figure", name, f"figures/{name}.svg") for name in FIGURE_NAMES],

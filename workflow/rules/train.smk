@@ -25,10 +25,12 @@ if not BLOCKS:
             run=RUN,
             device=device_option,
             save=save_option,
+            evidence=evidence_option,
             spec=run_spec,
         shell:
             "python -m pipeline meta-train {input.tasks:q} {input.episodes:q} {params.run:q}"
-            " {params.device} --threads {threads} {params.save} --spec {params.spec:q}"
+            " {params.device} --threads {threads} {params.save}"
+            " {params.evidence} --spec {params.spec:q}"
             " > {log:q} 2>&1"
 
 
@@ -57,11 +59,12 @@ for block, seeds in BLOCKS.items():
             runs=block_runs,
             device=device_option,
             save=save_option,
+            evidence=evidence_option,
             spec=block_spec(seeds),
         shell:
             "python -m pipeline meta-train {input.tasks:q} {params.episodes:q} {params.runs:q}"
             " {params.device} --threads {threads} {params.save} --keep-finished"
-            " --spec {params.spec:q} > {log:q} 2>&1"
+            " {params.evidence} --spec {params.spec:q} > {log:q} 2>&1"
 
 
 rule profile_cost:
@@ -77,10 +80,11 @@ rule profile_cost:
         gpu=gpus_wanted,
     params:
         device=device_option,
+        evidence=evidence_option,
         spec=profile_spec,
     shell:
         "python -m pipeline profile-cost {output:q} {params.device} --threads {threads}"
-        " --spec {params.spec:q} > {log:q} 2>&1"
+        " {params.evidence} --spec {params.spec:q} > {log:q} 2>&1"
 
 
 # Every record of the grid: a run is whole when its spec.json is there.

@@ -1,0 +1,90 @@
+"""Run records and profiles to committed evidence, and back where a clone lacks them.
+
+Only for grids with `keep_evidence`. Imports nothing heavy unless there is something to do, because
+every start of Snakemake calls `restore_evidence`.
+"""
+
+import shutil
+from pathlib import Path
+
+from pipeline import specs
+from pipeline.config import Params
+from pipeline.files import read_json, replacing
+
+
+def restore_evidence(params: Params, root: Path = Path()) -> list[Path]:
+    """Restore what the active grid wants and evidence has with the same recipe.
+
+    Returns:
+        The run folders and profiles written, below `root`.
+
+    Raises:
+        BadInput: when evidence is unreadable.
+    """
+    active = params.active
+    results = root / "results" / params.grid
+    if not active.keep_evidence or not (results / "evidence").is_dir():
+        return []
+    restored = []
+    for setting in active.settings:
+        rows_file = results / "evidence" / f"{setting}.parquet"
+        wanted = [
+            (results / "runs" / method / setting / str(seed), (method, setting, seed))
+            for method in active.methods
+            for seed in active.seeds
+        ]
+        missing = [(folder, of) for folder, of in wanted if not (folder / "spec.json").is_file()]
+        if missing and rows_file.is_file():
+            from pipeline.evidence import restore
+
+            recipes = [(folder, specs.run_recipe(params, *of)) for folder, of in missing]
+            restored += restore(rows_file, recipes)
+    for method in active.methods:
+        kept = results / "evidence" / "profile" / f"{method}.json"
+        profile = results / "profile" / f"{method}.json"
+        if kept.is_file() and not profile.is_file() and _made_from(kept, params, method):
+            with replacing(profile) as beside:
+                shutil.copyfile(kept, beside)
+            restored.append(profile)
+    return restored
+
+
+def keep_finished(
+    results_dir: Path, *, methods: list[str], settings: list[str], seeds: list[int]
+) -> int:
+    """Put every finished run and profile below `results_dir` into evidence.
+
+    Returns:
+        The number of runs.
+
+    Raises:
+        BadInput: when a record or the evidence is unreadable.
+    """
+    from pipeline.evidence import add_runs, evidence_file
+
+    count = 0
+    for setting in settings:
+        for method in methods:
+            folders = [results_dir / "runs" / method / setting / str(seed) for seed in seeds]
+            whole = [folder for folder in folders if (folder / "spec.json").is_file()]
+            if whole:
+                add_runs(evidence_file(results_dir, setting), whole)
+            count += len(whole)
+    for method in methods:
+        keep_profile(results_dir / "profile" / f"{method}.json")
+    return count
+
+
+def keep_profile(profile: Path) -> None:
+    """Copy a profile, if there is one, to where evidence keeps it."""
+    kept = profile.parents[1] / "evidence" / "profile" / profile.name
+    if profile.is_file():
+        with replacing(kept) as beside:
+            shutil.copyfile(profile, beside)
+
+
+def _made_from(kept: Path, params: Params, method: str) -> bool:
+    try:
+        return bool(read_json(kept)["spec"] == specs.profile_recipe(params, method))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
