@@ -19,8 +19,9 @@ CURVE_COLUMNS = (
     *("setting", "kind", "label", "step", "n_seeds", "n", "nrmse", "nrmse_stderr"),
     *records.METRICS[1:],
 )
-TRAINING_VALUES = ("meta_loss", "gradient_norm", "validation_nrmse", "seconds")
 _AVERAGED = ("meta_loss", "gradient_norm")
+_SPARSE = ("validation_nrmse", *records.FIDELITY)  # missing where not measured
+TRAINING_VALUES = (*_AVERAGED, "validation_nrmse", "seconds", "process_seconds", *records.FIDELITY)
 TRAINING_COLUMNS = ("setting", "label", "update", "n_seeds", *TRAINING_VALUES)
 COST_COLUMNS = (
     *("label", "device", "inner_steps", "status", "seconds", "peak_bytes"),
@@ -49,8 +50,8 @@ def training_rows(grid: list[SettingRuns]) -> list[Row]:
     """Rows of `training.csv`: means over the seeds that reached an update, failed runs included.
 
     At most `MAX_ROWS` updates are kept. Loss and gradient norm are means over the updates since
-    the row before, because those of one meta-batch are mostly noise; validation and seconds are
-    those of the update itself.
+    the row before, because those of one meta-batch are mostly noise; validation, fidelity and
+    seconds are those of the update itself.
     """
     rows = []
     for runs in grid:
@@ -69,13 +70,17 @@ def training_rows(grid: list[SettingRuns]) -> list[Row]:
 
 
 def kept_updates(curves: list[pd.DataFrame], limit: int = MAX_ROWS) -> list[int]:
-    """Updates to show: the validated ones (at most half the rows), the rest evenly spaced."""
+    """Updates to show: validated ones (at most half the rows) and those with an entry in the
+    fidelity ledger (at most a quarter), the rest evenly spaced.
+    """
     every = pd.concat(curves)
     updates = np.unique(every["update"].to_numpy(np.int64))
     if len(updates) <= limit:
         return [int(update) for update in updates]
-    validated = every.loc[every["validation_nrmse"].notna(), "update"].to_numpy(np.int64)
-    chosen = _spaced(np.unique(validated), limit // 2)
+    chosen = np.union1d(
+        _spaced(_measured(every, ["validation_nrmse"]), limit // 2),
+        _spaced(_measured(every, list(records.FIDELITY)), limit // 4),
+    )
     filler = _spaced(updates, limit - len(chosen))
     return [int(update) for update in np.union1d(chosen, filler)]
 
@@ -139,6 +144,12 @@ def _binned(curve: pd.DataFrame, keep: list[int]) -> dict[int, dict[str, float]]
     return binned
 
 
+def _measured(curves: pd.DataFrame, names: list[str]) -> np.ndarray:
+    """Updates at which any of the values is there."""
+    there = curves[names].notna().any(axis=1)
+    return np.unique(curves.loc[there, "update"].to_numpy(np.int64))
+
+
 def _spaced(values: np.ndarray, count: int) -> np.ndarray:
     """At most `count` of the sorted values, evenly spaced, the first and the last among them."""
     if len(values) <= count:
@@ -147,7 +158,7 @@ def _spaced(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def _mean_over_seeds(name: str, values: list[float]) -> float:
-    """Mean; only a validation error may be missing, elsewhere NaN is divergence and stays."""
-    if name == "validation_nrmse":
+    """Mean over those that have one; where nothing may be missing, NaN is divergence and stays."""
+    if name in _SPARSE:
         values = [value for value in values if not np.isnan(value)]
     return float(np.mean(values)) if values else float("nan")
