@@ -73,6 +73,9 @@ class Training(Strict):
     checkpoint_every: Count = Field(description="meta-updates between checkpoints")
     validate_every: Count = Field(description="meta-updates between validations")
     gradient_limit: Positive = Field(description="meta-gradient norm that counts as divergence")
+    ledger_every: Count | None = Field(
+        description="meta-updates between measurements of the meta-gradient's fidelity; null: none"
+    )
 
 
 class Evaluation(Strict):

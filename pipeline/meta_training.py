@@ -14,6 +14,7 @@ from pipeline.checkpoint import load_checkpoint, save_checkpoint
 from pipeline.core import MetaTrainer, Progress, TaskBatch
 from pipeline.core.meta import SeedsDiverged
 from pipeline.errors import BadInput
+from pipeline.ledger import Fidelity
 from pipeline.progress import track
 from pipeline.seed_training import SeedTraining
 from pipeline.specs import job_digest
@@ -36,7 +37,7 @@ class MetaTraining:
         self.trainer = trainer
         self.going = list(seeds)  # in the order of the trainer's rows
         self._digest = job_digest([seed.recipe for seed in seeds])
-        self._since = 0.0
+        self._since = (0.0, 0.0)  # wall and CPU seconds
         self._stop_signal = 0
 
     def train(self, checkpoint_every: int) -> None:
@@ -50,7 +51,7 @@ class MetaTraining:
             number: signal.signal(number, self._ask_to_stop)
             for number in (signal.SIGTERM, signal.SIGINT)
         }
-        self._since = time.perf_counter()
+        self._since = _now()
         try:
             for update in track(title, self.trainer.updates, total):
                 progresses = self._step(update)
@@ -67,7 +68,7 @@ class MetaTraining:
                     score = np.nan
                     if stopping or done % given["validate_every"] == 0:
                         score = seed.validate(self.trainer.model, theta)
-                    seed.note(progress, score)
+                    seed.note(progress, score, self._fidelity(seed, theta, stopping))
                     if stopping:
                         seed.end(theta, done)
                         ended.append(seed)
@@ -121,11 +122,25 @@ class MetaTraining:
         self.going = [self.going[k] for k in kept]
 
     def _share_time(self) -> None:
-        """Share the wall seconds since the last call among the seeds that were in training."""
-        now = time.perf_counter()
+        """Share the seconds since the last call among the seeds that were in training."""
+        now = _now()
         for seed in self.going:
-            seed.seconds += (now - self._since) / len(self.going)
+            seed.seconds += (now[0] - self._since[0]) / len(self.going)
+            seed.process_seconds += (now[1] - self._since[1]) / len(self.going)
         self._since = now
+
+    def _fidelity(self, seed: SeedTraining, theta: Tensor, last: bool) -> Fidelity:
+        """The ledger's entry of a seed where one is due; its seconds are not those of training."""
+        if not seed.ledger.is_due(self.trainer.updates, last=last):
+            return Fidelity()
+        before = _now()
+        entry = seed.ledger.entry(self.trainer.model, theta)
+        after = _now()
+        self._since = (
+            self._since[0] + after[0] - before[0],
+            self._since[1] + after[1] - before[1],
+        )
+        return entry
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         self._stop_signal = number
@@ -146,6 +161,11 @@ class MetaTraining:
         self._drop([seed for seed in self.seeds if seed.ended])
         self.trainer.load_state_dict(state["trainer"])
         print(f"going on from meta-update {self.trainer.updates}", file=sys.stderr)
+
+
+def _now() -> tuple[float, float]:
+    """Wall seconds, and CPU seconds of the process."""
+    return time.perf_counter(), time.process_time()
 
 
 def _named(seeds: Sequence[SeedTraining]) -> str:

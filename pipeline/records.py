@@ -11,7 +11,9 @@ In `results/{grid}/runs/{method}/{setting}/{seed}/`:
 A record restored from committed evidence (pipeline/evidence.py) says `restored` in metrics.json;
 its meta_init.safetensors is empty, its curve holds the updates that tables show.
 
-`train_seconds` are the wall seconds of training, resumes included. A job may train several
+`train_seconds` are the wall seconds of training, resumes included, and
+`train_process_seconds` the CPU seconds of the process meanwhile; the gradient-fidelity ledger
+(pipeline/ledger.py) counts in neither, nor in the counts of work. A job may train several
 seeds together (`seeds_in_job` of them at its start): each second then counts for each seed
 in training by its share, 1 / (seeds in training), so that the seeds' sum is the job's.
 
@@ -37,6 +39,7 @@ from pipeline.files import read_json, replacing, write_json
 
 FILES = ("curve.parquet", "test_rows.parquet", "meta_init.safetensors", "metrics.json", "spec.json")
 METRICS = ("nrmse", "rmse", "rmse_over_range", "relative_l2", "mae")
+FIDELITY = ("cosine", "relative_error", "own_cosine", "own_relative_error")
 
 CURVE_SCHEMA = pa.schema(
     [
@@ -47,6 +50,11 @@ CURVE_SCHEMA = pa.schema(
         pa.field("validation_nrmse", pa.float64()),  # null where not measured
         pa.field("gradients", pa.int64()),  # support-gradient evaluations so far, per meta-batch
         pa.field("hvps", pa.int64()),  # Hessian-vector products so far, per meta-batch
+        # CPU seconds of the process in training so far, as `train_process_seconds` counts them
+        pa.field("process_seconds", pa.float64()),
+        # the meta-gradient on the probe against the true one, and against that of the method's
+        # own objective (pipeline/ledger.py); null where not measured or diverged
+        *(pa.field(name, pa.float64()) for name in FIDELITY),
     ]
 )
 TEST_ROWS_SCHEMA = pa.schema(

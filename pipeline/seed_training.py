@@ -10,10 +10,12 @@ from pipeline.core import Progress, Work
 from pipeline.core.losses import Model
 from pipeline.data.pools import Episodes, FrozenTasks
 from pipeline.evaluate import FrozenTest
+from pipeline.ledger import Fidelity, Ledger
 from pipeline.records import CURVE_SCHEMA
 from pipeline.specs import Recipe
 
-EPISODE_STREAM = 3  # of the generator that draws meta-batches; data/episodes.py uses 0 to 2
+# of the generator that draws meta-batches; data/episodes.py uses 0 to 2, ledger.py 4
+EPISODE_STREAM = 3
 
 
 class SeedTraining:
@@ -21,7 +23,9 @@ class SeedTraining:
 
     Attributes:
         untrained: the start, (P,).
-        work, seconds: so far; of a job's wall seconds, the seed's share.
+        work: so far.
+        seconds, process_seconds: so far; of a job's wall and CPU seconds, the seed's share.
+        ledger: of its gradients' fidelity.
         ended: its training has; `theta` (P,) and `updates` are then where it came to.
         message: of its divergence, if there is one.
     """
@@ -35,6 +39,8 @@ class SeedTraining:
         self.target_range = target_range
         self.work = Work()
         self.seconds = 0.0
+        self.process_seconds = 0.0
+        self.ledger = Ledger(recipe, episodes.train)
         self.ended = False
         self.theta = untrained
         self.updates = 0
@@ -67,7 +73,7 @@ class SeedTraining:
         )
         return float(rows["nrmse"].mean())
 
-    def note(self, progress: Progress, validation: float) -> None:
+    def note(self, progress: Progress, validation: float, fidelity: Fidelity) -> None:
         """Add a row to the curve."""
         self._rows.append(
             (
@@ -78,6 +84,8 @@ class SeedTraining:
                 validation,
                 self.work.gradients,
                 self.work.hvps,
+                self.process_seconds,
+                *fidelity,
             )
         )
 
@@ -96,6 +104,7 @@ class SeedTraining:
             "rows": self._rows,
             "work": vars(self.work),
             "seconds": self.seconds,
+            "process_seconds": self.process_seconds,
             "ended": self.ended,
             "theta": self.theta.cpu(),
             "updates": self.updates,
@@ -107,6 +116,7 @@ class SeedTraining:
         self._rows = [tuple(row) for row in state["rows"]]
         self.work = Work(**state["work"])
         self.seconds = state["seconds"]
+        self.process_seconds = state["process_seconds"]
         self.ended = state["ended"]
         self.theta = state["theta"].to(self.untrained.device)
         self.updates = state["updates"]

@@ -11,13 +11,14 @@ from pipeline.files import read_json
 from pipeline.labels import UNTRAINED, label_order
 from pipeline.main_table import Row, kind_of, pooled_errors
 from pipeline.run_grid import SettingRuns
-from pipeline.thin_curves import kept_updates, thinned
+from pipeline.thin_curves import AVERAGED, kept_updates, thinned
 
 CURVE_COLUMNS = (
     *("setting", "kind", "label", "step", "n_seeds", "n", "nrmse", "nrmse_stderr"),
     *records.METRICS[1:],
 )
-TRAINING_VALUES = ("meta_loss", "gradient_norm", "validation_nrmse", "seconds")
+_SPARSE = ("validation_nrmse", *records.FIDELITY)  # missing where not measured
+TRAINING_VALUES = (*AVERAGED, "validation_nrmse", "seconds", "process_seconds", *records.FIDELITY)
 TRAINING_COLUMNS = ("setting", "label", "update", "n_seeds", *TRAINING_VALUES)
 COST_COLUMNS = (
     *("label", "device", "inner_steps", "status", "seconds", "peak_bytes"),
@@ -46,8 +47,8 @@ def training_rows(grid: list[SettingRuns]) -> list[Row]:
     """Rows of `training.csv`: means over the seeds that reached an update, failed runs included.
 
     Few updates are kept (pipeline/thin_curves.py). Loss and gradient norm are means over the
-    updates since the row before, because those of one meta-batch are mostly noise; validation
-    and seconds are those of the update itself.
+    updates since the row before, because those of one meta-batch are mostly noise; validation,
+    fidelity and seconds are those of the update itself.
     """
     rows = []
     for runs in grid:
@@ -111,8 +112,12 @@ def _entry(entry: dict[str, Any]) -> Row:
     return {key: entry[key] for key in wanted} | {"message": entry.get("message")}
 
 
+_SPARSE = ("validation_nrmse", *records.FIDELITY)  # missing where not measured
+TRAINING_VALUES = (*AVERAGED, "validation_nrmse", "seconds", "process_seconds", *records.FIDELITY)
+
+
 def _mean_over_seeds(name: str, values: list[float]) -> float:
-    """Mean; only a validation error may be missing, elsewhere NaN is divergence and stays."""
-    if name == "validation_nrmse":
+    """Mean over those that have one; where nothing may be missing, NaN is divergence and stays."""
+    if name in _SPARSE:
         values = [value for value in values if not np.isnan(value)]
     return float(np.mean(values)) if values else float("nan")

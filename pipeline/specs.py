@@ -32,7 +32,7 @@ CODE = {
     "episodes": ["data/episodes.py", "data/pools.py", "data/schemas.py"],
     "core": ["core/*.py", "core/solvers/*.py", "core/methods/problem.py"],
     "run": [
-        *("train.py", "meta_training.py", "seed_training.py"),
+        *("train.py", "meta_training.py", "seed_training.py", "ledger.py"),
         *("meta_testing.py", "evaluate.py", "metrics.py", "trivial.py"),
     ],
     "profile": ["cost_profile.py", "data/synthetic.py"],

@@ -10,19 +10,24 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from pipeline.records import FIDELITY
+
 MAX_ROWS = 100  # of a thinned curve
 AVERAGED = ("meta_loss", "gradient_norm")  # since the row before: of one meta-batch mostly noise
-MEASURED = ("validation_nrmse",)  # at some updates only; these are kept first
 
 
 def kept_updates(curves: Sequence[pd.DataFrame], limit: int = MAX_ROWS) -> list[int]:
-    """Updates to show: the measured ones (at most half the rows), the rest evenly spaced."""
+    """Updates to show: validated ones (at most half the rows) and those with an entry in the
+    fidelity ledger (at most a quarter), the rest evenly spaced.
+    """
     every = pd.concat(curves)
     updates = np.unique(every["update"].to_numpy(np.int64))
     if len(updates) <= limit:
         return [int(update) for update in updates]
-    measured = every[list(MEASURED)].notna().any(axis=1)
-    chosen = _spaced(np.unique(every.loc[measured, "update"].to_numpy(np.int64)), limit // 2)
+    chosen = np.union1d(
+        _spaced(_measured(every, ["validation_nrmse"]), limit // 2),
+        _spaced(_measured(every, list(FIDELITY)), limit // 4),
+    )
     filler = _spaced(updates, limit - len(chosen))
     return [int(update) for update in np.union1d(chosen, filler)]
 
@@ -41,6 +46,12 @@ def thinned(curve: pd.DataFrame, keep: Sequence[int]) -> pd.DataFrame:
         }
         rows[name] = rows["update"].map(means)
     return rows.reset_index(drop=True)
+
+
+def _measured(curves: pd.DataFrame, names: list[str]) -> np.ndarray:
+    """Updates at which any of the values is there."""
+    there = curves[names].notna().any(axis=1)
+    return np.unique(curves.loc[there, "update"].to_numpy(np.int64))
 
 
 def _spaced(values: np.ndarray, count: int) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 Plain values only; `pipeline/tracking.py` hands them to a store. The x axis of a history is its
 step: meta-test training steps for `test_*` and `untrained_nrmse`, meta-updates for `meta_loss`,
-`gradient_norm` and `validation_nrmse`, inner steps for `cost_*`; single figures have step 0.
+`gradient_norm`, `validation_nrmse` and the fidelity of the meta-gradient (`cosine`,
+`relative_error`, `own_*`), inner steps for `cost_*`; single figures have step 0.
 """
 
 import hashlib
@@ -18,12 +19,13 @@ import pandas as pd
 
 from pipeline.data.sources import SOURCES
 from pipeline.files import file_digest
-from pipeline.records import FILES, METRICS, RunRecord
+from pipeline.records import FIDELITY, FILES, METRICS, RunRecord
 
-LAYOUT = "1"  # part of every digest: raise it when what is logged changes
+LAYOUT = "2"  # part of every digest: raise it when what is logged changes
 MAX_POINTS = 1000  # per history; the whole curve stays in the record
 FINAL = (*METRICS, "nrmse_stderr")
-WORK = ("meta_updates", "train_seconds", "test_seconds")
+WORK = ("meta_updates", "train_seconds", "train_process_seconds", "test_seconds")
+SPARSE = ("validation_nrmse", *FIDELITY)  # null where not measured
 TABLES = ("main.csv", "main.md", "per_seed.csv", "summary.json")
 _MEGABYTE = 1 << 20
 
@@ -122,7 +124,8 @@ def _tags(record: RunRecord, lost: Mapping[str, int]) -> dict[str, str]:
     note = (
         f"`{spec['label']}` on `{spec['setting']}`, seed {spec['seed']}. Step axis: meta-test "
         "training steps for `test_*` and `untrained_nrmse`; meta-updates for `meta_loss`, "
-        "`gradient_norm`, `validation_nrmse`; inner steps for `cost_*`."
+        "`gradient_norm`, `validation_nrmse`, `cosine`, `relative_error`, `own_*`; inner steps "
+        "for `cost_*`."
     )
     if metrics["status"] != "ok":
         note = f"**Failed:** {metrics.get('message')}\n\n{note}"
@@ -158,9 +161,9 @@ def _flat(value: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
 
 def _update_points(curve: pd.DataFrame, start: int) -> Iterable[Point]:
     """Histories against meta-updates, thinned evenly, first and last kept."""
-    for key in ("meta_loss", "gradient_norm", "validation_nrmse"):
+    for key in ("meta_loss", "gradient_norm", *SPARSE):
         given = curve[["update", "seconds", key]]
-        if key == "validation_nrmse":  # null where not measured
+        if key in SPARSE:
             given = given.dropna()
         rows = np.linspace(0, len(given) - 1, min(len(given), MAX_POINTS)).round().astype(int)
         for update, seconds, value in given.iloc[rows].itertuples(index=False):

@@ -24,7 +24,7 @@ from pipeline.train import run
 from tests.unit.tiny_runs import INNER_STEPS, METHODS, RATINGS, ROOT, SYNTHETIC, make_files, recipe
 
 Files = tuple[Path, Path]
-CLOCK = ["seconds"]
+CLOCK = ["seconds", "process_seconds"]
 
 
 @pytest.fixture(scope="module")
