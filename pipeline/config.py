@@ -140,6 +140,9 @@ class AmamlRkc(Strict):
     omega: Annotated[float, Field(ge=0, le=1)] = Field(description="weight of the running cost")
     regulariser: NotNegative = Field(description="mu of mu/2 |u - theta|^2 in the inner loss")
     memory_mb: Memory
+    early_stopping: bool = Field(
+        default=False, description="each task trains until its query loss is least, at most to T"
+    )
 
 
 MethodSettings = Annotated[

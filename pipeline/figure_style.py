@@ -50,6 +50,7 @@ STYLES = {
     "amaml": Style("#D55E00", "-", "X", 2.0),
     "amaml_anytime": Style("#000000", "-", "*", 2.0),
     "amaml_rkc": Style("#C5A600", "--", "p", 2.0),  # Okabe-Ito's yellow, darkened for white paper
+    "amaml_rkc-early": Style("#6A3D9A", (0, (4, 1, 1, 1)), "d", 2.0),
     UNTRAINED: Style(_GREY, "-", None, 1.6),
     "global_mean": Style(_DARK_GREY, (0, (1, 1.5)), None, 0.9),
     "support_mean": Style(_DARK_GREY, (0, (3, 2)), None, 0.9),

@@ -16,6 +16,7 @@ METHODS = {
     "amaml": "A-MAML",
     "amaml_anytime": "A-MAML anytime",
     "amaml_rkc": "A-MAML RKC",
+    "amaml_rkc-early": "A-MAML RKC, early stopping",
 }
 UNTRAINED = "untrained"
 TRIVIAL = {

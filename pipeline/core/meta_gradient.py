@@ -22,12 +22,15 @@ class MetaGradient:
 
     gradient: (P,) or (S, P), mean over a seed's tasks. adapted: (B, P) or (S B, P), trained
     parameters. query_loss: (B,) or (S B,), the query loss at them. works: what each seed took.
+    stopped: (B,) or (S B,), the flow time at which each task's training ended; None where that
+    is the horizon of all or a number of steps.
     """
 
     gradient: Tensor
     adapted: Tensor
     query_loss: Tensor
     works: Sequence[Work]
+    stopped: Tensor | None = None
 
     @property
     def work(self) -> Work:
@@ -55,7 +58,7 @@ def meta_gradient(
             (`maml`, `maml1`, `fomaml`, `reptile`: inner_steps, inner_lr; `maml_sweep`: also
             memory_mb; `imaml`: also proximal, cg_steps; `amaml`: horizon, step, solver, rtol,
             atol, backward, omega, regulariser, memory_mb; `amaml_rkc`, `amaml_anytime`: horizon,
-            rtol, atol, omega, regulariser, memory_mb).
+            rtol, atol, omega, regulariser, memory_mb, early_stopping).
         theta: initialisation (P,), or (S, P) for S seeds at once; dtype and device of
             everything follow it.
         batch: B tasks, or S B of them, the tasks of the first seed first.
@@ -98,6 +101,7 @@ def meta_gradient(
             place.full(adapted.parameters),
             place.query.at(adapted.parameters).value(),
             works,
+            adapted.stopped,
         )
 
 

@@ -28,15 +28,19 @@ class Budget:
         total: of all, what `memory_mb` says.
         share: the part of it that one recording may take.
         beside: bytes of the largest work that is not the solve's own, the query loss's.
+        aside: bytes that something else keeps through all of it.
     """
 
     total: float = math.inf
     share: float = 1.0
     beside: int = 0
+    aside: int = 0
 
     def part(self, share: float, seeds: int = 1) -> "Budget":
         """A share of it for each of some seeds, whose query losses it is divided among."""
-        return Budget(self.total, self.share * share / seeds, self.beside // seeds)
+        return Budget(
+            self.total, self.share * share / seeds, self.beside // seeds, self.aside // seeds
+        )
 
 
 def usual_budget(state: int, point: int) -> int:
@@ -118,6 +122,7 @@ class Recording:
         self.peak = 0
         self._share = 1.0 if budget is None else budget.share
         self._beside = 0 if budget is None else budget.beside
+        self._aside = 0 if budget is None else budget.aside
         self._budget = math.inf if budget is None else budget.total * budget.share
         self._scheme = scheme
         self._wants_points = points
@@ -161,7 +166,7 @@ class Recording:
     def _slim(self, stages: int) -> int:
         """One point at a time."""
         work = self._scheme.vectors(stages) * self._state + POINTS * self._point
-        return max(work, self._beside)
+        return max(work, self._beside) + self._aside
 
     def _size(self, step: Step) -> int:
         return (

@@ -35,6 +35,14 @@ def put(values: Tensor, seeds: Seeds, part: Tensor, of: int) -> Tensor:
     return changed
 
 
+def per_row(numbers: Sequence[float], like: Tensor) -> float | Tensor:
+    """A number of each seed as one of each row of `like`, (R, 1); itself for one seed."""
+    if len(numbers) == 1:
+        return numbers[0]
+    each = torch.tensor(numbers, dtype=like.dtype, device=like.device)
+    return each.repeat_interleave(len(like) // len(numbers)).unsqueeze(1)
+
+
 def largest_of_each(values: Tensor, seeds: int) -> list[float]:
     """The largest of each seed's rows (S B,): one wait for the device."""
     found: list[float] = values.view(seeds, -1).amax(1).tolist()

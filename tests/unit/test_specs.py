@@ -377,7 +377,8 @@ JOBS: dict[str, tuple[Callable[[Params], specs.Recipe], tuple[str, ...]]] = {
     "episodes": (lambda p: specs.episodes_recipe(p, SYNTHETIC, 0), ("data/episodes.py",)),
 }
 for label in METHODS:
-    own = f"core/methods/{specs.MODULES[label]}.py"
+    method = RAW["methods"][label].get("method", label)
+    own = f"core/methods/{specs.MODULES[method]}.py"
     JOBS |= {
         f"run {label}": (
             lambda p, label=label: specs.run_recipe(p, label, SYNTHETIC, 0),

@@ -5,6 +5,7 @@ needs: cost grows as the square root of the horizon (solvers/chebyshev.py). The 
 transpose of the recurrence that went forward, so it is the gradient of the numbers computed.
 """
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -20,9 +21,13 @@ from pipeline.core.methods.problem import (
     flow_of,
 )
 from pipeline.core.recording import Recording, Step, budget_of
-from pipeline.core.seeds import take
+from pipeline.core.seeds import per_row, take
 from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
 from pipeline.core.solvers.chebyshev_graphs import Captured
+from pipeline.core.solvers.flow import Flow
+from pipeline.core.stopping import Stopping
+
+STOPPED_STATES = 3  # u_n(T_n), the query gradient there, and a copy on its way
 
 
 def amaml_rkc(
@@ -34,6 +39,7 @@ def amaml_rkc(
     omega: float = 0.0,
     regulariser: float = 0.0,
     memory_mb: float | None = None,
+    early_stopping: bool = False,
 ) -> Adapted:
     """The gradient through gradient flow over `horizon`, as Chebyshev steps compute it.
 
@@ -45,15 +51,24 @@ def amaml_rkc(
         regulariser: mu of mu/2 |u - theta|² in the inner loss.
         memory_mb: what kept stages and activations may take, in 10^6 bytes; beyond it they
             are thinned and computed again. By default `recording.usual_budget`.
+        early_stopping: each task's horizon is the end of the step, among those up to T, at
+            which its query loss is least (core/stopping.py); a running cost ends there too.
     """
     check_positive(rtol=rtol, atol=atol)
     check_memory(memory_mb)
     check_omega(omega)
+    if not isinstance(early_stopping, bool):
+        raise ValueError(f"early_stopping must be true or false, found {early_stopping!r}.")
     flow, longest = flow_of(problem, horizon, regulariser)
     memory = problem.memory if isinstance(problem.memory, Chebyshev) else Chebyshev()
     captured = None
     if problem.graphs is not None and problem.seeds == 1:
         captured = Captured(flow, problem.graphs, rtol, atol)
+    budget, stopping = budget_of(memory_mb, flow, problem.query), None
+    if early_stopping:
+        stopping = Stopping(problem.query, flow.anchor, problem.seeds)
+        state = flow.anchor.numel() * flow.anchor.element_size()
+        budget = replace(budget, aside=STOPPED_STATES * state)
     recording, end = solve_chebyshev(
         flow,
         longest,
@@ -61,13 +76,16 @@ def amaml_rkc(
         atol=atol,
         works=problem.works,
         memory=memory,
-        budget=budget_of(memory_mb, flow, problem.query),
+        budget=budget,
         captured=captured,
+        stopping=stopping,
     )
     for seed, work in enumerate(problem.works):
         taken = [step.plan for step in recording.steps if seed in step.plan.seeds]
         work.kept_states += 1 + sum(plan.stages[plan.seeds.index(seed)] for plan in taken)
         work.kept_bytes = max(work.kept_bytes, recording.peak)
+    if stopping is not None:
+        return _stopped(problem, flow, recording, stopping, longest, omega, captured)
     lam = (1 - omega) * problem.query.at(end).gradient()
     if not omega:
         return Adapted(chebyshev_sweep(flow, recording, lam, None, captured), end)
@@ -78,14 +96,52 @@ def amaml_rkc(
         seeds = step.plan.seeds
         state = take(recording.start_of(number), seeds, problem.seeds)
         gain = problem.query.of(seeds, end).at(state).gradient()
-        return gain * _per_row([density * w / 2 for w in widths[number]], state)
+        return gain * per_row([density * w / 2 for w in widths[number]], state)
 
-    ending = _per_row([density * h / 2 for h in last], end)
+    ending = per_row([density * h / 2 for h in last], end)
     lam = lam + ending * problem.query.at(end).gradient()
     return Adapted(chebyshev_sweep(flow, recording, lam, running_cost, captured), end)
 
 
 amaml_anytime = partial(amaml_rkc, omega=0.5)
+
+
+def _stopped(
+    problem: Problem,
+    flow: Flow,
+    recording: Recording,
+    stopping: Stopping,
+    longest: float,
+    omega: float,
+    captured: Captured | None,
+) -> Adapted:
+    """The gradient of J with T_n held fixed: lambda of a task is zero after T_n.
+
+    At T_n it gains (1 - omega) dL_query, and the trapezoid rule's share of the running cost;
+    before, where omega > 0, the running cost's as ever.
+    """
+    seeds, counts = problem.seeds, stopping.counts
+    gain = problem.query.at(stopping.states).gradient()
+    gain = gain * (1 - omega + omega / 2 * stopping.sizes / stopping.times)
+    widths, _ = _widths(recording, seeds)
+    places = _places(recording, seeds)
+
+    def jump(number: int, step: Step) -> Tensor:
+        part = step.plan.seeds
+        stop = take(counts, part, seeds)
+        place = per_row(places[number], stop)
+        gained = torch.where(stop == place, take(gain, part, seeds), 0.0)
+        if not omega:
+            return gained
+        state = take(recording.start_of(number), part, seeds)
+        running = problem.query.of(part, gain).at(state).gradient()
+        weight = omega / 2 * per_row(widths[number], state) / take(stopping.times, part, seeds)
+        return gained + torch.where(place < stop, weight, 0.0) * running
+
+    lam = torch.where(counts == per_row(stopping.taken, counts), gain, 0.0)
+    lam = chebyshev_sweep(flow, recording, lam, jump, captured)
+    stopped = flow.rate * stopping.times.clamp(max=longest)  # sums of sizes are rounded
+    return Adapted(lam, stopping.states, stopped.squeeze(1))
 
 
 def _widths(recording: Recording, seeds: int) -> tuple[list[list[float]], list[float]]:
@@ -103,9 +159,12 @@ def _widths(recording: Recording, seeds: int) -> tuple[list[list[float]], list[f
     return widths, last
 
 
-def _per_row(weights: list[float], like: Tensor) -> float | Tensor:
-    """A weight of each seed as one of each row, (R, 1); a number for one seed."""
-    if len(weights) == 1:
-        return weights[0]
-    each = torch.tensor(weights, dtype=like.dtype, device=like.device)
-    return each.repeat_interleave(len(like) // len(weights)).unsqueeze(1)
+def _places(recording: Recording, seeds: int) -> list[list[int]]:
+    """For each step and seed in it how many steps the seed had taken before."""
+    taken = [0] * seeds
+    places = []
+    for step in recording.steps:
+        places.append([taken[seed] for seed in step.plan.seeds])
+        for seed in step.plan.seeds:
+            taken[seed] += 1
+    return places

@@ -49,10 +49,12 @@ class Adapted:
 
     gradient: dJ_b/dtheta, or the method's stand-in for it, (R, Q).
     parameters: trained parameters psi_b, (R, Q).
+    stopped: when each task's training ended, (R,), where the method decides that.
     """
 
     gradient: Tensor
     parameters: Tensor
+    stopped: Tensor | None = None
 
 
 def flow_of(problem: Problem, horizon: float | Tensor, regulariser: float) -> tuple[Flow, float]:

@@ -19,6 +19,7 @@ from pipeline.core.solvers.chebyshev_step import ChebyshevScheme, Plan, rows_wit
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.spectral import SpectralRadius
 from pipeline.core.solvers.step_control import Walk, first_steps, step_errors
+from pipeline.core.stopping import Stopping
 from pipeline.core.work import Work
 
 MAX_REJECTIONS = 60  # in a row
@@ -80,6 +81,7 @@ def solve_chebyshev(
     memory: Chebyshev,
     budget: Budget | None = None,
     captured: Captured | None = None,
+    stopping: Stopping | None = None,
 ) -> tuple[Recording, Tensor]:
     """Integrate the flow to `horizon` with steps that hold the local error to the tolerance.
 
@@ -91,6 +93,7 @@ def solve_chebyshev(
         works: one a seed. memory: warm start from the last solve, and for the next.
         budget: what the recording may take.
         captured: takes the steps of one seed as graphs; the recording then has no points.
+        stopping: is shown the end of every accepted step.
 
     Returns:
         The accepted steps, and u(T) (R, Q).
@@ -142,6 +145,8 @@ def solve_chebyshev(
                 for old, fresh in ((u, new), (slope, new_slope))
             )
             point, head = (new_point, head) if whole else (point, ())
+            if stopping is not None:
+                stopping.watch(done.seeds, done.sizes, take(new, chosen, len(errors)))
         for h, seed, error in zip(plan.sizes, plan.seeds, errors, strict=True):
             walk, work = walks[seed], works[seed]
             if error <= 1:

@@ -37,6 +37,13 @@ BUDGETED: dict[str, tuple[str, dict[str, Any]]] = {
         for omega in (0.0, 0.5)
     },
     **{
+        f"amaml_rkc-early-{omega}": (
+            "amaml_rkc",
+            {"horizon": 3.0, "rtol": 1e-4, "atol": 1e-6, "omega": omega, "early_stopping": True},
+        )
+        for omega in (0.0, 0.5)
+    },
+    **{
         f"{solver}-{backward}-{omega}": (
             "amaml",
             {

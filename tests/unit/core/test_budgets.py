@@ -78,14 +78,19 @@ def test_any_budget_gives_the_same_gradient_and_is_kept(form, shape):
 
 
 @pytest.mark.parametrize("shape", ["query", "inputs"])
-@pytest.mark.parametrize("form", ["maml_sweep", "amaml_rkc-0.5", "dopri5-discrete-0.5"])
+@pytest.mark.parametrize(
+    "form", ["maml_sweep", "amaml_rkc-0.5", "amaml_rkc-early-0.5", "dopri5-discrete-0.5"]
+)
 def test_rows_of_the_query_and_wide_inputs_are_counted(form, shape):
     for factor in (1.0, 2.5):
         memory_mb = factor * least(form, shape)
         assert run(form, shape, memory_mb)[1] <= memory_mb * 1e6
 
 
-@pytest.mark.parametrize("form", ["amaml_rkc-0.5", "rk4-discrete-0.0", "dopri5-modified_euler-0.5"])
+@pytest.mark.parametrize(
+    "form",
+    ["amaml_rkc-0.5", "amaml_rkc-early-0.5", "rk4-discrete-0.0", "dopri5-modified_euler-0.5"],
+)
 def test_seeds_share_a_budget(form):
     memory_mb = least(form, "points", seeds=3)
     whole, _ = run(form, "points", 1000.0, tasks=3, seeds=3)

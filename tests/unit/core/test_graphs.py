@@ -20,7 +20,8 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
     "maml_sweep": [{"inner_steps": 120}],
     "imaml": [{"inner_steps": 51}],
     "amaml": [{"step": 0.005}, {"omega": 0.5}, {"regulariser": 0.3}, {"backward": "discrete"}],
-    "amaml_rkc": [{"regulariser": 0.3}, {"memory_mb": 0.3}],
+    "amaml_rkc": [{"regulariser": 0.3}, {"memory_mb": 0.3}, {"early_stopping": True}],
+    "amaml_anytime": [{"early_stopping": True, "memory_mb": 0.3}],
 }
 CASES = [
     (method, METHOD_SETTINGS[method] | change)

@@ -85,6 +85,13 @@ def test_every_solver_equals_the_one_on_one_hot_rows(solver, backward):
     compare("amaml", "query_only", {"horizon": 3.0, "step": 0.1, **LOOSE, **forms})
 
 
+@pytest.mark.parametrize("omega", [0.0, 0.5])
+@pytest.mark.parametrize("case", ["query_only", "padding"])
+def test_early_stopping_equals_the_one_on_one_hot_rows(case, omega):
+    forms = {"horizon": 8.0, "early_stopping": True, "omega": omega, "regulariser": 0.1}
+    compare("amaml_rkc", case, forms | LOOSE)
+
+
 def test_items_that_only_padding_touches_have_no_gradient():
     model, theta = make_mlp((WIDTH, 4), features=ITEMS)
     indexed, _ = batches("padding")
