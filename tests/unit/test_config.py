@@ -57,7 +57,10 @@ def test_shipped_settings_say_what_their_names_say():
     for name, setting in check_params(RAW).settings.items():
         shots = f"{setting.support}shot-{setting.query}val"
         steps = "" if setting.is_synthetic else f"-{setting.inner_steps}steps"
-        assert name == f"{setting.dataset}-{shots}{steps}"
+        points = [p for p, value in setting.variant.model_dump().items() if value == "released"]
+        variant = "".join(f"-{point}-released" for point in points)
+        dataset = setting.dataset.removesuffix("-released")
+        assert name == f"{dataset}-{shots}{steps}{variant}"
 
 
 def test_data_sets_are_those_that_exist():
@@ -102,13 +105,13 @@ def test_a_label_may_name_another_method():
         ("grids.ci.training.meta_update", 5, "Did you mean `meta_updates`?"),
         ("grids.ci.evaluation.step", 5, "grids.ci.evaluation.step: unknown key (value 5). Did"),
         ("methods.imaml.cg_step", 5, "methods.imaml.cg_step: unknown key (value 5). Did you mean"),
-        ("methods.imaml.cg_step", 5, "`cg_steps`? Allowed here: cg_steps, method, proximal."),
-        ("methods.maml1.steps_divisor", 5, "unknown key (value 5). Allowed here: method."),
+        ("methods.imaml.cg_step", 5, "`cg_steps`? Allowed here: cg_damping, cg_regulariser, cg_steps, method"),
+        ("methods.maml1.steps_divisor", 5, "unknown key (value 5). Allowed here: method, variant."),
         (
             "methods.loose",
             {"method": "imaml", "cg_step": 5},
             "methods.loose.cg_step: unknown key (value 5). Did you mean `cg_steps`? Allowed here: "
-            "cg_steps, method, proximal.",
+            "cg_damping, cg_regulariser, cg_steps, method, proximal, variant.",
         ),
         ("grids.quick", {}, "grids.quick.seeds: missing; it has no default"),
         ("training.outer_lr", GONE, "training.outer_lr: missing; it has no default, write it in."),
