@@ -10,63 +10,52 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline.config_checks import combination_faults
 from pipeline.config_errors import explain
+from pipeline.config_sections import (
+    Count,
+    Data,
+    Model,
+    Name,
+    NotNegative,
+    Positive,
+    Simulated,
+    Steps,
+    Synthetic,
+)
+from pipeline.config_variants import (
+    AmamlVariant,
+    ImamlVariant,
+    Strict,
+    VariedMethod,
+    VariedSetting,
+    with_likes,
+)
+from pipeline.config_yaml import read_mapping
 from pipeline.errors import BadInput
 
 RATING_DATASETS = ("ml-100k", "ml-1m", "ml-latest-small-2016", "jester-1", "simulated")
-SYNTHETIC_DATASETS = ("cosmixture", "alpine")
+SYNTHETIC_DATASETS = ("cosmixture", "alpine", "cosmixture-released", "alpine-released")
 Dataset = Literal[
-    "ml-100k", "ml-1m", "ml-latest-small-2016", "jester-1", "simulated", "cosmixture", "alpine"
+    "ml-100k",
+    "ml-1m",
+    "ml-latest-small-2016",
+    "jester-1",
+    "simulated",
+    "cosmixture",
+    "alpine",
+    "cosmixture-released",
+    "alpine-released",
 ]
 Solver = Literal["euler", "midpoint", "rk4", "dopri5", "bosh3"]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of a folder")]
-Steps = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Data(Strict):
-    raw_dir: str = Field(description="folder of archives put there by hand, used before downloads")
-    items: Count = Field(description="most-rated items kept")
-    min_ratings: Count = Field(description="ratings of the kept items that make a user a task")
-    test_tasks: Count = Field(description="meta-test tasks held out of rating data, per seed")
-    validation_tasks: Count = Field(description="meta-training tasks set aside for choices")
-    retries: Count = Field(description="tries per download address")
-    timeout_s: Positive = Field(description="seconds without an answer that end a try")
-
-
-class Synthetic(Strict):
-    seeds: Count = Field(description="seeds 0..seeds-1 are drawn into the task set")
-    train_tasks: Count
-    test_tasks: Count
-    points: Count = Field(description="points per task")
-    evaluation_points: Count = Field(description="query points of a test task")
-
-
-class Simulated(Strict):
-    seed: Annotated[int, Field(ge=0)]
-    users: Annotated[int, Field(ge=50)]
-    items: Annotated[int, Field(ge=30)]
-    rank: Count
-
-
-class Model(Strict):
-    synthetic: Annotated[list[Count], Field(min_length=1)]
-    ratings: Annotated[list[Count], Field(min_length=1)]
 
 
 class Training(Strict):
     inner_lr: Positive = Field(description="alpha of inner gradient descent")
-    outer_lr: Positive = Field(description="learning rate of the outer Adam")
+    outer_optimiser: Literal["adam", "sgd"] = Field(description="sgd: a plain gradient step")
+    outer_lr: Positive = Field(description="learning rate of the outer optimiser")
     meta_batch: Count = Field(description="tasks per meta-update")
     meta_updates: Count
     stop_change: NotNegative = Field(description="xi of Algorithm 1; 0 switches it off")
@@ -84,7 +73,7 @@ class Evaluation(Strict):
     steps: Steps = Field(description="meta-test training steps at which errors are measured")
 
 
-class Maml(Strict):
+class Maml(VariedMethod):
     method: Literal["maml"]
     steps_divisor: Count = Field(description="K / steps_divisor steps are unrolled")
 
@@ -97,43 +86,55 @@ Memory = Annotated[
 ]
 
 
-class Plain(Strict):
+class Plain(VariedMethod):
     method: Literal["maml1", "fomaml", "reptile"]
 
 
-class MamlSweep(Strict):
+class MamlSweep(VariedMethod):
     method: Literal["maml_sweep"]
     memory_mb: Memory
 
 
-class Imaml(Strict):
+class Imaml(VariedMethod):
     method: Literal["imaml"]
     proximal: Positive = Field(description="lambda of the proximal term")
     cg_steps: Count = Field(description="conjugate-gradient steps")
+    cg_regulariser: NotNegative = Field(default=0.0, description="rho of (1 + rho) I in the system")
+    cg_damping: NotNegative = Field(default=0.0, description="delta of H/(lambda + delta) in it")
+    variant: ImamlVariant = ImamlVariant()
 
 
-class Amaml(Strict):
+class Amaml(VariedMethod):
     method: Literal["amaml"]
     solver: Solver
     step: Positive = Field(description="spacing of kept states in flow time")
     rtol: Positive
     atol: Positive
-    backward: Literal["modified_euler", "discrete", "backsolve"]
+    backward: Literal["modified_euler", "discrete", "backsolve", "euler", "released"]
     omega: Annotated[float, Field(ge=0, le=1)] = Field(description="weight of the running cost")
     regulariser: NotNegative = Field(description="mu of mu/2 |u - theta|^2 in the inner loss")
+    outer_regulariser: NotNegative = Field(
+        default=0.0, description="nu of nu/2 |u(T) - theta|^2 in the outer loss"
+    )
     memory_mb: Memory
+    variant: AmamlVariant = AmamlVariant()
 
     @model_validator(mode="after")
-    def _running_cost_needs_kept_states(self) -> "Amaml":
+    def _running_cost_needs_its_way_back(self) -> "Amaml":
         if self.backward == "backsolve" and self.omega > 0:
             raise ValueError(
                 f"omega is {self.omega}, but `backsolve` keeps no states for a running cost; "
                 "set omega: 0.0 or backward: modified_euler"
             )
+        if self.backward == "released" and self.omega > 0:
+            raise ValueError(
+                f"omega is {self.omega}, but the `released` way back has no running cost; "
+                "set omega: 0.0 or backward: euler"
+            )
         return self
 
 
-class AmamlRkc(Strict):
+class AmamlRkc(VariedMethod):
     method: Literal["amaml_rkc", "amaml_anytime"]
     rtol: Positive
     atol: Positive
@@ -150,12 +151,32 @@ MethodSettings = Annotated[
 ]
 
 
-class Setting(Strict):
+class Setting(VariedSetting):
     dataset: Dataset
     support: Count = Field(description="support rows per task (shots)")
     query: Count = Field(description="query rows per task in meta-training")
     inner_steps: Count = Field(description="K")
     standardise: bool = Field(default=True, description="scale by meta-training statistics")
+    scaling: Literal["meta_train", "all"] = Field(
+        default="meta_train", description="rows of the statistics; all: held-out tasks leak in"
+    )
+    min_ratings: Count | None = Field(
+        default=None, description="rows of a rating task; null: data.min_ratings"
+    )
+
+    @model_validator(mode="after")
+    def _fits_its_data(self) -> "Setting":
+        if self.variant.family == "released" and not self.is_synthetic:
+            raise ValueError(
+                f"variant.family is released, but {self.dataset} is no synthetic family; "
+                "leave it out"
+            )
+        if self.min_ratings is not None and self.is_synthetic:
+            raise ValueError(
+                f"min_ratings is {self.min_ratings}, but {self.dataset} has no ratings; "
+                "leave min_ratings and variant.threshold out"
+            )
+        return self
 
     @property
     def is_synthetic(self) -> bool:
@@ -224,6 +245,13 @@ def check_params(raw: Mapping[str, Any], *, where: str = "params.yaml") -> Param
         BadInput: with one line per fault: key, value found, what is allowed.
     """
     filled = dict(raw)
+    faults: list[str] = []
+    for section in ("methods", "settings"):
+        if isinstance(filled.get(section), Mapping):
+            filled[section], more = with_likes(section, filled[section])
+            faults += more
+    if faults:
+        raise BadInput(f"{where}: " + "\n".join(faults))
     if isinstance(filled.get("methods"), Mapping):
         filled["methods"] = {
             label: {"method": label} | dict(given) if isinstance(given, Mapping) else given
@@ -238,35 +266,10 @@ def check_params(raw: Mapping[str, Any], *, where: str = "params.yaml") -> Param
     return params
 
 
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                line = key.start_mark.line + 1
-                raise yaml.YAMLError(f"line {line}: the key `{key.value}` stands there twice")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def load_params(path: Path) -> Params:
     """Read and validate a parameter file.
 
     Raises:
         BadInput: when it is missing, not YAML, has a key twice, or `check_params` refuses it.
     """
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file; run from the project's root folder") from None
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: not YAML: {error}") from None
-    if not isinstance(raw, Mapping):
-        raise BadInput(f"{path}: found {type(raw).__name__}, needed a mapping of sections")
-    return check_params(raw, where=str(path))
+    return check_params(read_mapping(path), where=str(path))

@@ -28,6 +28,7 @@ def combination_faults(params: "Params") -> list[str]:
         faults += _synthetic_faults(f"grids.{name}", grid, params)
     for name, setting in params.settings.items():
         faults += _row_faults(f"settings.{name}", setting, params)
+        faults += _threshold_faults(f"settings.{name}", setting, params)
     used = {setting.dataset for setting in params.settings.values()}
     for dataset in sorted(used & SOURCES.keys()):
         there = params.simulated.items if dataset == "simulated" else SOURCES[dataset].n_items
@@ -93,6 +94,18 @@ def _synthetic_faults(where: str, grid: "Grid", params: "Params") -> Iterator[st
             f"{synthetic.train_tasks} less data.validation_tasks = {params.data.validation_tasks} "
             f"leaves {left}; raise synthetic.train_tasks or lower training.meta_batch"
         )
+
+
+def _threshold_faults(where: str, setting: "Setting", params: "Params") -> Iterator[str]:
+    """A threshold of a setting's own that the task set cannot give."""
+    data = params.data
+    if setting.min_ratings is None or data.min_ratings <= setting.min_ratings <= data.items:
+        return
+    yield (
+        f"{where}.min_ratings: found {setting.min_ratings}, allowed: data.min_ratings = "
+        f"{data.min_ratings}, with which tasks are made, to data.items = {data.items}; null: the "
+        "former"
+    )
 
 
 def _row_faults(where: str, setting: "Setting", params: "Params") -> Iterator[str]:

@@ -18,6 +18,18 @@ METHODS = {
     "amaml_rkc": "A-MAML RKC",
     "amaml_rkc-early": "A-MAML RKC, early stopping",
 }
+# Methods as the authors' code has them at a point (variants.py), by the method they vary.
+VARIANTS = {
+    "imaml": {"imaml-released": "iMAML, released system"},
+    "amaml": {
+        "amaml-inner_objective-released": "A-MAML, released objective",
+        "amaml-forward-released": "A-MAML, released forward solver",
+        "amaml-backward-released": "A-MAML, released backward solver",
+        "amaml-outer_optimiser-released": "A-MAML, released outer optimiser",
+        "amaml-meta_test-released": "A-MAML, released meta-test training",
+        "amaml-released-all": "A-MAML, all as released",
+    },
+}
 UNTRAINED = "untrained"
 TRIVIAL = {
     "global_mean": "global mean",
@@ -27,7 +39,9 @@ TRIVIAL = {
 }
 DATASETS = {
     "cosmixture": "CosMixture",
+    "cosmixture-released": "CosMixture (released code)",
     "alpine": "Alpine",
+    "alpine-released": "Alpine (released code)",
     "simulated": "SIMULATED ratings",
     "jester-1": "Jester-1",
     "ml-latest-small-2016": "MovieLens latest-small (Oct. 2016)",
@@ -43,7 +57,8 @@ SortKey = tuple[int, tuple[tuple[int, int, str], ...]]
 
 def label_order(label: str) -> SortKey:
     """Sort key of a method, `untrained` or trivial predictor, in this order."""
-    return _position(label, [*METHODS, _UNKNOWN, UNTRAINED, *TRIVIAL])
+    methods = [name for method in METHODS for name in (method, *VARIANTS.get(method, {}))]
+    return _position(label, [*methods, _UNKNOWN, UNTRAINED, *TRIVIAL])
 
 
 def setting_order(dataset: str, setting: str) -> tuple[SortKey, SortKey]:
@@ -54,6 +69,8 @@ def setting_order(dataset: str, setting: str) -> tuple[SortKey, SortKey]:
 def label_title(label: str) -> str:
     """The name a method or predictor has in tables and figures; its label when it has none."""
     titles = METHODS | {UNTRAINED: "untrained"} | TRIVIAL
+    for variants in VARIANTS.values():
+        titles |= variants
     return titles.get(label, label)
 
 

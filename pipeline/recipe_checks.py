@@ -6,8 +6,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipeline.config import Count, Evaluation, Training
+from pipeline.config import Evaluation, Training
 from pipeline.config_errors import explain
+from pipeline.config_sections import Count
 from pipeline.core import check_settings
 from pipeline.data.pools import Episodes
 from pipeline.errors import BadInput

@@ -17,6 +17,7 @@ from typing import Any
 
 from pipeline.config import Params
 from pipeline.data.sources import SOURCES
+from pipeline.variants import with_section
 
 Recipe = dict[str, Any]
 PACKAGE = Path(__file__).parent
@@ -29,7 +30,7 @@ CODE = {
     "archive": ["data/simulated.py", *_PARSING],
     "ratings": _PARSING,
     "tasks": ["data/task_sets.py", "data/synthetic.py", "data/pools.py", "data/schemas.py"],
-    "episodes": ["data/episodes.py", "data/pools.py", "data/schemas.py"],
+    "episodes": ["data/episode*.py", "data/pools.py", "data/schemas.py"],
     "core": ["core/*.py", "core/solvers/*.py", "core/methods/problem.py"],
     "run": [
         *("train.py", "meta_training.py", "seed_training.py", "ledger.py"),
@@ -134,7 +135,7 @@ def episodes_recipe(params: Params, setting: str, seed: int) -> Recipe:
     test = (
         {"evaluation_points": params.synthetic.evaluation_points}
         if given.is_synthetic
-        else {"test_tasks": params.data.test_tasks}
+        else {"test_tasks": params.data.test_tasks, "min_ratings": given.min_ratings}
     )
     return {
         "kind": "episodes",
@@ -144,6 +145,7 @@ def episodes_recipe(params: Params, setting: str, seed: int) -> Recipe:
         "validation_tasks": params.data.validation_tasks,
         **test,
         "standardise": given.standardise,
+        "scaling": given.scaling,
         "tasks": digest(tasks_recipe(params, given.dataset)),
         "code": code_digest(*CODE["episodes"]),
     }
@@ -151,7 +153,7 @@ def episodes_recipe(params: Params, setting: str, seed: int) -> Recipe:
 
 def core_settings(params: Params, label: str, inner_steps: int) -> dict[str, Any]:
     """Keyword settings of `pipeline.core.meta_gradient` for a method at K inner steps."""
-    given = params.methods[label].model_dump()
+    given = params.methods[label].model_dump(exclude={"variant"})
     method = given.pop("method")
     inner_lr = params.grid_training().inner_lr
     if method in FLOW_METHODS:
@@ -165,8 +167,9 @@ def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
     """Recipe of one meta-training run, `results/{grid}/runs/{method}/{setting}/{seed}/`."""
     given = params.settings[setting]
     method = params.methods[label].method
+    variant = params.methods[label].variant.model_dump()
     inner_steps = params.grid_inner_steps(setting)
-    training = params.grid_training().model_dump()
+    training = with_section("training", params.grid_training().model_dump(), variant)
     # how often a run saves itself changes nothing in its record
     training.pop("checkpoint_every")
     return {
@@ -182,7 +185,7 @@ def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
         "hidden": _hidden(params, given.dataset),
         "settings": core_settings(params, label, inner_steps),
         "training": training,
-        "evaluation": params.grid_evaluation().model_dump(),
+        "evaluation": with_section("evaluation", params.grid_evaluation().model_dump(), variant),
         "dtype": params.dtype,
         "episodes": digest(episodes_recipe(params, setting, seed)),
         "code": code_digest(*CODE["core"], *CODE["run"], *_method_modules(method)),

@@ -124,6 +124,7 @@ def _train_together(
         starts[0] if len(starts) == 1 else torch.stack(starts),
         settings=recipe["settings"],
         outer_lr=given["outer_lr"],
+        optimiser=given["outer_optimiser"],
         gradient_limit=given["gradient_limit"],
     )
     MetaTraining(seeds, checkpoint, trainer).train(checkpoint_every)

@@ -113,6 +113,7 @@ def freeze_episodes(
             raise BadInput(f"--setting: found {setting!r}, allowed: {', '.join(loaded.settings)}")
         recipe = episodes_recipe(loaded, setting, seed)
     settings = take(recipe, "seed", "support", "query", "validation_tasks", "standardise")
+    settings |= {name: recipe[name] for name in ("scaling", "min_ratings") if name in recipe}
     # rating data have a number of test tasks, synthetic families one of query points
     test: list[str] = [name for name in ("test_tasks", "evaluation_points") if name in recipe]
     settings |= take(recipe, *(test or ("test_tasks or evaluation_points",)))

@@ -1,6 +1,6 @@
 """The outer loop, one meta-update at a time (Algorithm 1). It does no I/O."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,11 @@ from pipeline.core.solvers.chebyshev import Chebyshev
 from pipeline.core.solvers.flow import Diverged
 from pipeline.core.tasks import TaskBatch
 from pipeline.core.work import Work
+
+OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": torch.optim.Adam,
+    "sgd": torch.optim.SGD,
+}
 
 
 class SeedsDiverged(Diverged):
@@ -41,16 +46,18 @@ class Progress:
 
 
 class MetaTrainer:
-    """Theta (P,), the outer Adam and their state, which a checkpoint holds.
+    """Theta (P,), the outer optimiser and their state, which a checkpoint holds.
 
     Args:
         method, settings: as for `meta_gradient`.
         theta: (P,), or (S, P) for S seeds that are trained together, each as if alone.
+        optimiser: a key of `OPTIMISERS`: `adam`, or `sgd`, a plain gradient step.
         gradient_limit: a meta-gradient norm above it counts as divergence.
         capture: repeat inner loops as CUDA graphs (graphs.py); for batches of constant shape.
 
     Raises:
-        ValueError: for unknown or impossible settings, or capture without a CUDA device.
+        ValueError: for unknown or impossible settings, an unknown optimiser, or capture without
+            a CUDA device.
     """
 
     def __init__(
@@ -61,10 +68,15 @@ class MetaTrainer:
         *,
         settings: dict[str, Any],
         outer_lr: float,
+        optimiser: str = "adam",
         gradient_limit: float = float("inf"),
         capture: bool = False,
     ) -> None:
         check_settings(method, settings)
+        if optimiser not in OPTIMISERS:
+            raise ValueError(
+                f"optimiser must be one of {', '.join(OPTIMISERS)}, found '{optimiser}'."
+            )
         if capture and theta.device.type != "cuda":
             raise ValueError(f"capture needs a CUDA device, theta is on {theta.device}.")
         self._graphs = Graphs(theta.device) if capture else None
@@ -75,7 +87,7 @@ class MetaTrainer:
         self.updates = 0
         self._memory = Chebyshev()
         self._theta = theta.detach().clone()
-        self._adam = torch.optim.Adam([self._theta], lr=outer_lr)
+        self._optimiser = OPTIMISERS[optimiser]([self._theta], lr=outer_lr)
 
     @property
     def theta(self) -> Tensor:
@@ -113,7 +125,7 @@ class MetaTrainer:
             raise SeedsDiverged({seed: self._loud(out.adapted, norms, seed) for seed in loud})
         old = self._theta.clone()
         self._theta.grad = out.gradient
-        self._adam.step()
+        self._optimiser.step()
         self.updates += 1
         moved = (self._theta - old).view(seeds, -1)
         changes = torch.linalg.vector_norm(moved, dim=1).tolist()
@@ -127,21 +139,21 @@ class MetaTrainer:
         """Go on with these seeds of (S, P) only, in this order."""
         self._memory.keep(positions)
         chosen = torch.tensor(list(positions), device=self._theta.device)
-        state = self._adam.state.pop(self._theta, {})
+        state = self._optimiser.state.pop(self._theta, {})
         self._theta = self._theta[chosen].clone()
         for name in ("exp_avg", "exp_avg_sq"):
             if name in state:
                 state[name] = state[name][chosen].clone()
-        self._adam.param_groups[0]["params"] = [self._theta]
+        self._optimiser.param_groups[0]["params"] = [self._theta]
         if state:
-            self._adam.state[self._theta] = state
+            self._optimiser.state[self._theta] = state
 
     def state_dict(self) -> dict[str, Any]:
         """All that a checkpoint needs."""
         return {
             "updates": self.updates,
             "theta": self._theta.detach().cpu().clone(),
-            "adam": self._adam.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
             "memory": self._memory.state_dict(),
         }
 
@@ -149,7 +161,7 @@ class MetaTrainer:
         """Go on from a checkpoint."""
         with torch.no_grad():
             self._theta.copy_(state["theta"])
-        self._adam.load_state_dict(state["adam"])
+        self._optimiser.load_state_dict(state["optimiser"])
         self._memory.load_state_dict(state["memory"], self._theta)
         self.updates = state["updates"]
 

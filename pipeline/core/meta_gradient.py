@@ -56,9 +56,10 @@ def meta_gradient(
     Args:
         method: a key of `METHODS`; its settings are that function's keywords
             (`maml`, `maml1`, `fomaml`, `reptile`: inner_steps, inner_lr; `maml_sweep`: also
-            memory_mb; `imaml`: also proximal, cg_steps; `amaml`: horizon, step, solver, rtol,
-            atol, backward, omega, regulariser, memory_mb; `amaml_rkc`, `amaml_anytime`: horizon,
-            rtol, atol, omega, regulariser, memory_mb, early_stopping).
+            memory_mb; `imaml`: also proximal, cg_steps, cg_regulariser, cg_damping; `amaml`:
+            horizon, step, solver, rtol, atol, backward, omega, regulariser, outer_regulariser,
+            memory_mb; `amaml_rkc`, `amaml_anytime`: horizon, rtol, atol, omega, regulariser,
+            memory_mb, early_stopping).
         theta: initialisation (P,), or (S, P) for S seeds at once; dtype and device of
             everything follow it.
         batch: B tasks, or S B of them, the tasks of the first seed first.

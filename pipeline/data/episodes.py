@@ -5,13 +5,19 @@ the data set, the support size and the filter, and on nothing of how training is
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.data import schemas
+from pipeline.data.episode_roles import (
+    Frozen,
+    draw_rating_roles,
+    draw_synthetic_roles,
+    with_ratings,
+)
 from pipeline.data.pools import (
     Episodes,
     Scaling,
@@ -20,15 +26,10 @@ from pipeline.data.pools import (
     group_rows,
     measure_scaling,
 )
-from pipeline.data.task_sets import TaskSet, read_tasks, stable_hash
+from pipeline.data.task_sets import TaskSet, read_tasks
 from pipeline.errors import BadInput
 
-MARGIN = 5  # query rows that a frozen rating task has at least
-
-# Draws that must not disturb one another: which tasks, and the rows of either role.
-_STREAMS = {"tasks": 0, "test": 1, "validation": 2}
-
-Frozen = dict[int, tuple[np.ndarray, np.ndarray]]  # task position -> support rows, query rows
+SCALINGS = ("meta_train", "all")  # whose rows the scaling's statistics are taken over
 
 
 def freeze_episodes(
@@ -42,6 +43,8 @@ def freeze_episodes(
     validation_tasks: int,
     evaluation_points: int = 100,
     standardise: bool = True,
+    scaling: str = "meta_train",
+    min_ratings: int | None = None,
     metadata: Mapping[str, str],
 ) -> dict[str, Any]:
     """Draw the roles of all tasks and the rows of the frozen ones; write them to `out`.
@@ -58,27 +61,40 @@ def freeze_episodes(
         test_tasks: number of meta-test tasks of rating data.
         validation_tasks: meta-training tasks set aside.
         evaluation_points: query points of a synthetic test task.
-        standardise: scale by the statistics of the meta-training rows, or not at all.
+        standardise: scale by the statistics of the rows that `scaling` names, or not at all.
+        scaling: `meta_train`, or `all`: with the rows of the validation and test tasks, which
+            leaks them into training, as in the authors' code. nRMSE keeps its unit.
+        min_ratings: rows below which a rating task leaves the pool; None: the task set's own.
         metadata: further entries for the file's metadata.
 
     Returns:
         The file's metadata: dataset, kind, fingerprint, the arguments, n_items, filter,
-        tasks (per role), scaling and target_std (raw units), and the entries of `metadata`.
+        tasks (per role), scaling (the statistics), scaled_by (the argument `scaling`) and
+        target_std (raw units), and the entries of `metadata`.
 
     Raises:
         BadInput: not enough tasks, or tasks with not enough rows, for these numbers.
     """
     given = read_tasks(tasks, seed=seed)
+    if scaling not in SCALINGS:
+        raise BadInput(f"scaling: found {scaling!r}, allowed: {', '.join(SCALINGS)}.")
+    if min_ratings is not None:
+        given = with_ratings(given, min_ratings)
     if given.kind == "ratings":
-        roles = _draw_rating_roles(given, seed, support, query, test_tasks, validation_tasks)
+        roles = draw_rating_roles(given, seed, support, query, test_tasks, validation_tasks)
     else:
-        roles = _draw_synthetic_roles(
+        roles = draw_synthetic_roles(
             given, seed, support, query, validation_tasks, evaluation_points
         )
     train, frozen = roles
     limit = None if given.kind == "ratings" else support + query
     rows = given.rows_of(train, limit=limit)
-    scaling = measure_scaling(tasks, given.x[rows], given.y[rows], standardise=standardise)
+    statistics = measure_scaling(tasks, given.x[rows], given.y[rows], standardise=standardise)
+    if scaling == "all":
+        held_out = [part for role in frozen.values() for parts in role.values() for part in parts]
+        every = np.concatenate([rows, *held_out])
+        leaky = measure_scaling(tasks, given.x[every], given.y[every], standardise=standardise)
+        statistics = replace(leaky, target_std=statistics.target_std)
     summary = {
         **metadata,
         "kind": given.kind,
@@ -92,9 +108,11 @@ def freeze_episodes(
         "query": query,
         "evaluation_points": evaluation_points if given.kind == "synthetic" else None,
         "standardise": standardise,
+        "scaled_by": scaling,
+        "min_ratings": min_ratings,
         "tasks": {"train": len(train), **{role: len(rows) for role, rows in frozen.items()}},
-        "scaling": asdict(scaling),
-        "target_std": scaling.target_std,
+        "scaling": asdict(statistics),
+        "target_std": statistics.target_std,
     }
     schemas.write_rows(out, _episode_rows(given, train, frozen), schemas.EPISODES, summary)
     return summary
@@ -124,85 +142,6 @@ def load_episodes(tasks: Path, episodes: Path) -> Episodes:
         n_items=given.n_items,
         metadata=about,
     )
-
-
-def _draw_rating_roles(
-    given: TaskSet, seed: int, support: int, query: int, n_test: int, n_validation: int
-) -> tuple[np.ndarray, dict[str, Frozen]]:
-    """Return the positions of the training tasks, and each frozen role's tasks and rows."""
-    least = support + MARGIN
-    eligible = np.flatnonzero(given.counts >= least)
-    if len(eligible) < n_test + n_validation:
-        raise BadInput(
-            f"{given.path}: found {len(eligible)} tasks with at least {least} rows ({support} "
-            f"support + {MARGIN}; the largest task has {given.counts.max()}), but "
-            f"{n_test + n_validation} are needed ({n_test} test + {n_validation} validation). "
-            "In params.yaml, lower the setting's `support`, `data.test_tasks` or "
-            "`data.validation_tasks`."
-        )
-    shuffled = _generator(given, seed, "tasks").permutation(eligible)
-    chosen = {
-        "test": np.sort(shuffled[:n_test]),
-        "validation": np.sort(shuffled[n_test : n_test + n_validation]),
-    }
-    train = np.setdiff1d(np.arange(len(given.tasks)), np.concatenate(list(chosen.values())))
-    largest = int(given.counts[train].max()) if len(train) else 0
-    if largest < support + query:
-        raise BadInput(
-            f"{given.path}: found at most {largest} rows in the {len(train)} meta-training "
-            f"tasks, but {support + query} are needed ({support} support + {query} query). "
-            "In params.yaml, lower the setting's `support` or `query`."
-        )
-    frozen: dict[str, Frozen] = {}
-    for role, positions in chosen.items():
-        generator = _generator(given, seed, role)
-        frozen[role] = {}
-        for position in positions.tolist():
-            rows = generator.permutation(given.counts[position]) + given.starts[position]
-            frozen[role][position] = np.sort(rows[:support]), np.sort(rows[support:])
-    return train, frozen
-
-
-def _draw_synthetic_roles(
-    given: TaskSet, seed: int, support: int, query: int, n_validation: int, n_evaluation: int
-) -> tuple[np.ndarray, dict[str, Frozen]]:
-    """Return the positions of the training tasks, and each frozen role's tasks and rows."""
-    points = int(given.counts.min())
-    for second, n_second in (("query", query), ("evaluation points", n_evaluation)):
-        if points < support + n_second:
-            raise BadInput(
-                f"{given.path}: found {points} points per task, but {support + n_second} are "
-                f"needed ({support} support + {n_second} {second}). In params.yaml, raise "
-                "`synthetic.points`, or lower the shots or `synthetic.evaluation_points`."
-            )
-    trainable, test = np.flatnonzero(given.is_train), np.flatnonzero(~given.is_train)
-    if len(trainable) <= n_validation or not len(test):
-        raise BadInput(
-            f"{given.path}: found {len(trainable)} training and {len(test)} test tasks of seed "
-            f"{seed}, but more than {n_validation} (the validation tasks) and at least 1 are "
-            "needed. In params.yaml, lower `data.validation_tasks` or raise "
-            "`synthetic.train_tasks` and `synthetic.test_tasks`."
-        )
-    shuffled = _generator(given, seed, "tasks").permutation(trainable)
-    validation, train = np.sort(shuffled[:n_validation]), np.sort(shuffled[n_validation:])
-
-    def split(position: int, first_query: int, n_query: int) -> tuple[np.ndarray, np.ndarray]:
-        start = int(given.starts[position])
-        rows = np.arange(start, start + int(given.counts[position]))
-        return rows[:support], rows[first_query : first_query + n_query]
-
-    return train, {
-        "validation": {p: split(p, support, query) for p in validation.tolist()},
-        "test": {
-            p: split(p, int(given.counts[p]) - n_evaluation, n_evaluation) for p in test.tolist()
-        },
-    }
-
-
-def _generator(given: TaskSet, seed: int, stream: str) -> np.random.Generator:
-    """Return the generator of one kind of draw: no other draw moves it."""
-    name = stable_hash(given.about["dataset"])
-    return np.random.default_rng([seed, name, _STREAMS[stream]])
 
 
 def _episode_rows(

@@ -21,7 +21,7 @@ Batch = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Scaling:
-    """Statistics of the meta-training rows, in raw units.
+    """Statistics of the meta-training rows, in raw units (x and y of all rows, if so scaled).
 
     Attributes:
         x_mean, x_std: per input, length D; empty for rating data.

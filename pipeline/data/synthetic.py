@@ -26,6 +26,17 @@ def alpine(x: np.ndarray, *, phi_1: Any, phi_2: Any) -> np.ndarray:
     return np.abs(x * np.sin(x + phi) + 0.1 * x).sum(axis=-1)
 
 
+def cos_mixture_released(x: np.ndarray, *, A: Any, w: Any, phi: Any) -> np.ndarray:
+    """The authors' code for (12), without its factor 0.1, x of shape (..., 2)."""
+    A, w, phi = (np.asarray(value)[..., None] for value in (A, w, phi))
+    return (-A * np.cos(w * x + phi) - x**2).sum(axis=-1)
+
+
+def alpine_released(x: np.ndarray, *, phi: Any) -> np.ndarray:
+    """The authors' code for (13): f(x) = sum_i |x_i sin(x_i + phi) - 0.1 x_i|, (..., 2)."""
+    return np.abs(x * np.sin(x + np.asarray(phi)[..., None]) - 0.1 * x).sum(axis=-1)
+
+
 @dataclass(frozen=True)
 class Family:
     """A family of functions.
@@ -54,6 +65,16 @@ FAMILIES: dict[str, Family] = {
     ),
     # The paper prints the domain as [10, 10]²; Alpine's usual one is [-10, 10]².
     "alpine": Family("Alpine", alpine, (-10.0, 10.0), {"phi_1": _PHASE, "phi_2": _PHASE}),
+    # As in the authors' code: ranges of frequency and phase swapped; one phase for both inputs.
+    "cosmixture-released": Family(
+        "CosMixture (released code)",
+        cos_mixture_released,
+        (-1.0, 1.0),
+        {"A": (0.1, 1.0), "w": (3.0, 6.0), "phi": (0.5 * np.pi, 2 * np.pi)},
+    ),
+    "alpine-released": Family(
+        "Alpine (released code)", alpine_released, (-10.0, 10.0), {"phi": _PHASE}
+    ),
 }
 
 

@@ -17,6 +17,8 @@ ROOT = Path(__file__).parents[2]
 RAW = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 SCHEMA = ROOT / "workflow/schemas/params.schema.json"
 ALPINE = "alpine-50shot-50val"
+ML = "settings.ml-latest-small-2016-10shot-15val-50steps"
+THRESHOLD = f"{ML}-threshold-released"
 GONE = object()
 
 
@@ -60,7 +62,10 @@ def test_shipped_settings_say_what_their_names_say():
         steps = f"-{setting.inner_steps}steps"
         if setting.inner_steps == usual.get(setting.support):
             steps = ""
-        assert name == f"{setting.dataset}-{shots}{steps}"
+        points = [p for p, value in setting.variant.model_dump().items() if value == "released"]
+        variant = "".join(f"-{point}-released" for point in points)
+        dataset = setting.dataset.removesuffix("-released")
+        assert name == f"{dataset}-{shots}{steps}{variant}"
 
 
 def test_data_sets_are_those_that_exist():
@@ -105,13 +110,17 @@ def test_a_label_may_name_another_method():
         ("grids.ci.training.meta_update", 5, "Did you mean `meta_updates`?"),
         ("grids.ci.evaluation.step", 5, "grids.ci.evaluation.step: unknown key (value 5). Did"),
         ("methods.imaml.cg_step", 5, "methods.imaml.cg_step: unknown key (value 5). Did you mean"),
-        ("methods.imaml.cg_step", 5, "`cg_steps`? Allowed here: cg_steps, method, proximal."),
-        ("methods.maml1.steps_divisor", 5, "unknown key (value 5). Allowed here: method."),
+        (
+            "methods.imaml.cg_step",
+            5,
+            "`cg_steps`? Allowed here: cg_damping, cg_regulariser, cg_steps, method",
+        ),
+        ("methods.maml1.steps_divisor", 5, "unknown key (value 5). Allowed here: method, variant."),
         (
             "methods.loose",
             {"method": "imaml", "cg_step": 5},
             "methods.loose.cg_step: unknown key (value 5). Did you mean `cg_steps`? Allowed here: "
-            "cg_steps, method, proximal.",
+            "cg_damping, cg_regulariser, cg_steps, method, proximal, variant.",
         ),
         ("grids.quick", {}, "grids.quick.seeds: missing; it has no default"),
         ("training.outer_lr", GONE, "training.outer_lr: missing; it has no default, write it in."),
@@ -167,6 +176,32 @@ def test_a_label_may_name_another_method():
         ("simulated.items", 99, "found 100, but simulated has 99 items; lower it or raise simul"),
         ("data.min_ratings", 101, "data.min_ratings: found 101, but only data.items = 100 items"),
         ("synthetic.train_tasks", 14, "grids.ci: found a meta-batch of 5 tasks, but synthetic.t"),
+        (
+            "data.min_ratings",
+            21,
+            f"{THRESHOLD}.min_ratings: found 20, allowed: data.min_ratings = 21",
+        ),
+        (f"{ML}.min_ratings", 101, "to data.items = 100"),
+        (f"settings.{ALPINE}.min_ratings", 20, "min_ratings is 20, but alpine has no ratings"),
+        (f"settings.{ALPINE}.scaling", "test", "Input should be 'meta_train' or 'all'"),
+        (f"settings.{ALPINE}.variant", {"threshold": "released"}, "leave min_ratings and variant."),
+        (f"{ML}.variant", {"family": "released"}, "but ml-latest-small-2016 is no synthetic fam"),
+        (f"{ML}.variant", {"family": "release"}, f"{ML}.variant.family: found 'release'; Input sh"),
+        (f"{ML}.variant", {"fam": "ours"}, "variant.fam: unknown key (value 'ours'). Did you mean"),
+        ("methods.maml.variant", {"forward": "released"}, "methods.maml.variant.forward: unknown "),
+        ("methods.maml.variant", {"forward": "released"}, "Allowed here: meta_test, outer_optimis"),
+        ("methods.amaml.variant", {"imaml": "released"}, "methods.amaml.variant.imaml: unknown"),
+        ("methods.maml.variant", "released", "methods.maml.variant: found 'released'; needed a m"),
+        ("methods.x", {"like": "amamml"}, "methods.x.like: found 'amamml', which is no entry of "),
+        ("methods.x", {"like": ["amaml"]}, "methods.x.like: found ['amaml'], which is no entry"),
+        ("methods.x", {"like": "imaml-released"}, "with values of its own; allowed: maml, maml1"),
+        ("settings.x", {"like": "x"}, "settings.x.like: found 'x', which is no entry of `settings"),
+        (
+            "methods.x",
+            {"like": "amaml", "omega": 0.5, "variant": {"backward": "released"}},
+            "methods.x: omega is 0.5, but the `released` way back has no running cost",
+        ),
+        ("training.outer_optimiser", "adamw", "found 'adamw'; Input should be 'adam' or 'sgd'"),
         ("grids.ci.training", {"meta_batch": 91}, "leaves 90; raise synthetic.train_tasks"),
     ],
 )
@@ -182,7 +217,7 @@ def test_a_fault_is_named(path, value, found):
         ("synthetic.points", 200),
         ("data.items", 50),
         ("simulated.items", 100),
-        ("data.min_ratings", 100),
+        ("data.min_ratings", 20),  # the threshold of a setting's own
         ("synthetic.train_tasks", 15),
         ("grids.ci.training", {"meta_batch": 90}),
         ("raw_dir", "/archives"),
@@ -198,7 +233,7 @@ def test_a_running_cost_needs_kept_states():
     raw["methods"]["amaml"]["omega"] = 0.5
     with pytest.raises(BadInput) as caught:
         check_params(raw)
-    assert str(caught.value) == (
+    assert str(caught.value).split("\n")[0] == (  # entries `like: amaml` have lines of their own
         "params.yaml: methods.amaml: omega is 0.5, but `backsolve` keeps no states for a running "
         "cost; set omega: 0.0 or backward: modified_euler"
     )
@@ -218,6 +253,7 @@ def test_every_fault_has_its_line():
     assert [line.split(":")[0] for line in lines] == [
         "training.outer_lr",
         "methods.imaml.cg_steps",
+        "methods.imaml-released.cg_steps",  # it is `like: imaml`
         "grids.ci.seeds",
     ]
 

@@ -20,7 +20,7 @@ from pipeline.data.sources import SOURCES
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pipeline"
 RAW = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-METHODS = list(RAW["methods"])
+METHODS = [label for label, given in RAW["methods"].items() if "like" not in given]
 SYNTHETIC, RATINGS = "cosmixture-50shot-50val", "simulated-10shot-15val-50steps"
 
 # Modules that no number depends on, and why. Everything else that a job imports from `pipeline`

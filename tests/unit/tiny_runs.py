@@ -15,7 +15,7 @@ from pipeline.data.task_sets import build_rating_tasks, build_synthetic_tasks
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-METHODS = list(SHIPPED["methods"])
+METHODS = [label for label, given in SHIPPED["methods"].items() if "like" not in given]
 SYNTHETIC, RATINGS = "cosmixture-8shot-6val", "simulated-6shot-4val"
 INNER_STEPS = 5
 

@@ -18,7 +18,9 @@ from pipeline.core.methods.problem import (
     check_omega,
     check_positive,
     flow_of,
+    is_finite,
 )
+from pipeline.core.plain_euler import plain_euler
 from pipeline.core.recording import Recording, Step, budget_of
 from pipeline.core.seeds import take
 from pipeline.core.solvers.flow import Flow
@@ -26,7 +28,7 @@ from pipeline.core.solvers.runge_kutta import ADAPTIVE, SOLVERS, solve_flow
 from pipeline.core.solvers.runge_kutta_step import states_backward
 from pipeline.core.solvers.tableaux import TABLEAUX
 
-BACKWARD = ("modified_euler", "discrete", "backsolve")
+BACKWARD = ("modified_euler", "discrete", "backsolve", "euler", "released")
 CHUNK_BYTES = 4e6  # of points made in one batch: more does not fit a processor's cache
 
 
@@ -41,6 +43,7 @@ def amaml(
     backward: str = "modified_euler",
     omega: float = 0.0,
     regulariser: float = 0.0,
+    outer_regulariser: float = 0.0,
     memory_mb: float | None = None,
 ) -> Adapted:
     """The gradient through a flow over `horizon`, with states at spacing `step` on the way back.
@@ -51,15 +54,17 @@ def amaml(
             smaller if T is not a multiple.
         solver: forward solver of torchdiffeq; rtol, atol: its tolerances if adaptive.
         backward: `modified_euler` on the forward solution, the paper's; `discrete`, the
-            transpose of the solver's own steps, exact for the numbers computed; or `backsolve`,
-            storing nothing.
+            transpose of the solver's own steps, exact for the numbers computed; `backsolve`,
+            storing nothing; `euler`, plain Euler on the forward solution; or `released`, the
+            same with one step too many at u(0), as in the authors' code.
         omega: weight of the running cost, in [0, 1].
         regulariser: mu of mu/2 |u - theta|² in the inner loss.
+        outer_regulariser: nu of nu/2 |u(T) - theta|² in the outer loss, not in what is reported.
         memory_mb: what is kept for the way back may take, in 10^6 bytes; beyond it steps are
             thinned and computed again. By default `recording.usual_budget`.
     """
     flow, longest = flow_of(problem, horizon, regulariser)
-    _check(solver, backward, omega, step, rtol, atol, memory_mb)
+    _check(solver, backward, omega, step, rtol, atol, outer_regulariser, memory_mb)
     count = max(1, math.ceil(longest / step - 1e-9))
     h = longest / count
     if backward == "backsolve" and solver in ADAPTIVE:
@@ -79,7 +84,14 @@ def amaml(
         work.kept_states += recording.kept_states + 1
         work.kept_bytes = max(work.kept_bytes, recording.peak)
     end = torch.cat([state for _, state in solved])
-    lam = problem.query.at(end).gradient()
+    lam = (1 - omega) * problem.query.at(end).gradient()
+    pull = outer_regulariser * (end - flow.anchor) if outer_regulariser else None
+    if pull is not None:
+        lam = lam + pull
+
+    def answer(through_flow: Tensor) -> Adapted:
+        return Adapted(through_flow if pull is None else through_flow - pull, end)
+
     if backward == "backsolve":
         lams = [
             backsolve(
@@ -90,13 +102,13 @@ def amaml(
             )
             for seed, (part, (_, state)) in enumerate(zip(parts, solved, strict=True))
         ]
-        return Adapted(torch.cat(lams), end)
+        return answer(torch.cat(lams))
     if exact:
         lams = [
             _discrete(problem, seed, part, *solved[seed], lam, solver, omega)
             for seed, part in enumerate(parts)
         ]
-        return Adapted(torch.cat(lams), end)
+        return answer(torch.cat(lams))
 
     size = problem.support.point_bytes(flow.anchor) + 3 * flow.anchor.numel() * end.element_size()
     chunk = max(1, min(count, int(min(CHUNK_BYTES, budget.total / 4) // size)))
@@ -110,16 +122,13 @@ def amaml(
         weight = omega / count * (0.5 if number in (0, count) else 1.0)
         return weight * problem.query.at(u).gradient()
 
-    lam = modified_euler(
-        flow,
-        states,
-        (1 - omega) * lam,
-        h,
-        chunk=chunk,
-        graphs=problem.graphs,
-        jump=running_cost if omega else None,
-    )
-    return Adapted(lam, end)
+    jump = running_cost if omega else None
+    if backward == "modified_euler":
+        lam = modified_euler(flow, states, lam, h, chunk=chunk, graphs=problem.graphs, jump=jump)
+    else:
+        more = backward == "released"
+        lam = plain_euler(flow, states, lam, h, chunk=chunk, jump=jump, one_more=more)
+    return answer(lam)
 
 
 def _discrete(
@@ -132,9 +141,9 @@ def _discrete(
     solver: str,
     omega: float,
 ) -> Tensor:
-    """The transpose of one seed's steps, (B, Q)."""
+    """The transpose of one seed's steps, (B, Q); lam: of all seeds at T, without the jump."""
     query = problem.query.of((seed,), lam)
-    lam = (1 - omega) * take(lam, (seed,), problem.seeds)
+    lam = take(lam, (seed,), problem.seeds)
     sizes = [step.plan for step in recording.steps]
     density = omega / sum(sizes)
 
@@ -156,6 +165,7 @@ def _check(
     step: float,
     rtol: float,
     atol: float,
+    outer_regulariser: float,
     memory_mb: float | None,
 ) -> None:
     for name, value, allowed in (("solver", solver, SOLVERS), ("backward", backward, BACKWARD)):
@@ -164,5 +174,11 @@ def _check(
     check_positive(step=step, rtol=rtol, atol=atol)
     check_memory(memory_mb)
     check_omega(omega)
+    if not (is_finite(outer_regulariser) and outer_regulariser >= 0):
+        raise ValueError(
+            f"outer_regulariser must be finite and not negative, found {outer_regulariser!r}."
+        )
     if omega and backward == "backsolve":
         raise ValueError("`backsolve` keeps no states for a running cost; set omega to 0.")
+    if omega and backward == "released":
+        raise ValueError("`released` has no running cost; set omega to 0 or backward to euler.")

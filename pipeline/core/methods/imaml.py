@@ -3,18 +3,32 @@
 import torch
 from torch import Tensor
 
-from pipeline.core.methods.problem import Adapted, Problem
+from pipeline.core.methods.problem import Adapted, Problem, is_finite
 from pipeline.core.solvers.gradient_descent import descend
 
 
 def imaml(
-    problem: Problem, *, inner_steps: int, inner_lr: float, proximal: float, cg_steps: int
+    problem: Problem,
+    *,
+    inner_steps: int,
+    inner_lr: float,
+    proximal: float,
+    cg_steps: int,
+    cg_regulariser: float = 0.0,
+    cg_damping: float = 0.0,
 ) -> Adapted:
     """Solve (I + H(psi)/lambda) g = dL_query(psi) by conjugate gradients, task by task.
 
     psi minimises L + lambda/2 |u - theta|² as far as K steps go; H is the Hessian of the
     unregularised support loss.
+
+    Args:
+        cg_regulariser, cg_damping: rho and delta >= 0 of the authors' system in its place,
+            ((1 + rho) I + H/(lambda + delta)) g = dL_query(psi); their code has 1 and 10.
     """
+    for name, value in (("cg_regulariser", cg_regulariser), ("cg_damping", cg_damping)):
+        if not (is_finite(value) and value >= 0):
+            raise ValueError(f"{name} must be finite and not negative, found {value!r}.")
     psi = descend(
         problem.support,
         problem.start,
@@ -29,7 +43,8 @@ def imaml(
     residual, direction = right, right
     square = _dot(residual, residual)
     for _ in range(cg_steps):
-        image = direction + point.hvp(direction) / proximal
+        curved = point.hvp(direction) / (proximal + cg_damping)
+        image = torch.add(curved, direction, alpha=1 + cg_regulariser)
         along = _safe(square, _dot(direction, image))
         gradient = gradient + along * direction
         residual = residual - along * image

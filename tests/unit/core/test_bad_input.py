@@ -182,7 +182,7 @@ def test_large_weights_are_shares_like_others():
     [
         ("amaml", {"solver": s, "backward": b})
         for s in SOLVERS
-        for b in ("modified_euler", "discrete")
+        for b in ("modified_euler", "discrete", "euler", "released")
     ]
     + [("amaml_rkc", {}), ("amaml_anytime", {})],
 )

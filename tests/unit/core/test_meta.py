@@ -1,4 +1,4 @@
-"""The outer loop: Adam, checkpoints, divergence."""
+"""The outer loop: its optimisers, checkpoints, divergence."""
 
 import pytest
 import torch
@@ -32,14 +32,32 @@ def test_steps_are_adams():
     assert progress.change == pytest.approx(float((wanted - theta).norm()))
 
 
+def test_steps_of_sgd_are_plain_gradient_steps():
+    model, theta = make_mlp()
+    found = trainer(optimiser="sgd")
+    for seed in range(2):
+        gradient = meta_gradient(
+            "maml_sweep", model, theta, make_batch(seed=seed), **SETTINGS
+        ).gradient
+        theta = theta - 1e-2 * gradient
+        found.step(make_batch(seed=seed))
+        torch.testing.assert_close(found.theta, theta, rtol=1e-14, atol=0)
+
+
+def test_an_unknown_optimiser_is_refused():
+    with pytest.raises(ValueError, match="optimiser must be one of adam, sgd, found 'adamw'"):
+        trainer(optimiser="adamw")
+
+
 def test_training_lowers_the_meta_loss():
     found, batch = trainer(), make_batch()
     losses = [found.step(batch)[0].meta_loss for _ in range(40)]
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_a_checkpoint_goes_on_bit_for_bit():
-    whole, first, second = trainer(), trainer(), trainer()
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+def test_a_checkpoint_goes_on_bit_for_bit(optimiser):
+    whole, first, second = (trainer(optimiser=optimiser) for _ in range(3))
     batches = [make_batch(seed=seed) for seed in range(6)]
     for batch in batches:
         whole.step(batch)

@@ -98,8 +98,10 @@ def test_reptile_is_the_way_back_from_the_trained_parameters(model, theta, batch
     assert relative(out.gradient, torch.stack(wanted).mean(0)) < 1e-10
 
 
-def test_imaml_with_many_cg_steps_solves_the_dense_system(model, theta, batch):
-    out = meta_gradient("imaml", model, theta, batch, **GD, proximal=2.0, cg_steps=200)
+@pytest.mark.parametrize(("rho", "delta"), [(0.0, 0.0), (1.0, 10.0)])
+def test_imaml_with_many_cg_steps_solves_the_dense_system(rho, delta, model, theta, batch):
+    system = {"proximal": 2.0, "cg_regulariser": rho, "cg_damping": delta}
+    out = meta_gradient("imaml", model, theta, batch, **GD, **system, cg_steps=200)
     module, wanted = make_module(), []
     for task in range(len(batch)):
         support = reference.task_loss(module, batch.support, task)
@@ -113,7 +115,8 @@ def test_imaml_with_many_cg_steps_solves_the_dense_system(model, theta, batch):
         hessian = torch.autograd.functional.hessian(support, psi)
         right = reference.slope(query, psi.requires_grad_()).detach()
         identity = torch.eye(len(theta), dtype=theta.dtype)
-        wanted.append(torch.linalg.solve(identity + hessian / 2.0, right))
+        matrix = (1 + rho) * identity + hessian / (2.0 + delta)
+        wanted.append(torch.linalg.solve(matrix, right))
     assert relative(out.gradient, torch.stack(wanted).mean(0)) < 1e-8
 
 

@@ -72,10 +72,11 @@ class TestEveryMethod:
             close(together.gradient[seed], alone.gradient)
             close(take(together.adapted, (seed,), 3), alone.adapted)
 
-    def test_training(self, method):
-        """Five updates with solver memory and Adam; a seed leaves after the third."""
+    @pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+    def test_training(self, method, optimiser):
+        """Five updates with solver memory; a seed leaves after the third."""
         model, settings = make_mlp()[0], dict(METHOD_SETTINGS[method])
-        options = {"settings": settings, "outer_lr": 1e-2}
+        options = {"settings": settings, "outer_lr": 1e-2, "optimiser": optimiser}
         alone = [MetaTrainer(method, model, theta, **options) for theta in thetas()]
         together = MetaTrainer(method, model, thetas(), **options)
         staying = [0, 1, 2]
@@ -103,6 +104,8 @@ class TestEveryMethod:
         {"backward": "backsolve", "horizon": 0.3},
         {"solver": "rk4", "omega": 0.5, "regulariser": 0.3},
         {"memory_mb": 0.8, "omega": 0.5},
+        {"backward": "euler", "omega": 0.5},
+        {"backward": "released", "regulariser": 0.3, "outer_regulariser": 0.4},
     ],
 )
 def test_forms_of_amaml(change):

@@ -78,10 +78,11 @@ def test_every_method_equals_the_one_on_one_hot_rows(method, case):
     compare(method, case, settings | LOOSE if method in ADAPTIVE else settings)
 
 
-@pytest.mark.parametrize("backward", ["modified_euler", "discrete"])
+@pytest.mark.parametrize("backward", ["modified_euler", "discrete", "euler"])
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_every_solver_equals_the_one_on_one_hot_rows(solver, backward):
     forms = {"solver": solver, "backward": backward, "omega": 0.5, "regulariser": 0.4}
+    forms |= {"outer_regulariser": 0.3}
     compare("amaml", "query_only", {"horizon": 3.0, "step": 0.1, **LOOSE, **forms})
 
 

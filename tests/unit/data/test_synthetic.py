@@ -24,8 +24,22 @@ def alpine_at(x, phi_1, phi_2):
     )
 
 
+def released_cos_mixture_at(x, A, w, phi):
+    return sum(-A * math.cos(w * x_i + phi) - x_i**2 for x_i in x)
+
+
+def released_alpine_at(x, phi):
+    return sum(abs(x_i * math.sin(x_i + phi) - 0.1 * x_i) for x_i in x)
+
+
 @pytest.mark.parametrize(
-    ("family", "formula"), [("cosmixture", cos_mixture_at), ("alpine", alpine_at)]
+    ("family", "formula"),
+    [
+        ("cosmixture", cos_mixture_at),
+        ("alpine", alpine_at),
+        ("cosmixture-released", released_cos_mixture_at),
+        ("alpine-released", released_alpine_at),
+    ],
 )
 def test_rows_are_the_formula(family, formula):
     rows, parameters = drawn(family)
@@ -78,6 +92,18 @@ def test_intervals_are_the_papers():
     assert FAMILIES["alpine"].ranges["phi_2"] == pytest.approx((-5 * pi / 12, 5 * pi / 12))
     assert FAMILIES["cosmixture"].bounds == (-1.0, 1.0)
     assert FAMILIES["alpine"].bounds == (-10.0, 10.0)
+
+
+def test_intervals_of_the_released_code_swap_frequency_and_phase():
+    pi = math.pi
+    assert FAMILIES["cosmixture-released"].ranges == {
+        "A": (0.1, 1.0),
+        "w": (3.0, 6.0),
+        "phi": (0.5 * pi, 2 * pi),
+    }
+    assert FAMILIES["cosmixture-released"].bounds == (-1.0, 1.0)
+    assert FAMILIES["alpine-released"].bounds == (-10.0, 10.0)
+    assert FAMILIES["alpine-released"].ranges["phi"] == pytest.approx((-5 * pi / 12, 5 * pi / 12))
 
 
 def test_alpine_phases_are_independent():

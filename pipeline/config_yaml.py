@@ -1,0 +1,43 @@
+"""Reads a parameter file as it stands."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline.errors import BadInput
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line}: the key `{key.value}` stands there twice")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read_mapping(path: Path) -> Mapping[str, Any]:
+    """The sections of a parameter file, not checked.
+
+    Raises:
+        BadInput: when it is missing, not YAML, no mapping, or has a key twice.
+    """
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file; run from the project's root folder") from None
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: not YAML: {error}") from None
+    if not isinstance(raw, Mapping):
+        raise BadInput(f"{path}: found {type(raw).__name__}, needed a mapping of sections")
+    return raw

@@ -1,0 +1,137 @@
+"""Where paper, authors' released code and we differ: the one table, and what each row changes.
+
+A point is switched by `variant: {point: released}` in an entry of `methods` or `settings` in
+params.yaml; `ours` is the default. The schema puts the released values in place, so recipes
+and everything after them hold concrete values only. This module imports nothing heavy.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+OURS, RELEASED = "ours", "released"
+RELEASED_SUFFIX = "-released"  # of the data sets that are a family as the authors' code has it
+
+
+@dataclass(frozen=True)
+class Point:
+    """One row of the table; texts are for the report.
+
+    Attributes:
+        title: name of the point.
+        paper, released, ours: what each of the three does.
+        entry: values that `released` puts into the entry of `methods` or `settings`.
+        training, evaluation: values it puts into these sections for the entry's runs.
+    """
+
+    title: str
+    paper: str
+    released: str
+    ours: str
+    entry: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+
+
+METHOD_POINTS = {
+    "inner_objective": Point(
+        "inner objective",
+        paper="plain loss, no proximal term",
+        released="1/2 |u - theta|² added in the flow and in the outer loss",
+        ours="plain loss",
+        entry={"regulariser": 1.0, "outer_regulariser": 1.0},
+    ),
+    "forward": Point(
+        "forward solver",
+        paper="RK45",
+        released="fixed-step RK4",
+        ours="dopri5 (amaml), RKC2 (amaml_rkc)",
+        entry={"solver": "rk4"},
+    ),
+    "backward": Point(
+        "backward solver",
+        paper="modified Euler",
+        released="plain Euler with one step too many",
+        ours="modified Euler with n steps (amaml), discrete adjoint (amaml_rkc)",
+        entry={"backward": "released"},
+    ),
+    "outer_optimiser": Point(
+        "outer optimiser",
+        paper="Adam, learning rate 1e-3",
+        released="plain gradient step, learning rate 1e-2",
+        ours="Adam, learning rate 1e-3",
+        training={"outer_optimiser": "sgd", "outer_lr": 1e-2},
+    ),
+    "meta_test": Point(
+        "meta-test training",
+        paper="gradient descent, alpha 0.01",
+        released="Adam, learning rate 1e-3 (for 5,000 epochs; the switch keeps the grid's steps)",
+        ours="gradient descent, alpha 0.01",
+        evaluation={"optimiser": "adam", "learning_rate": 1e-3},
+    ),
+    "imaml": Point(
+        "iMAML's system",
+        paper="conjugate gradients on (I + H/lambda) g = v",
+        released="imaml_dev: ((1 + rho) I + H/(lambda + delta)) g = v with rho = 1, delta = 10",
+        ours="(I + H/lambda) g = v",
+        entry={"cg_regulariser": 1.0, "cg_damping": 10.0},
+    ),
+}
+SETTING_POINTS = {
+    "scaling": Point(
+        "scaling",
+        paper="not said",
+        released="statistics of all tasks, validation and test included",
+        ours="statistics of the meta-training tasks",
+        entry={"scaling": "all"},
+    ),
+    # the data set becomes the one with `RELEASED_SUFFIX`
+    "family": Point(
+        "synthetic family",
+        paper="CosMixture (12), Alpine (13)",
+        released="CosMixture: ranges of frequency and phase swapped, no factor 0.1; Alpine: one "
+        "shared phase, sign of 0.1 x flipped",
+        ours="(12) and (13)",
+    ),
+    "threshold": Point(
+        "rating threshold",
+        paper="users with at least 20 ratings of the kept items",
+        released="loader not released; `released` stands for the paper's 20 here",
+        ours="10 (data.min_ratings)",
+        entry={"min_ratings": 20},
+    ),
+}
+
+
+def released_points(variant: Any) -> list[str]:
+    """Points that a `variant` as written in params.yaml switches; none of what is no mapping."""
+    if not isinstance(variant, Mapping):
+        return []
+    return [point for point, value in variant.items() if value == RELEASED]
+
+
+def with_released(
+    given: Mapping[str, Any], points: Mapping[str, Point], families: Iterable[str]
+) -> dict[str, Any]:
+    """An entry of `methods` or `settings` with the released values that its `variant` asks for.
+
+    Args:
+        points: those that make sense for the entry; others are left to the schema to refuse.
+        families: data sets that exist as the authors' code has them, too.
+    """
+    entry = dict(given)
+    for name in released_points(given.get("variant")):
+        if name in points:
+            entry |= points[name].entry
+        if name == "family" and entry.get("dataset") in list(families):
+            entry["dataset"] += RELEASED_SUFFIX
+    return entry
+
+
+def with_section(
+    section: str, values: dict[str, Any], variant: Mapping[str, str]
+) -> dict[str, Any]:
+    """`training` or `evaluation` as the runs of a method with this `variant` have it."""
+    for name in released_points(variant):
+        values = values | getattr(METHOD_POINTS[name], section)
+    return values
