@@ -189,7 +189,8 @@ def test_what_a_source_says_about_reading_is_in_the_recipe(monkeypatch):
 def test_grids_differ_in_what_they_replace_only():
     quick, ratings = (params(setter("grid", name)) for name in ("quickstart", "paper"))
     a, b = (specs.run_recipe(given, "imaml", SYNTHETIC, 0) for given in (quick, ratings))
-    assert (a["training"].pop("meta_updates"), b["training"].pop("meta_updates")) == (300, 5000)
+    for name, pair in {"meta_updates": (300, 5000), "ledger_every": (100, 1000)}.items():
+        assert (a["training"].pop(name), b["training"].pop(name)) == pair
     assert a == b
 
 
