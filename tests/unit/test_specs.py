@@ -190,6 +190,7 @@ def test_grids_differ_in_what_they_replace_only():
     quick, ratings = (params(setter("grid", name)) for name in ("quickstart", "paper"))
     a, b = (specs.run_recipe(given, "imaml", SYNTHETIC, 0) for given in (quick, ratings))
     assert (a["training"].pop("meta_updates"), b["training"].pop("meta_updates")) == (300, 5000)
+    assert (a["training"].pop("ledger_every"), b["training"].pop("ledger_every")) == (100, 1000)
     assert a == b
 
 
