@@ -23,7 +23,7 @@ def test_it_is_autograd_through_many_small_steps(omega, mu):
     model, theta = make_mlp()
     batch = make_batch()
     wanted = reference.flow_gradient(
-        make_module(), theta, batch, horizon=2.0, steps=400, omega=omega, mu=mu
+        make_module(), theta, batch, horizon=2.0, steps=160, omega=omega, mu=mu
     )
     found = converged_gradient(model, theta, batch, horizon=2.0, omega=omega, regulariser=mu)
     assert found.shape == theta.shape
