@@ -17,6 +17,7 @@ from pipeline.config_errors import explain
 from pipeline.config_sections import (
     Count,
     Data,
+    Dataset,
     Model,
     Name,
     NotNegative,
@@ -38,17 +39,6 @@ from pipeline.errors import BadInput
 
 RATING_DATASETS = ("ml-100k", "ml-1m", "ml-latest-small-2016", "jester-1", "simulated")
 SYNTHETIC_DATASETS = ("cosmixture", "alpine", "cosmixture-released", "alpine-released")
-Dataset = Literal[
-    "ml-100k",
-    "ml-1m",
-    "ml-latest-small-2016",
-    "jester-1",
-    "simulated",
-    "cosmixture",
-    "alpine",
-    "cosmixture-released",
-    "alpine-released",
-]
 Solver = Literal["euler", "midpoint", "rk4", "dopri5", "bosh3"]
 
 
