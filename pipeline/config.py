@@ -17,6 +17,7 @@ from pipeline.config_errors import explain
 from pipeline.config_sections import (
     Count,
     Data,
+    Dataset,
     Model,
     Name,
     NotNegative,
@@ -31,24 +32,13 @@ from pipeline.config_variants import (
     Strict,
     VariedMethod,
     VariedSetting,
-    with_likes,
+    filled_in,
 )
 from pipeline.config_yaml import read_mapping
 from pipeline.errors import BadInput
 
 RATING_DATASETS = ("ml-100k", "ml-1m", "ml-latest-small-2016", "jester-1", "simulated")
 SYNTHETIC_DATASETS = ("cosmixture", "alpine", "cosmixture-released", "alpine-released")
-Dataset = Literal[
-    "ml-100k",
-    "ml-1m",
-    "ml-latest-small-2016",
-    "jester-1",
-    "simulated",
-    "cosmixture",
-    "alpine",
-    "cosmixture-released",
-    "alpine-released",
-]
 Solver = Literal["euler", "midpoint", "rk4", "dopri5", "bosh3"]
 
 
@@ -244,19 +234,9 @@ def check_params(raw: Mapping[str, Any], *, where: str = "params.yaml") -> Param
     Raises:
         BadInput: with one line per fault: key, value found, what is allowed.
     """
-    filled = dict(raw)
-    faults: list[str] = []
-    for section in ("methods", "settings"):
-        if isinstance(filled.get(section), Mapping):
-            filled[section], more = with_likes(section, filled[section])
-            faults += more
+    filled, faults = filled_in(raw)
     if faults:
         raise BadInput(f"{where}: " + "\n".join(faults))
-    if isinstance(filled.get("methods"), Mapping):
-        filled["methods"] = {
-            label: {"method": label} | dict(given) if isinstance(given, Mapping) else given
-            for label, given in filled["methods"].items()
-        }
     try:
         params = Params.model_validate(filled)
     except ValidationError as error:

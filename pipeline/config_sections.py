@@ -1,11 +1,22 @@
 """Sections of `params.yaml` that say what data and network there are, and bounds all share."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from pipeline.config_variants import Strict
 
+Dataset = Literal[
+    "ml-100k",
+    "ml-1m",
+    "ml-latest-small-2016",
+    "jester-1",
+    "simulated",
+    "cosmixture",
+    "alpine",
+    "cosmixture-released",
+    "alpine-released",
+]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]

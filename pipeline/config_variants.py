@@ -62,12 +62,27 @@ class VariedSetting(Varied):
     variant: SettingVariant = SettingVariant()
 
 
-def with_likes(section: str, entries: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Entries with `like: other` replaced by the other's values and their own over them.
+def filled_in(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Parameters with `like` and the methods that labels name by themselves written out.
 
     Returns:
-        The entries, and one line per fault.
+        The parameters, and one line per fault.
     """
+    filled, faults = dict(raw), []
+    for section in ("methods", "settings"):
+        if isinstance(filled.get(section), Mapping):
+            filled[section], more = _with_likes(section, filled[section])
+            faults += more
+    if isinstance(filled.get("methods"), Mapping):
+        filled["methods"] = {
+            label: {"method": label} | dict(given) if isinstance(given, Mapping) else given
+            for label, given in filled["methods"].items()
+        }
+    return filled, faults
+
+
+def _with_likes(section: str, entries: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Entries with `like: other` replaced by the other's values and their own over them."""
     found, faults = {}, []
     for label, given in entries.items():
         if not isinstance(given, Mapping) or "like" not in given:
