@@ -10,7 +10,7 @@ from torch import Tensor
 from pipeline.core import Rows, TaskBatch, adapt
 from pipeline.core.losses import Model
 from pipeline.data.pools import Episodes, FrozenTasks
-from pipeline.metrics import task_errors
+from pipeline.metrics import support_rmse, task_errors
 from pipeline.records import TEST_ROWS_SCHEMA
 from pipeline.trivial import trivial_predictions
 
@@ -41,8 +41,13 @@ class FrozenTest:
             device=like.device,
         )
 
-    def rows(self, predictor: str, step: int, prediction: np.ndarray) -> pd.DataFrame:
-        """Per-task rows of `records.TEST_ROWS_SCHEMA` for standardised predictions (T, M)."""
+    def rows(
+        self, predictor: str, step: int, prediction: np.ndarray, seen: np.ndarray | None = None
+    ) -> pd.DataFrame:
+        """Per-task rows of `records.TEST_ROWS_SCHEMA` for standardised predictions (T, M).
+
+        `seen` (T, N): the predictions on the support rows, if there are any.
+        """
         scaling = self.episodes.scaling
         errors = task_errors(
             scaling.to_raw_y(np.asarray(prediction, dtype=np.float64)),
@@ -51,7 +56,15 @@ class FrozenTest:
             target_std=scaling.target_std,
             target_range=self.target_range,
         )
-        frame = pd.DataFrame({"task": self.tasks.tasks, **errors})
+        frame = pd.DataFrame(
+            {"task": self.tasks.tasks, **errors, "support_rmse": np.float32("nan")}
+        )
+        if seen is not None:
+            frame["support_rmse"] = support_rmse(
+                scaling.to_raw_y(np.asarray(seen, dtype=np.float64)),
+                scaling.to_raw_y(self.tasks.sy),
+                self.tasks.s_weight,
+            )
         return frame.assign(predictor=predictor, step=step)[TEST_ROWS_SCHEMA.names]
 
     def trivial(self) -> pd.DataFrame:
@@ -71,16 +84,18 @@ class FrozenTest:
     ) -> pd.DataFrame:
         """Rows of theta (P,) trained on the support rows, at each of `steps`.
 
-        Steps from the first at which a prediction is not finite are left out.
+        Steps from the first at which an error is not finite (in float32) are left out.
         """
         frames = []
         for step, u in adapt(
             model, theta, self.batch.support, steps=sorted(steps), lr=lr, optimiser=optimiser
         ):
             prediction = predict(model, u, self.batch.query)
-            if not np.isfinite(prediction).all():
+            seen = predict(model, u, self.batch.support)
+            rows = self.rows(predictor, step, prediction, seen)
+            if not np.isfinite(rows["rmse"]).all():
                 break
-            frames.append(self.rows(predictor, step, prediction))
+            frames.append(rows)
         return pd.concat(frames) if frames else empty_rows()
 
 

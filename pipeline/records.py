@@ -60,7 +60,9 @@ TEST_ROWS_SCHEMA = pa.schema(
         pa.field("step", pa.int32()),  # meta-test training steps done
         pa.field("task", pa.int32()),
         pa.field("n_query", pa.int32()),
-        *(pa.field(name, pa.float64()) for name in METRICS),
+        # float32, from which everything else is computed (pipeline/metrics.py)
+        *(pa.field(name, pa.float32()) for name in ("target_norm", "query_std", *METRICS)),
+        pa.field("support_rmse", pa.float32()),  # null for trivial predictors
     ]
 )
 

@@ -135,7 +135,11 @@ def _checked(setting: str, runs: dict[str, dict[int, records.RunRecord]]) -> Set
 
 def _errors_by_step(run: records.RunRecord) -> ErrorsByStep:
     """Rows by task, so that the order of a file's rows changes no sum."""
-    rows = run.test_rows.sort_values("task").set_index("task")
+    rows = (
+        run.test_rows.sort_values("task")
+        .set_index("task")
+        .astype({m: float for m in records.METRICS})
+    )
     places = sorted(set(zip(rows["predictor"], rows["step"].astype(int), strict=True)))
     return {
         (predictor, step): rows.loc[

@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 
 from pipeline.files import write_json
-from pipeline.records import CURVE_SCHEMA, METRICS, write_run
+from pipeline.metrics import derived_errors
+from pipeline.records import CURVE_SCHEMA, METRICS, TEST_ROWS_SCHEMA, write_run
 
 METHODS = (
     *("maml", "maml1", "maml_sweep", "fomaml"),
     *("reptile", "imaml", "amaml", "amaml_anytime"),
 )
 SETTINGS = ("cosmixture-50shot-50val", "alpine-50shot-50val", "simulated-10shot-15val-50steps")
+TARGET_STD, TARGET_RANGE = 2.0, 4.0
 STEPS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 DATASETS = ("cosmixture", "alpine", "simulated", "jester-1", "ml-latest-small-2016", "ml-100k")
 # (nRMSE before any step, floor) in units of the setting's scale
@@ -118,14 +120,20 @@ def task_rows(
 ) -> pd.DataFrame:
     """Test rows of one predictor and step from nRMSE per task; the other metrics follow from it."""
     pairs = nrmse.items() if isinstance(nrmse, Mapping) else enumerate(nrmse)
-    return pd.DataFrame(
-        [
-            {"predictor": predictor, "step": step, "task": task, "n_query": 15 + task % 3}
-            | {"nrmse": e, "rmse": 2 * e, "rmse_over_range": e / 2}
-            | {"relative_l2": 0.9 * e, "mae": 1.6 * e}
-            for task, e in pairs
-        ]
+    frame = pd.DataFrame(
+        [(predictor, step, task, 15 + task % 3, error) for task, error in pairs],
+        columns=["predictor", "step", "task", "n_query", "nrmse"],
     )
+    rmse = (TARGET_STD * frame["nrmse"]).astype(np.float32)
+    frame = frame.assign(
+        target_norm=(TARGET_STD / 0.9 * np.sqrt(frame["n_query"])).astype(np.float32),
+        query_std=np.float32(0.8 * TARGET_STD),
+        rmse=rmse,
+        mae=0.8 * rmse,
+        support_rmse=0.7 * rmse if predictor in ("meta_init", "untrained") else np.float32("nan"),
+    )
+    derived = derived_errors(frame, target_std=TARGET_STD, target_range=TARGET_RANGE)
+    return frame.assign(**derived)[TEST_ROWS_SCHEMA.names]
 
 
 def test_rows(
@@ -202,8 +210,8 @@ def metrics(
         "train_process_seconds": 11.0,
         "test_seconds": 1.5,
         "work": {"gradients": 50, "hvps": 50, "accepted": 8, "rejected": 1, "kept_states": 51},
-        "target_std": 1.0,
-        "target_range": 4.0,
+        "target_std": TARGET_STD,
+        "target_range": TARGET_RANGE,
         "n_test_tasks": int(rows["task"].nunique()),
         "device": "cpu",
         "dtype": "float32",
