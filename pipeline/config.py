@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from pipeline.config_checks import combination_faults
 from pipeline.config_errors import explain
+from pipeline.config_studies import Studies
 from pipeline.errors import BadInput
 
 RATING_DATASETS = ("ml-100k", "ml-1m", "ml-latest-small-2016", "jester-1", "simulated")
@@ -175,6 +176,7 @@ class Grid(Strict):
     evaluation: dict[str, Any] = Field(default={}, description="replaces values of `evaluation`")
     inner_steps: Count | None = Field(default=None, description="replaces each setting's own")
     profile: Profile
+    studies: Studies = Field(default=Studies(), description="studies of the meta-gradients")
 
 
 class Params(Strict):
