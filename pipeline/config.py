@@ -26,6 +26,7 @@ from pipeline.config_sections import (
     Steps,
     Synthetic,
 )
+from pipeline.config_studies import Studies
 from pipeline.config_variants import (
     AmamlVariant,
     ImamlVariant,
@@ -195,6 +196,7 @@ class Grid(Strict):
         default=[], description="grids whose committed tables are shown beside this one's"
     )
     profile: Profile
+    studies: Studies = Field(default=Studies(), description="studies of the meta-gradients")
 
 
 class Params(Strict):
