@@ -13,6 +13,7 @@ from pipeline.labels import UNTRAINED, label_order, setting_order
 from pipeline.table_checks import META_INIT, REMEDY, check_seed, is_failed, need_one, steps_of
 
 ErrorsByStep = dict[tuple[str, int], pd.DataFrame]
+MEASURED = (*records.METRICS, "n_query", "query_std", "support_rmse")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class SettingRuns:
         return next(iter(self.runs.values()))[seed]
 
     def task_errors(self, label: str, seed: int, step: int) -> pd.DataFrame | None:
-        """Errors per test task, index task, columns `records.METRICS`; None of a failed run.
+        """What was measured per test task, index task, columns `MEASURED`; None of a failed run.
 
         `label` is a method, `untrained` (all NaN from the step at which it diverged) or a
         trivial predictor (whose errors are those of step 0 at every step).
@@ -136,14 +137,12 @@ def _checked(setting: str, runs: dict[str, dict[int, records.RunRecord]]) -> Set
 def _errors_by_step(run: records.RunRecord) -> ErrorsByStep:
     """Rows by task, so that the order of a file's rows changes no sum."""
     rows = (
-        run.test_rows.sort_values("task")
-        .set_index("task")
-        .astype(dict.fromkeys(records.METRICS, float))
+        run.test_rows.sort_values("task").set_index("task").astype(dict.fromkeys(MEASURED, float))
     )
     places = sorted(set(zip(rows["predictor"], rows["step"].astype(int), strict=True)))
     return {
         (predictor, step): rows.loc[
-            (rows["predictor"] == predictor) & (rows["step"] == step), list(records.METRICS)
+            (rows["predictor"] == predictor) & (rows["step"] == step), list(MEASURED)
         ]
         for predictor, step in places
         if not (predictor == META_INIT and is_failed(run))

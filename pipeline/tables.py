@@ -6,6 +6,9 @@
     curves.csv    errors against test steps
     training.csv  meta-loss and validation error against meta-updates
     costs.csv     seconds and peak memory per meta-update against inner steps
+    audit.csv, audit.md  readings of nRMSE side by side, where the grid has ratings
+    equal_cost.csv  errors against what training cost, where it has synthetic families
+    findings.json one sentence per figure that needs words (pipeline/findings.py)
     summary.json  {setting: {label: {nrmse, rmse}}}; no timing, so that a difference means something
 
 The bytes depend on the records alone: rows are in the order of pipeline/labels.py, numbers
@@ -14,16 +17,23 @@ have six significant digits, what is undefined is blank. Standard errors: pipeli
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from pipeline.audit import AUDIT_COLUMNS, audit_rows, audited
+from pipeline.audit_markdown import audit_markdown
+from pipeline.companions import companion_tables
+from pipeline.config import SYNTHETIC_DATASETS
+from pipeline.equal_cost import EQUAL_COST_COLUMNS, equal_cost_rows
 from pipeline.files import write_json, write_text
+from pipeline.findings import write_findings
 from pipeline.main_markdown import main_markdown
 from pipeline.main_table import MAIN_COLUMNS, PER_SEED_COLUMNS, Row, main_rows, per_seed_rows
-from pipeline.run_grid import read_grid
+from pipeline.run_grid import SettingRuns, read_grid
 from pipeline.series_tables import (
     COST_COLUMNS,
     CURVE_COLUMNS,
@@ -37,7 +47,13 @@ DIGITS = 6
 
 
 def build_tables(
-    results_dir: Path, *, grid: str, methods: list[str], settings: list[str], seeds: list[int]
+    results_dir: Path,
+    *,
+    grid: str,
+    methods: list[str],
+    settings: list[str],
+    seeds: list[int],
+    companions: Sequence[str] = (),
 ) -> None:
     """Read exactly the runs named below `results_dir`, write `results_dir/tables/`.
 
@@ -45,6 +61,7 @@ def build_tables(
         results_dir: `results/{grid}`, which holds `runs/` and perhaps `profile/`.
         grid: name of the grid, for the heading.
         methods, settings, seeds: the runs; their order does not matter.
+        companions: grids whose committed tables are shown beside (pipeline/companions.py).
 
     Raises:
         BadInput: when a run is missing, or runs that are compared met different test rows.
@@ -63,6 +80,29 @@ def build_tables(
         write_text(tables / f"{name}.csv", csv_text(columns, rows))
     write_text(tables / "main.md", main_markdown(grid, main))
     write_json(tables / "summary.json", summary(main))
+    _write_audit(tables, grid, runs, companion_tables(results_dir, companions, "main"))
+    beside = companion_tables(results_dir, companions, "equal_cost")
+    _write_equal_cost(tables, equal_cost_rows(grid, runs, costs, beside), runs)
+    write_findings(tables)
+
+
+def _write_audit(
+    tables: Path, grid: str, runs: list[SettingRuns], companions: Mapping[str, pd.DataFrame]
+) -> None:
+    rows = audit_rows(runs)
+    if not rows:  # ratings left the grid
+        for name in ("audit.csv", "audit.md"):
+            (tables / name).unlink(missing_ok=True)
+        return
+    write_text(tables / "audit.csv", csv_text(AUDIT_COLUMNS, rows))
+    write_text(tables / "audit.md", audit_markdown(grid, audited(rows), companions))
+
+
+def _write_equal_cost(tables: Path, rows: list[Row], runs: list[SettingRuns]) -> None:
+    if any(setting.dataset in SYNTHETIC_DATASETS for setting in runs):
+        write_text(tables / "equal_cost.csv", csv_text(EQUAL_COST_COLUMNS, rows))
+    else:
+        (tables / "equal_cost.csv").unlink(missing_ok=True)
 
 
 def csv_text(columns: Iterable[str], rows: Iterable[Row]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir).resolve().parent))
 
 from pipeline import specs, workflow_lock
+from pipeline.companions import companion_file
 from pipeline.config import RATING_DATASETS, SYNTHETIC_DATASETS, check_params
 from pipeline.data.sources import SOURCES
 from pipeline.errors import BadInput
@@ -160,7 +161,7 @@ def profile_spec(wildcards):
 def grid_spec(*globs):
     """The grid, and a digest of the code that reads its records."""
     recipe = {"grid": GRID, "code": specs.code_digest(*globs)}
-    for name in ("methods", "settings", "seeds"):
+    for name in ("methods", "settings", "seeds", "companions"):
         recipe[name] = getattr(ACTIVE, name)
     return specs.canonical(recipe)
 

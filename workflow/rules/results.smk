@@ -2,15 +2,32 @@
 TABLE_NAMES = ["main", "per_seed", "curves", "training", "costs"]
 FIGURE_NAMES = ["curves", "training", "memory", "time"]
 if any(PARAMS.settings[setting].is_synthetic for setting in ACTIVE.settings):
-    FIGURE_NAMES.append("instances")
+    TABLE_NAMES.append("equal_cost")
+    FIGURE_NAMES += ["instances", "equal_cost"]
+HAS_RATINGS = any(not PARAMS.settings[name].is_synthetic for name in ACTIVE.settings)
+if HAS_RATINGS:
+    TABLE_NAMES.append("audit")
+if PARAMS.grid_training().ledger_every is not None:
+    FIGURE_NAMES += ["ledger", "fidelity_nrmse"]
+
+# committed tables of other grids, where there are any: nothing is made for them
+COMPANION_TABLES = [
+    path.as_posix()
+    for companion in ACTIVE.companions
+    for name in ("main", "equal_cost")
+    if (path := companion_file(Path(RESULTS), companion, name)).is_file()
+]
 
 
 rule build_tables:
     input:
         rules.train_all.input,
+        companions=COMPANION_TABLES,
     output:
         [reported("table", name, f"tables/{name}.csv") for name in TABLE_NAMES],
+        [f"{RESULTS}/tables/audit.md"] if HAS_RATINGS else [],
         f"{RESULTS}/tables/main.md",
+        f"{RESULTS}/tables/findings.json",
         f"{RESULTS}/tables/summary.json",
     log:
         f"logs/build_tables/{GRID}.log",
@@ -22,7 +39,13 @@ rule build_tables:
         results=results_folder,
         spec=grid_spec(
             "*table*.py",
-            "main_markdown.py",
+            "*markdown.py",
+            "audit*.py",
+            "companions.py",
+            "data_counts.py",
+            "equal_cost.py",
+            "fidelity_ledger.py",
+            "*findings.py",
             "run_grid.py",
             "records.py",
             "pooling.py",
@@ -58,7 +81,7 @@ rule plot_curves:
         mem_mb=1500,
     params:
         results=results_folder,
-        spec=grid_spec("figure*.py", "labels.py"),
+        spec=grid_spec("figure*.py", "fidelity_ledger.py", "labels.py"),
     shell:
         "python -m pipeline plot-curves {params.results:q} --tasks data/tasks"
         " --spec {params.spec:q} > {log:q} 2>&1"
