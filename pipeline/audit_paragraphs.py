@@ -63,7 +63,7 @@ def span(values: Iterable[float]) -> str:
 def _gap(own: pd.DataFrame, methods: pd.DataFrame, dataset: str) -> str:
     simulated = " The ratings are SIMULATED: the paper has none such." if _simulated(own) else ""
     name, trivial = _best_trivial(own)
-    beside = f"; {label_title(name)}, which learns nothing, has {span(trivial['nrmse'])}"
+    beside = f"; {label_title(name)}, a trivial predictor, has {span(trivial['nrmse'])}"
     return (
         f"{DATASETS.get(dataset, dataset)}: the methods' nRMSE is {span(methods['nrmse'])} over "
         f"{_count(methods['setting'].nunique(), 'setting')}, "
@@ -86,14 +86,16 @@ def _readings(own: pd.DataFrame, methods: pd.DataFrame) -> list[str]:
     far = sum(near == "no" for near in found.values())
     if far == len(found):
         return [f"None of the {len(found)} readings comes within a factor {NEAR:g} of it."]
-    sentences.append(f"The other {far} readings do not come near for any.")
+    if far:
+        sentences.append(f"The other {far} readings do not come near for any.")
     name, trivial = _best_trivial(own)
     close = [reading for reading, near in found.items() if near != "no"]
     alike = [reading for reading in close if name and nearness(trivial, reading) != "no"]
     if alike:
+        which = "Read so" if len(close) == 1 else f"In {len(alike)} of these {len(close)} readings"
         sentences.append(
-            f"In {len(alike)} of those {len(close)} {label_title(name)} comes near as well, so "
-            "that such a number would not speak for meta-learning."
+            f"{which}, {label_title(name)} comes near as well: such a number would not speak for "
+            "meta-learning."
         )
     return sentences
 
@@ -150,8 +152,10 @@ def _thresholds(
     sentences = []
     counts = {least: own[f"users_at_{least}"].iloc[0] for least in (10, 20)}
     if all(pd.notna(count) for count in counts.values()):
-        each = " and ".join(f"{int(count):,} rated at least {n}" for n, count in counts.items())
-        sentences.append(f"Of its 100 most-rated items' users, {each}{_paper_tasks(dataset)}.")
+        each = " and ".join(f"{int(count):,} at least {n}" for n, count in counts.items())
+        sentences.append(
+            f"Users by their ratings of the 100 most-rated items: {each}{_paper_tasks(dataset)}."
+        )
     for label, before, after in _threshold_effects(dataset, companions):
         sentences.append(
             f"Keeping only users with 20 ratings moves the nRMSE of {label_title(label)} from "

@@ -147,7 +147,7 @@ def _shares(labels: Sequence[str]) -> str:
 
 
 def _of(count: int) -> str:
-    return "the one setting" if count == 1 else f"all {count} settings"
+    return {1: "the one setting", 2: "both settings"}.get(count, f"all {count} settings")
 
 
 def _span(values: pd.Series) -> str:

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.figure_curves import fit_y, panel_title
-from pipeline.figure_style import COLUMNS, draw_line, legend, log_axis, panels
+from pipeline.figure_style import COLUMNS, POINT, draw_line, legend, log_axis, panels
 
 _CEILING = 2.0  # validation errors above so many times the median first one are not shown
 _COSTS = {
@@ -56,10 +56,11 @@ def _draw_memory(axes: Axes, rows: pd.DataFrame) -> None:
         error = 0.0 if pd.isna(end["test_nrmse_stderr"]) else end["test_nrmse_stderr"]
         ends_at = (end["test_nrmse"] - error, end["test_nrmse"] + error)
         draw_line(axes, label, (at, at), ends_at, marker=None, linestyle="-", linewidth=1.0)
-        draw_line(axes, label, [at], [end["test_nrmse"]], linestyle="")
+        draw_line(axes, label, [at], [end["test_nrmse"]], linestyle="", markersize=POINT)
     axes.set_ylabel("test nRMSE at K")
     if ends.empty:
         axes.text(0.5, 0.5, "no memory was measured", transform=axes.transAxes, ha="center")
+        axes.set(xticks=[], yticks=[])
         return
     log_axis(axes, "x")
     axes.margins(x=0.12)

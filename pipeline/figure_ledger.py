@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from pipeline.config import SYNTHETIC_DATASETS
 from pipeline.fidelity_ledger import fidelity_points, ledger_entries
 from pipeline.figure_curves import fit_y, panel_title
-from pipeline.figure_style import COLUMNS, WIDTH, draw_line, legend, log_axis, panels
+from pipeline.figure_style import COLUMNS, POINT, WIDTH, draw_line, legend, log_axis, panels
 
 _GREY = "#4d4d4d"
 
@@ -58,7 +58,7 @@ def draw_fidelity_nrmse(training: pd.DataFrame, main: pd.DataFrame, settings: li
         for axes, measure in ((left, "relative_error"), (right, "cosine")):
             for label in dict.fromkeys(rows["label"]):
                 line = rows[rows["label"] == label]
-                draw_line(axes, label, line[measure], line["ratio"], linestyle="")
+                draw_line(axes, label, line[measure], line["ratio"], linestyle="", markersize=POINT)
             fit_y(axes, rows["ratio"].to_numpy(float))
             count = rows["setting"].nunique()
             axes.set_title(f"{kind}: {count} setting{'' if count == 1 else 's'}")
