@@ -49,10 +49,7 @@ def reconcile(params: Params, *, grid: str | None = None, root: Path = Path()) -
     Raises:
         BadInput: when the grid is unknown, or a running Snakemake works in `root`.
     """
-    if grid is not None:
-        if grid not in params.grids:
-            raise BadInput(f"--grid: found '{grid}', allowed: {', '.join(params.grids)}")
-        params = params.model_copy(update={"grid": grid})
+    params = on_grid(params, grid)
     if workflow_lock.is_locked(root):
         raise BadInput(
             f"{root / '.snakemake/locks'}: found the lock of a running Snakemake; needed none. "
@@ -61,12 +58,12 @@ def reconcile(params: Params, *, grid: str | None = None, root: Path = Path()) -
     results = f"results/{params.grid}"
     for folder in (*DATA, f"{results}/runs", f"{results}/profile"):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    artifacts = list(_artifacts(params, results))
+    artifacts = list(grid_artifacts(params, results))
     reasons = _remove_others(root / results, {root / a.files[-1] for a in artifacts})
     restored = restore_evidence(params, root)
     kept = 0
     for artifact in artifacts:
-        fault = _fault(artifact, root)
+        fault = fault_of(artifact, root)
         if fault is None:
             kept += 1
             _lift_times(artifact, root)
@@ -84,6 +81,19 @@ def reconcile(params: Params, *, grid: str | None = None, root: Path = Path()) -
     }
 
 
+def on_grid(params: Params, grid: str | None) -> Params:
+    """The parameters with another grid active; None: as they are.
+
+    Raises:
+        BadInput: when the grid is unknown.
+    """
+    if grid is None:
+        return params
+    if grid not in params.grids:
+        raise BadInput(f"--grid: found '{grid}', allowed: {', '.join(params.grids)}")
+    return params.model_copy(update={"grid": grid})
+
+
 def carried_recipe(path: Path) -> specs.Recipe | None:
     """The recipe that a file carries; None when it has none or is broken."""
     try:
@@ -97,7 +107,7 @@ def carried_recipe(path: Path) -> specs.Recipe | None:
     return recipe if isinstance(recipe, dict) else None
 
 
-def _artifacts(params: Params, results: str) -> Iterator[Artifact]:
+def grid_artifacts(params: Params, results: str) -> Iterator[Artifact]:
     """Everything of the active grid that carries a recipe, inputs before what is made of them."""
     active = params.active
     for dataset in sorted({params.settings[setting].dataset for setting in active.settings}):
@@ -123,7 +133,7 @@ def _artifacts(params: Params, results: str) -> Iterator[Artifact]:
         yield Artifact(specs.profile_recipe(params, method), (profile,))
 
 
-def _fault(artifact: Artifact, root: Path) -> str | None:
+def fault_of(artifact: Artifact, root: Path) -> str | None:
     """Why an artifact cannot stay; None when it can."""
     missing = [path.name for path in artifact.files if not (root / path).is_file()]
     if missing:
