@@ -13,6 +13,7 @@ from pipeline.comparisons import ALPHA, EARLY, Comparisons, is_better, is_worse
 from pipeline.config import SYNTHETIC_DATASETS
 from pipeline.labels import SIMULATED, label_title
 from pipeline.main_table import pooled_errors
+from pipeline.run_grid import is_failed
 
 BASELINES = ("maml", "maml1", "fomaml", "reptile", "imaml")
 SYNTHETIC_ALPHA = 0.01
@@ -56,9 +57,8 @@ def baselines(setting: Comparisons) -> list[str]:
 
 
 def finished(setting: Comparisons, label: str) -> bool:
-    """Whether a method finished in at least one seed."""
-    runs = setting.runs
-    return any(runs.task_errors(label, seed, runs.inner_steps) is not None for seed in runs.seeds)
+    """Whether a method is in the grid and finished in at least one seed."""
+    return any(not is_failed(run) for run in setting.runs.runs.get(label, {}).values())
 
 
 def best_at_horizon(settings: Settings, label: str, source: str) -> Verdict:
