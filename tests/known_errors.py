@@ -5,13 +5,16 @@ step, iMAML follows, then MAML, then FOMAML and Reptile; all beat the trivial pr
 """
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pipeline.comparisons import Comparisons
-from pipeline.run_grid import read_grid
+from pipeline.labels import label_order
+from pipeline.records import METRICS, RunRecord
+from pipeline.run_grid import SettingRuns
 from tests import run_records
 
 METHODS = (
@@ -30,6 +33,7 @@ LEVELS = {
     **{"item_user_offset": 0.6, "item_mean": 0.7, "support_mean": 0.9, "global_mean": 1.0},
 }
 Level = Callable[[str, str, int], float]
+Run = tuple[str, str, int]  # label, setting, seed
 
 
 def by_default(label: str, setting: str, step: int) -> float:
@@ -41,55 +45,70 @@ def write(
     root: Path,
     level: Level = by_default,
     *,
-    methods: Sequence[str] = METHODS,
     settings: Sequence[str] = SETTINGS,
-    seeds: Sequence[int] = SEEDS,
-    failed: Collection[tuple[str, str, int]] = (),
-    n_tasks: int = 20,
+    failed: Collection[Run] = (),
 ) -> Path:
-    """Write runs whose errors are `level` times a task's hardness, give or take one percent."""
-    for setting in settings:
-        ratings = run_records.dataset_of(setting) not in ("cosmixture", "alpine")
-        trivial = ("item_mean", "item_user_offset") if ratings else ("support_mean",)
-        for seed in seeds:
-            draw = np.random.default_rng([seed, len(setting)])
-            hardness = np.exp(0.2 * draw.standard_normal(n_tasks))
-            places = [("untrained", step) for step in STEPS]
-            places += [(name, 0) for name in ("global_mean", *trivial)]
-            shared = [
-                run_records.task_rows(name, step, level(name, setting, step) * hardness)
-                for name, step in places
-            ]
-            for label in methods:
-                rows = list(shared)
-                gone = (label, setting, seed) in failed
-                for step in () if gone else STEPS:
-                    noise = np.random.default_rng([seed, step, *label.encode()])
-                    factor = 1 + 0.01 * noise.standard_normal(n_tasks)
-                    errors = level(label, setting, step) * hardness * factor
-                    rows.append(run_records.task_rows("meta_init", step, errors))
-                run_records.write_one(
-                    *(root, label, setting, seed),
-                    rows=pd.concat(rows, ignore_index=True),
-                    failed=gone,
-                    inner_steps=K,
-                    updates=4,
-                )
+    """Write runs of `METHODS` and `SEEDS` whose errors are as `_errors` lays them down."""
+    for label, setting, seed in product(METHODS, settings, SEEDS):
+        gone = (label, setting, seed) in failed
+        errors = _errors(level, label, setting, seed, gone, n_tasks=20)
+        rows = [run_records.task_rows(*place, values) for place, values in errors.items()]
+        run_records.write_one(
+            *(root, label, setting, seed),
+            rows=pd.concat(rows, ignore_index=True),
+            failed=gone,
+            inner_steps=K,
+            updates=4,
+        )
     return root
 
 
 def compared(
-    root: Path,
     level: Level = by_default,
     *,
     methods: Sequence[str] = METHODS,
     settings: Sequence[str] = SETTINGS,
     seeds: Sequence[int] = SEEDS,
-    failed: Collection[tuple[str, str, int]] = (),
+    failed: Collection[Run] = (),
     n_tasks: int = 20,
 ) -> list[Comparisons]:
-    """Write such runs and compare them."""
-    which = {"methods": methods, "settings": settings, "seeds": seeds}
-    write(root, level, **which, failed=failed, n_tasks=n_tasks)
-    grid = read_grid(root, **which)
-    return [Comparisons(runs) for runs in grid]
+    """Compare such runs as `read_grid` would read them, without a file."""
+    labels = sorted(methods, key=label_order)
+    found = []
+    for setting in settings:
+        runs: dict[str, dict[int, RunRecord]] = {label: {} for label in labels}
+        errors = {}
+        for label, seed in product(labels, seeds):
+            gone = (label, setting, seed) in failed
+            values = _errors(level, label, setting, seed, gone, n_tasks)
+            frames = {place: run_records.task_rows(*place, e) for place, e in values.items()}
+            metrics = {"status": "failed" if gone else "ok", "message": None}
+            rows = pd.concat(frames.values(), ignore_index=True)
+            runs[label][seed] = RunRecord(Path(), {}, metrics, rows, rows, np.zeros(1))
+            errors[label, seed] = {
+                place: frame.set_index("task")[list(METRICS)] for place, frame in frames.items()
+            }
+        dataset = run_records.dataset_of(setting)
+        names = (dataset, K, STEPS, _trivial(setting))
+        found.append(Comparisons(SettingRuns(setting, *names, runs, errors)))
+    return found
+
+
+def _errors(
+    level: Level, label: str, setting: str, seed: int, failed: bool, n_tasks: int
+) -> dict[tuple[str, int], np.ndarray]:
+    """`level` times a task's hardness; a method's give or take one percent."""
+    draw = np.random.default_rng([seed, len(setting)])
+    hardness = np.exp(0.2 * draw.standard_normal(n_tasks))
+    places = [("untrained", step) for step in STEPS] + [(name, 0) for name in _trivial(setting)]
+    errors = {(name, step): level(name, setting, step) * hardness for name, step in places}
+    for step in () if failed else STEPS:
+        noise = np.random.default_rng([seed, step, *label.encode()]).standard_normal(n_tasks)
+        errors["meta_init", step] = level(label, setting, step) * hardness * (1 + 0.01 * noise)
+    return errors
+
+
+def _trivial(setting: str) -> tuple[str, ...]:
+    if run_records.dataset_of(setting) in ("cosmixture", "alpine"):
+        return ("global_mean", "support_mean")
+    return ("global_mean", "item_mean", "item_user_offset")

@@ -17,8 +17,8 @@ from tests.known_errors import (
 )
 
 
-def verdicts(root, level=by_default, **grid):
-    found = accuracy_verdicts(compared(root, level, **grid))
+def verdicts(level=by_default, **grid):
+    found = accuracy_verdicts(compared(level, **grid))
     assert len({verdict.claim for verdict in found}) == len(found)
     return {verdict.claim: verdict for verdict in found}
 
@@ -31,8 +31,8 @@ def changed(**levels):
     )
 
 
-def test_every_claim_holds_where_the_records_say_so(tmp_path):
-    found = verdicts(tmp_path)
+def test_every_claim_holds_where_the_records_say_so():
+    found = verdicts()
     assert {verdict.verdict for verdict in found.values()} == {HOLDS}
     best = found["best_at_horizon:amaml"]
     assert (best.held, best.tested) == (3, 3)
@@ -82,29 +82,29 @@ def test_every_claim_holds_where_the_records_say_so(tmp_path):
         ("solvers_agree", changed(amaml_rkc=0.36, where=lambda s, _: s == JESTER), IN_PART, 2),
     ],
 )
-def test_what_the_records_deny_is_denied(tmp_path, claim, level, verdict, held):
-    found = verdicts(tmp_path, level)[claim]
+def test_what_the_records_deny_is_denied(claim, level, verdict, held):
+    found = verdicts(level)[claim]
     assert (found.verdict, found.held) == (verdict, held)
 
 
-def test_three_of_four_synthetic_settings_are_enough(tmp_path):
+def test_three_of_four_synthetic_settings_are_enough():
     settings = [f"{family}-{shots}shot" for family in ("cosmixture", "alpine") for shots in (5, 9)]
     level = changed(amaml_rkc=0.5, where=lambda setting, _: setting == settings[0])
-    found = verdicts(tmp_path, level, settings=settings)["better_on_synthetic:amaml_rkc"]
+    found = verdicts(level, settings=settings)["better_on_synthetic:amaml_rkc"]
     assert (found.verdict, found.held, found.tested) == (HOLDS, 3, 4)
     assert f"{settings[0]}: not better than maml" in found.figures
 
 
-def test_figures_name_what_was_not_beaten(tmp_path):
+def test_figures_name_what_was_not_beaten():
     level = changed(imaml=0.2, where=lambda setting, _: setting == ALPINE)
-    figures = verdicts(tmp_path, level)["best_at_horizon:amaml"].figures
+    figures = verdicts(level)["best_at_horizon:amaml"].figures
     assert f"Holds in: {COSMIXTURE}, {JESTER}." in figures
     assert f"{ALPINE}: not better than imaml." in figures
     assert "smallest mean among these methods in 2" in figures
 
 
-def test_what_is_not_in_the_grid_is_not_tested(tmp_path):
-    found = verdicts(tmp_path, methods=["maml", "fomaml", "amaml"], settings=[JESTER])
+def test_what_is_not_in_the_grid_is_not_tested():
+    found = verdicts(methods=["maml", "fomaml", "amaml"], settings=[JESTER])
     words = {claim: verdict.verdict for claim, verdict in found.items()}
     assert words.pop("best_at_horizon:amaml") == HOLDS
     assert words.pop("best_throughout:amaml") == HOLDS
@@ -113,30 +113,30 @@ def test_what_is_not_in_the_grid_is_not_tested(tmp_path):
     assert {found[claim].figures for claim in words} == {""}
 
 
-def test_simulated_ratings_count_for_no_claim(tmp_path):
-    found = verdicts(tmp_path, settings=[SIMULATED])
+def test_simulated_ratings_count_for_no_claim():
+    found = verdicts(settings=[SIMULATED])
     assert {verdict.verdict for verdict in found.values()} == {UNTESTED}
 
 
-def test_a_method_that_failed_in_a_seed_is_not_called_better(tmp_path):
+def test_a_method_that_failed_in_a_seed_is_not_called_better():
     failed = [("amaml", JESTER, 0)]
-    found = verdicts(tmp_path, settings=[JESTER], failed=failed)
+    found = verdicts(settings=[JESTER], failed=failed)
     assert found["best_at_horizon:amaml"].verdict == FAILS
     assert found["best_throughout:amaml"].verdict == FAILS
     assert found["best_at_horizon:amaml_rkc"].verdict == HOLDS
 
 
-def test_a_baseline_that_failed_everywhere_is_left_out(tmp_path):
+def test_a_baseline_that_failed_everywhere_is_left_out():
     failed = [("imaml", JESTER, seed) for seed in (0, 1)]
     level = changed(imaml=0.1)
-    found = verdicts(tmp_path, level, settings=[JESTER], failed=failed)
+    found = verdicts(level, settings=[JESTER], failed=failed)
     assert found["best_at_horizon:amaml"].verdict == HOLDS
     assert found["imaml_second_early"].verdict == UNTESTED
 
 
-def test_rivals_are_the_papers_methods(tmp_path):
+def test_rivals_are_the_papers_methods():
     """Neither a variant of A-MAML nor MAML by a reverse sweep is a baseline of the paper."""
     level = changed(amaml_anytime=0.2, amaml_rkc=0.2, maml_sweep=0.1)
     methods = [*METHODS, "maml_sweep"]
-    found = verdicts(tmp_path, level, methods=methods, settings=[JESTER])
+    found = verdicts(level, methods=methods, settings=[JESTER])
     assert found["best_at_horizon:amaml"].verdict == HOLDS

@@ -12,7 +12,7 @@ from pipeline.main_table import main_rows
 from pipeline.paired_statistics import holm
 from pipeline.run_grid import read_grid
 from tests import run_records
-from tests.known_errors import COSMIXTURE, JESTER, LEVELS, METHODS, K, by_default, compared
+from tests.known_errors import COSMIXTURE, JESTER, LEVELS, METHODS, K, compared
 
 
 def write_pairs(root, errors, setting=JESTER):
@@ -38,6 +38,7 @@ def write_pairs(root, errors, setting=JESTER):
 @pytest.fixture
 def pairs(tmp_path):
     """Compare hand-made errors of one setting."""
+
     def build(errors):
         write_pairs(tmp_path, errors)
         seeds = next(iter(errors.values()))
@@ -66,11 +67,9 @@ def test_a_comparison_by_hand(pairs):
     assert [r["p_holm"] for r in family] == pytest.approx(holm([r["p"] for r in family]))
 
 
-def test_references_are_ours_the_best_and_what_claims_need(tmp_path):
+def test_references_are_ours_the_best_and_what_claims_need():
     level = {"reptile": 0.1}
-    (found,) = compared(
-        tmp_path, lambda label, *_: level.get(label, LEVELS[label]), settings=[COSMIXTURE]
-    )
+    (found,) = compared(lambda label, *_: level.get(label, LEVELS[label]), settings=[COSMIXTURE])
     references = {
         step: {r["reference"] for r in found.rows if r["step"] == step} for step in (0, K, 50)
     }
@@ -130,9 +129,9 @@ def test_better_needs_the_test_and_the_mean():
     assert is_worse({"p_holm": 0.01, "difference": math.inf, "rank_biserial": 0.5})
 
 
-def test_marks_name_the_best_and_those_that_do_not_differ(tmp_path):
+def test_marks_name_the_best_and_those_that_do_not_differ():
     level = {"amaml": 0.299, "amaml_anytime": 0.2991, "amaml_rkc": 0.2995}
-    found = compared(tmp_path, lambda label, *_: level.get(label, LEVELS[label]))
+    found = compared(lambda label, *_: level.get(label, LEVELS[label]))
     rows = mark_best(main_rows([setting.runs for setting in found]), found)
     for setting in found:
         here = {r["label"]: r for r in rows if r["setting"] == setting.runs.setting}
@@ -147,10 +146,10 @@ def test_marks_name_the_best_and_those_that_do_not_differ(tmp_path):
     assert sum(bool(r.get("not_worse_than_best")) for r in rows) > len(found)
 
 
-def test_a_comparison_does_not_depend_on_who_else_is_compared(tmp_path):
+def test_a_comparison_does_not_depend_on_who_else_is_compared():
     few = ("fomaml", "amaml")
-    (all_,) = compared(tmp_path / "all", by_default, settings=[JESTER])
-    (some,) = compared(tmp_path / "few", by_default, settings=[JESTER], methods=few)
+    (all_,) = compared(settings=[JESTER])
+    (some,) = compared(settings=[JESTER], methods=few)
     rows = [setting.row(K, "amaml", "fomaml") for setting in (all_, some)]
     for row in rows:  # the family and who is best do depend on them
         del row["p_holm"], row["reference_is_best"]

@@ -16,15 +16,15 @@ from tests.known_errors import COSMIXTURE, JESTER, LEVELS, SIMULATED, K, compare
 OURS = ("amaml", "amaml_anytime", "amaml_rkc")
 
 
-def rows_of(root, settings=(JESTER,), failed=(), **levels):
+def rows_of(settings=(JESTER,), failed=(), **levels):
     def level(label, setting, step):
         return levels.get(label, LEVELS[label])
 
-    return rating_rows(compared(root, level, settings=settings, failed=failed))
+    return rating_rows(compared(level, settings=settings, failed=failed))
 
 
-def test_a_row_by_its_comparison(tmp_path):
-    found = compared(tmp_path, lambda label, *_: {"amaml_rkc": 0.2}.get(label, LEVELS[label]))
+def test_a_row_by_its_comparison():
+    found = compared(lambda label, *_: {"amaml_rkc": 0.2}.get(label, LEVELS[label]))
     (row,) = rating_rows(found)
     jester = next(setting for setting in found if setting.runs.setting == JESTER)
     source = jester.row(K, "amaml_rkc", "item_user_offset")
@@ -38,33 +38,33 @@ def test_a_row_by_its_comparison(tmp_path):
 
 
 @pytest.mark.parametrize(("offset", "word"), [(0.6, BEATS), (0.2, LOSES), (0.2991, NO_DIFFERENCE)])
-def test_words(tmp_path, offset, word):
-    (row,) = rows_of(tmp_path, item_user_offset=offset)
+def test_words(offset, word):
+    (row,) = rows_of(item_user_offset=offset)
     assert row["verdict"] == word
 
 
 @pytest.mark.parametrize(
     ("ours", "p_corrected", "word"), [(OURS, 6 / 64, NO_DIFFERENCE), (OURS[:1], 2 / 64, BEATS)]
 )
-def test_the_choice_of_the_best_is_paid_for(tmp_path, ours, p_corrected, word):
+def test_the_choice_of_the_best_is_paid_for(ours, p_corrected, word):
     """Six tasks, all won: p = 2/64, times the number of methods to choose from."""
     grid = {"methods": ["maml", *ours], "settings": [JESTER], "seeds": [0], "n_tasks": 6}
-    (row,) = rating_rows(compared(tmp_path, **grid))
+    (row,) = rating_rows(compared(**grid))
     assert (row["p"], row["p_corrected"], row["verdict"]) == (2 / 64, p_corrected, word)
 
 
-def test_a_failed_method_is_not_picked(tmp_path):
-    (row,) = rows_of(tmp_path, failed=[("amaml", JESTER, 0)], amaml=0.1)
+def test_a_failed_method_is_not_picked():
+    (row,) = rows_of(failed=[("amaml", JESTER, 0)], amaml=0.1)
     assert row["method"] != "amaml"
     assert row["picked_from"] == 2
     gone = [(label, JESTER, seed) for label in OURS for seed in (0, 1)]
-    (row,) = rows_of(tmp_path / "gone", failed=gone)
+    (row,) = rows_of(failed=gone)
     assert row["verdict"] == UNTESTED
     assert rating_claim([row]).verdict == UNTESTED
 
 
-def test_only_rating_settings_have_rows_and_simulated_ones_do_not_count(tmp_path):
-    rows = rows_of(tmp_path, settings=(COSMIXTURE, SIMULATED))
+def test_only_rating_settings_have_rows_and_simulated_ones_do_not_count():
+    rows = rows_of(settings=(COSMIXTURE, SIMULATED))
     assert [(row["setting"], row["simulated"]) for row in rows] == [(SIMULATED, True)]
     assert rating_claim(rows).verdict == UNTESTED
 
