@@ -137,8 +137,9 @@ def _errors_by_step(run: records.RunRecord) -> ErrorsByStep:
     """Rows by task, so that the order of a file's rows changes no sum."""
     rows = run.test_rows.sort_values("task").set_index("task")
     kinds = dict.fromkeys(records.METRICS, np.float64)
+    parts = dict(list(rows.groupby(["predictor", "step"])[list(records.METRICS)]))
     return {
-        (str(predictor), int(step)): part[list(records.METRICS)].astype(kinds)
-        for (predictor, step), part in rows.groupby(["predictor", "step"])
+        (str(predictor), int(str(step))): part.astype(kinds)
+        for (predictor, step), part in parts.items()
         if not (predictor == META_INIT and is_failed(run))
     }
