@@ -14,6 +14,7 @@ class Cell:
     href: str = ""
     tone: str = ""  # style class: best, close, holds, part, not, words
     badge: str = ""  # label after the text, such as SIMULATED
+    more: str = ""  # the rest of a long text, behind a fold
     note: "Cell | None" = None  # a second line, smaller
 
 
@@ -23,6 +24,8 @@ class Head:
 
     text: str
     title: str = ""
+    tone: str = ""  # words: prose stands below it
+    note: str = ""  # a second line, smaller
 
 
 @dataclass(frozen=True)

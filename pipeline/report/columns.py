@@ -83,7 +83,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "claim": ("claim", "name of a claim, the same in every grid"),
     "text": ("claim", "the claim in words"),
     "source": ("source", "who claims it"),
-    "held": ("held", "cases in which it was so; a count"),
+    "held": ("cases", "cases in which it was so, of those in which it was tested; a count"),
     "tested": ("of", "cases in which it was tested; a count"),
     "figures": ("found", "what was found, in words"),
     "verdict": ("verdict", "whether the claim holds, from the numbers beside it"),

@@ -83,7 +83,7 @@ def _matrix(
     for setting in settings:
         first = next(row for row in rows if row["setting"] == setting)
         about = f"K = {first['inner_steps']}, {first['n_tasks']} test tasks"
-        heads.append(Head(f"{short_setting(dataset, setting)} ({about})", setting))
+        heads.append(Head(short_setting(dataset, setting), setting, note=about))
     body = [
         Row(
             [name_cell(label)],

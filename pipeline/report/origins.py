@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from pipeline.data.sources import SOURCES
+from pipeline.data.sources import SOURCES, Source
 from pipeline.labels import DATASETS, SIMULATED, label_title
 from pipeline.report.blocks import Block, Cell, Head, Prose, Row, Table
 from pipeline.report.evidence import Run
@@ -14,9 +14,10 @@ from pipeline.report.prose import sections, to_html
 from pipeline.report.texts import prose
 
 _SYNTHETIC_TERMS = "Drawn by this project's code from a seed; no terms"
+_SYNTHETIC_SOURCE = "Li et al. 2023, equations (12) and (13)"
 
 
-def summary_blocks(grid: str, runs: list[Run]) -> list[Block]:
+def summary_blocks(grid: str, runs: list[Run], verdicts: Iterable[str]) -> list[Block]:
     """What was run, on what, when it can be told: the first thing a reader needs."""
     failed = sum(run.status != "ok" for run in runs)
     datasets = list(dict.fromkeys(run.dataset for run in runs))
@@ -28,11 +29,12 @@ def summary_blocks(grid: str, runs: list[Run]) -> list[Block]:
         "Methods": "; ".join(label_title(label) for label in _values(runs, "label")),
         "Data": ", ".join(DATASETS.get(name, name) for name in datasets),
         "Seeds": ", ".join(sorted({str(run.seed) for run in runs}, key=int)),
-        "Training": listed(_values(runs, "meta_updates")) + " meta-updates a run, on "
-        + (listed(_values(runs, "device")) or "an unknown device")
-        + f", {listed(_values(runs, 'dtype'))}",
+        "Training": _training(runs),
         "Code": _commits(runs),
-    }  # fmt: skip
+    }
+    counts = Counter(verdicts)
+    if counts:
+        facts["Claims"] = "; ".join(f"{word}: {counts[word]}" for word in counts)
     items = "".join(
         f"<div><dt>{key}</dt><dd>{escape(value)}</dd></div>" for key, value in facts.items()
     )
@@ -119,16 +121,22 @@ def _data_table(runs: list[Run]) -> Table:
         cells = [
             Cell(size, tone="words"),
             Cell(state, tone="code"),
-            Cell(source.licence if source else _SYNTHETIC_TERMS, tone="words"),
-            Cell(
-                source.citation if source else "Li et al. 2023, equations (12), (13)", tone="words"
-            ),
+            _terms(source),
         ]
         badge = "SIMULATED" if name in SIMULATED else ""
         title = DATASETS.get(name, name).removeprefix("SIMULATED ")
         rows.append(Row([Cell(title, badge=badge)], cells))
-    heads = [Head(text) for text in ("size", "fingerprint (sha256) in the runs", "terms", "source")]
+    heads = [
+        Head(text, tone="left")
+        for text in ("size", "fingerprint (sha256) in the runs", "terms and source")
+    ]
     return Table("Data sets, with the fingerprints found in the runs.", [Head("data")], heads, rows)
+
+
+def _terms(source: Source | None) -> Cell:
+    if source is None:
+        return Cell(_SYNTHETIC_TERMS, tone="words", note=Cell(_SYNTHETIC_SOURCE))
+    return Cell(source.licence, tone="words", note=Cell(source.citation))
 
 
 def _commit_table(runs: list[Run]) -> Table:
@@ -139,6 +147,14 @@ def _commit_table(runs: list[Run]) -> Table:
     ]
     caption = "Code and devices of the runs; + is a commit with changes that were not committed."
     return Table(caption, [Head("git commit")], [Head("device"), Head("runs")], rows)
+
+
+def _training(runs: list[Run]) -> str:
+    updates = listed(_values([run for run in runs if run.status == "ok"], "meta_updates"))
+    devices = listed(_values(runs, "device")) or "an unknown device"
+    return (
+        f"{updates or 'unknown'} meta-updates a run, on {devices}, {listed(_values(runs, 'dtype'))}"
+    )
 
 
 def _commits(runs: Iterable[Run]) -> str:

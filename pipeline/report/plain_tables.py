@@ -11,9 +11,11 @@ from pipeline.report.links import Links
 from pipeline.report.numbers import number, with_error
 from pipeline.report.texts import caption
 
+LONGEST_TEXT = 160  # characters of a text that is shown whole
 FOLDED = 30  # rows from which a table is behind a fold
 MOST_CELLS = 4000  # that one table puts on the page; the rest stays in the CSV
 _WORDS = 28  # characters from which a value is prose
+LONGEST_NAME = 50  # characters from which a row's name is
 _SYMBOLS = {"holds": "✓", "part": "◐", "not": "✗"}
 
 
@@ -25,6 +27,7 @@ def plain_table(table: GridTable, links: Links) -> Block:
     keys = ["text"] if {"claim", "text"} <= set(table.columns) else list(table.keys)
     keys = [column for column in keys if column in shown]
     others = [column for column in shown if column not in keys]
+    others.sort(key=lambda column: column != "verdict")
     limit = max(1, MOST_CELLS // max(1, len(others)))
     rows = [_row(table.name, row, name, keys, others, links) for row, name in view[:limit]]
     if limit < len(view):
@@ -35,8 +38,8 @@ def plain_table(table: GridTable, links: Links) -> Block:
     title = heading(table.name).capitalize()
     block = Table(
         (caption("table", table.name) or f"{title}.") + note,
-        [Head(heading(key), meaning(key)) for key in keys],
-        [Head(heading(column), meaning(column)) for column in others],
+        [Head(heading(key), meaning(key), "left") for key in keys],
+        [_head(column, [row.cells[place] for row in rows]) for place, column in enumerate(others)],
         rows,
         stack="verdict" in table.columns,
         more=f"Shown: {what}; the other {left_out} rows are in {table.path.name}."
@@ -44,6 +47,12 @@ def plain_table(table: GridTable, links: Links) -> Block:
         else "",
     )
     return Fold(f"{title}: {what}", [block]) if len(rows) > FOLDED else block
+
+
+def _head(column: str, below: list[Cell]) -> Head:
+    words = any(cell.tone == "words" for cell in below)
+    tone = "words" if words else "left" if column == "verdict" else ""
+    return Head(heading(column), meaning(column), tone)
 
 
 def verdict_tone(text: str) -> str:
@@ -82,6 +91,8 @@ def _shown_columns(table: GridTable, rows: list[Values]) -> list[str]:
         dropped.add("dataset")
     if "text" in columns:
         dropped.add("claim")
+    if {"held", "tested"} <= columns:
+        dropped.add("tested")
     if "label" in columns and all(row.get("method") == row["label"] for row in rows):
         dropped.add("method")
     if _has_interval(columns):
@@ -103,22 +114,34 @@ def _row(
     href = links.href(table, row)
     names = [
         Cell(
-            _named(key, row[key]),
+            _named(key, row[key]).replace("`", ""),
             title=f"label: {row[key]}" if key in LABEL_COLUMNS else "",
             badge=badge if place == 0 else "",
+            tone="words" if len(row[key]) > LONGEST_NAME else "",
         )
         for place, key in enumerate(keys)
     ]
     cells = []
     for column in others:
-        text = _text(column, row)
+        text, more = _first_part(_text(column, row).replace("`", ""))
         tone = verdict_tone(text) if column == "verdict" else ""
         if tone:
             text = f"{_SYMBOLS[tone]} {text}"
-        elif len(text) > _WORDS:
+        elif len(text) > _WORDS or more:
             tone = "words"
-        cells.append(Cell(text, links.title(table, name, column), href, tone))
+        cells.append(Cell(text, links.title(table, name, column), href, tone, more=more))
     return Row(names, cells, names[0].text if len(keys) > 1 else "")
+
+
+def _first_part(text: str) -> tuple[str, str]:
+    """The beginning of a long text, up to a stop, and the rest."""
+    if len(text) <= LONGEST_TEXT:
+        return text, ""
+    for stop in (". ", ": ", "; ", ", "):
+        end = text.rfind(stop, 0, LONGEST_TEXT) + 1
+        if end:
+            return text[:end], text[end:].strip()
+    return text, ""
 
 
 def _text(column: str, row: Values) -> str:
@@ -127,6 +150,8 @@ def _text(column: str, row: Values) -> str:
         return with_error(value, row[f"{column}_stderr"])
     if column == "difference" and _has_interval(row) and value:
         return f"{number(value)} [{number(row['lo'])}, {number(row['hi'])}]"
+    if column == "held":
+        return f"{value} of {row['tested']}" if row.get("tested") not in ("", "0", None) else ""
     if column == "peak_bytes" and value:
         return f"{float(value) / 1e6:,.1f} MB"
     return _named(column, value)

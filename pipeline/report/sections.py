@@ -105,13 +105,16 @@ def page_sections(results_dir: Path, grid: str, runs: list[Run]) -> list[Section
         table = read_table(results_dir, name)
         return [plain_table(table, links)] if table.rows else []
 
+    verdicts: list[str] = []
+    if "verdicts" in table_names(results_dir):
+        verdicts = [row.get("verdict", "") for row in read_table(results_dir, "verdicts").rows]
     tables = [name for name in table_names(results_dir) if name not in NOT_SHOWN]
     figures = figure_names(results_dir)
     shelved = {}
     for shelf in (VERDICTS, *SHELVES):
         shelved[shelf.id] = _shelf(shelf, results_dir, tables, figures, tabled, drawn)
     sections = [
-        Section("summary", "Summary", summary_blocks(grid, runs)),
+        Section("summary", "Summary", summary_blocks(grid, runs, verdicts)),
         shelved.pop("verdicts"),
         Section("main", "Test errors", main_blocks(main, links)),
         *shelved.values(),
