@@ -9,15 +9,14 @@ _SCROLL = '<div class="scroll" role="region" tabindex="0" aria-label="table">'
 
 
 def to_html(markdown: str, *, top: int = 3) -> str:
-    """HTML of CommonMark with tables; its `#` becomes `<h{top}>`, its tables scroll."""
+    """HTML of CommonMark with tables; its highest heading becomes `<h{top}>`."""
     parser = MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
     tokens = parser.parse(markdown)
-    highest = min((int(t.tag[1]) for t in tokens if t.type == "heading_open"), default=1)
+    levels = sorted({token.tag for token in tokens if token.type == "heading_open"})
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(6, int(token.tag[1]) - highest + top)}"
-    html = str(parser.renderer.render(_boxed(tokens), parser.options, {}))
-    return html
+            token.tag = f"h{min(6, top + levels.index(token.tag))}"
+    return str(parser.renderer.render(_boxed(tokens), parser.options, {}))
 
 
 def sections(markdown: str) -> dict[str, str]:
