@@ -27,7 +27,12 @@ def build_report(
 
 def explain(
     table: Annotated[str, typer.Argument(help="such as main, per_seed, curves")],
-    row: Annotated[str, typer.Argument(help="SETTING/LABEL[/SEED or STEP], or #3: the third row")],
+    row: Annotated[
+        str,
+        typer.Argument(
+            help="SETTING/LABEL, with /SEED or /STEP where there are several; or #3: the third row"
+        ),
+    ],
     column: Annotated[str, typer.Argument(help="a column of the table, such as nrmse")],
     results: Annotated[
         Path | None, typer.Option(help="such as results/paper; default: the grid of --params")

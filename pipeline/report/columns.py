@@ -92,8 +92,17 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "p_value": ("p", "p-value of the test"),
     "p_holm": ("p (Holm)", "p-value after Holm's correction over the compared methods"),
     "p_corrected": ("p (corrected)", "p-value times the number of methods it was picked from"),
+    "picked_from": ("picked from", "methods that the best was picked from; a count"),
+    "offset_nrmse": ("offset's nRMSE", "nRMSE of item mean + user offset; no unit"),
+    "offset_rmse": ("offset's RMSE", "RMSE of item mean + user offset; rating units"),
+    "reference_is_best": ("best", "whether the reference has the smallest mean nRMSE of its step"),
+    "wins": ("wins", "pairs in which the reference's nRMSE is smaller; a count"),
+    "ties": ("ties", "pairs in which both have the same nRMSE; a count"),
+    "losses": ("losses", "pairs in which the reference's nRMSE is larger; a count"),
+    "seeds_left_out": ("seeds left out", "seeds in which one of the two failed; a count"),
+    "seeds_agreeing": ("seeds agreeing", "seeds whose own difference has the same sign; a count"),
     "reference": ("reference", "the method that is compared with others"),
-    "other": ("other", "the method or predictor that it is compared with"),
+    "other": ("method compared with", "the method or predictor that it is compared with"),
     "difference": (
         "difference",
         "mean over tasks of the reference's (or our method's) nRMSE minus the other's, with its "

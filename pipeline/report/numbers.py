@@ -13,7 +13,7 @@ def number(text: str) -> str:
     if value is None or "_" in text:
         return text
     if value == int(value) and abs(value) < 1e9 and "e" not in text.lower():
-        return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
+        return minus(f"{int(value):,}" if abs(value) >= 10_000 else str(int(value)))
     return minus(f"{value:.4g}")
 
 

@@ -8,11 +8,12 @@ from pipeline.report.columns import heading, meaning
 from pipeline.report.evidence import LABEL_COLUMNS
 from pipeline.report.grid_tables import GridTable, Values
 from pipeline.report.links import Links
-from pipeline.report.numbers import number, with_error
+from pipeline.report.numbers import as_float, number, with_error
 from pipeline.report.texts import caption
 
 LONGEST_TEXT = 160  # characters of a text that is shown whole
 FOLDED = 30  # rows from which a table is behind a fold
+MOST_STACKED = 6  # columns up to which a row of verdicts is a card on a narrow screen
 MOST_CELLS = 4000  # that one table puts on the page; the rest stays in the CSV
 _WORDS = 28  # characters from which a value is prose
 LONGEST_NAME = 50  # characters from which a row's name is
@@ -41,7 +42,7 @@ def plain_table(table: GridTable, links: Links) -> Block:
         [Head(heading(key), meaning(key), "left") for key in keys],
         [_head(column, [row.cells[place] for row in rows]) for place, column in enumerate(others)],
         rows,
-        stack="verdict" in table.columns,
+        stack="verdict" in table.columns and len(others) <= MOST_STACKED,
         more=f"Shown: {what}; the other {left_out} rows are in {table.path.name}."
         if left_out
         else "",
@@ -124,8 +125,8 @@ def _row(
     cells = []
     for column in others:
         text, more = _first_part(_text(column, row).replace("`", ""))
-        tone = verdict_tone(text) if column == "verdict" else ""
-        if tone:
+        tone = (verdict_tone(text) or "left") if column == "verdict" else ""
+        if tone in _SYMBOLS:
             text = f"{_SYMBOLS[tone]} {text}"
         elif len(text) > _WORDS or more:
             tone = "words"
@@ -138,7 +139,7 @@ def _first_part(text: str) -> tuple[str, str]:
     if len(text) <= LONGEST_TEXT:
         return text, ""
     for stop in (". ", ": ", "; ", ", "):
-        end = text.rfind(stop, 0, LONGEST_TEXT) + 1
+        end = text.find(stop, 20, LONGEST_TEXT) + 1
         if end:
             return text[:end], text[end:].strip()
     return text, ""
@@ -152,6 +153,9 @@ def _text(column: str, row: Values) -> str:
         return f"{number(value)} [{number(row['lo'])}, {number(row['hi'])}]"
     if column == "held":
         return f"{value} of {row['tested']}" if row.get("tested") not in ("", "0", None) else ""
+    if column == "p" or column.startswith("p_"):
+        p = as_float(value)
+        return value if p is None else f"{p:.2g}"
     if column == "peak_bytes" and value:
         return f"{float(value) / 1e6:,.1f} MB"
     return _named(column, value)

@@ -11,6 +11,7 @@ from pipeline.report.numbers import listed, number, percent, with_error
         ("0.123456", "0.1235"),
         ("-0.5", "−0.5"),
         ("12", "12"),
+        ("-1", "−1"),
         ("123456", "123,456"),
         ("2.0", "2"),
         ("1.5e-07", "1.5e-07"),
