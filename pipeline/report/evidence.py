@@ -115,7 +115,7 @@ def run_commands(run: Run, grid: str) -> list[str]:
         else f"--method {run.label} --setting {run.setting} --seed {run.seed}"
     )
     return [
-        f"{remove}snakemake --cores 1 --resources gpu=1 {folder}/spec.json --config grid={grid}",
+        f"{remove}snakemake {folder}/spec.json --cores 1 --resources gpu=1 --config grid={grid}",
         f"python -m pipeline meta-train {files} {folder} {recipe}",
     ]
 

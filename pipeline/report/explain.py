@@ -71,7 +71,7 @@ def explain(
 def table_command(results_dir: Path, name: str, grid: str) -> str:
     """The command that makes a table anew from the records."""
     path = (results_dir / "tables" / f"{name}.csv").as_posix()
-    return f"snakemake --cores 1 --force {path} --config grid={grid}"
+    return f"snakemake {path} --cores 1 --force --config grid={grid}"
 
 
 def _run_lines(

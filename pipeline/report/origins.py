@@ -81,7 +81,7 @@ def origin_blocks(results_dir: Path, grid: str, runs: list[Run], tables: list[st
     folder = results_dir.as_posix()
     commands = {
         "everything": f"snakemake --cores 2 --resources gpu=1 --config grid={grid}",
-        "this page again": f"snakemake --cores 1 --force {folder}/report.html --config grid={grid}",
+        "this page again": f"snakemake {folder}/report.html --cores 1 --force --config grid={grid}",
         "where a number comes from": "python -m pipeline explain main SETTING/LABEL nrmse "
         f"--results {folder}",
         "what a plan of the work says": f"snakemake --dry-run --config grid={grid}",

@@ -15,4 +15,4 @@ def record_file(results_dir: Path, table: str, row: Mapping[str, str]) -> Path |
 
 def record_command(record: Path, grid: str) -> str:
     """The command that measures a record anew."""
-    return f"snakemake --cores 1 --force {record.as_posix()} --config grid={grid}"
+    return f"snakemake {record.as_posix()} --cores 1 --force --config grid={grid}"

@@ -31,7 +31,7 @@ def test_values_of_each_table(results, name):
             assert "no definition" not in said[3], "each column of our tables has one"
             path = f"{results}/tables/{name}.csv"
             assert said[0].startswith(f"table    {path}, row {place + 1}: ")
-            assert f"remake   snakemake --cores 1 --force {path} --config grid=test" in said
+            assert f"remake   snakemake {path} --cores 1 --force --config grid=test" in said
 
 
 def test_runs_of_a_mean_over_seeds(results):
@@ -44,7 +44,7 @@ def test_runs_of_a_mean_over_seeds(results):
         for fact in (digest(spec), metrics["git_commit"], metrics["data"]["fingerprint"]):
             assert fact in said
         assert (
-            f"rm -r {folder} && snakemake --cores 1 --resources gpu=1 {folder}/spec.json "
+            f"rm -r {folder} && snakemake {folder}/spec.json --cores 1 --resources gpu=1 "
             "--config grid=test" in said
         )
         assert (
@@ -92,7 +92,7 @@ def test_long_lists_are_cut_unless_all_are_wanted(results, monkeypatch):
 def test_costs_come_from_profiles(results):
     said = say(results, "costs", "amaml/50", "seconds")
     assert f"record   {results}/profile/amaml.json (here)" in said
-    assert f"--force {results}/profile/amaml.json --config grid=test" in said
+    assert f"snakemake {results}/profile/amaml.json --cores 1 --force --config grid=test" in said
     assert "runs  " not in said
 
 
