@@ -8,7 +8,7 @@ import pytest
 from pipeline.records import FILES
 from tests.workflow.project import Project
 
-AFTERWARDS = Counter(build_tables=1, plot_curves=1, log_tracking=1)
+AFTERWARDS = Counter(build_tables=1, plot_curves=1, build_report=1, log_tracking=1)
 
 
 def test_whole_run_leaves_tables_figures_records_and_store(finished: Project) -> None:

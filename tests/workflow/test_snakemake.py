@@ -16,7 +16,7 @@ RULES = [
     "meta_train",
     "profile_cost",
 ]
-RULES += ["build_tables", "plot_curves", "log_tracking", "all"]
+RULES += ["build_tables", "plot_curves", "build_report", "log_tracking", "all"]
 
 
 def test_lint_is_clean(fresh: Project) -> None:

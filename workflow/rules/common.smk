@@ -12,6 +12,7 @@ from pipeline.config import RATING_DATASETS, SYNTHETIC_DATASETS, check_params
 from pipeline.data.sources import SOURCES
 from pipeline.errors import BadInput
 from pipeline.hardware import gpu_here
+from pipeline.report.texts import texts_digest
 from pipeline.restore_evidence import restore_evidence
 from pipeline.seed_blocks import seed_blocks
 
@@ -163,9 +164,9 @@ def profile_spec(wildcards):
     return specs.canonical(specs.profile_recipe(PARAMS, wildcards.method))
 
 
-def grid_spec(*globs):
+def grid_spec(*globs, **more):
     """The grid, and a digest of the code that reads its records."""
-    recipe = {"grid": GRID, "code": specs.code_digest(*globs)}
+    recipe = {"grid": GRID, "code": specs.code_digest(*globs)} | more
     for name in ("methods", "settings", "seeds"):
         recipe[name] = getattr(ACTIVE, name)
     return specs.canonical(recipe)

@@ -79,6 +79,27 @@ rule plot_curves:
         " --spec {params.spec:q} > {log:q} 2>&1"
 
 
+# One page for people: tables and figures, and from each number to the runs behind it.
+rule build_report:
+    input:
+        rules.build_tables.output,
+        rules.plot_curves.output,
+    output:
+        f"{RESULTS}/report.html",
+    log:
+        f"logs/build_report/{GRID}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=1500,
+    params:
+        results=results_folder,
+        spec=grid_spec("report/*.py", "labels.py", texts=texts_digest()),
+    shell:
+        "python -m pipeline build-report {params.results:q} --spec {params.spec:q}"
+        " > {log:q} 2>&1"
+
+
 # The database holds every grid, so it is updated in place; deleted, it is rebuilt from records.
 rule log_tracking:
     input:
