@@ -11,7 +11,7 @@ from pipeline.specs import Recipe
 
 RULES = (
     *("download", "build_ratings", "build_tasks", "freeze_episodes", "meta_train"),
-    *("profile_cost", "build_tables", "plot_curves", "log_tracking"),
+    *("profile_cost", "build_tables", "plot_curves", "build_report", "log_tracking"),
 )
 RULE_OF = {  # a recipe's kind
     "ratings": "build_ratings",
@@ -119,17 +119,21 @@ def _training(params: Params, artifacts: Iterable[Artifact], left: set[Path]) ->
 
 
 def _views(root: Path, results: Path, targets: list[Path], faulty: set[Path]) -> list[Job]:
-    """Tables, figures, and the tracking store, each made from what stands before it."""
+    """Tables, figures, the report, and the tracking store, from what stands before each."""
     tables, figures = results / "tables/summary.json", results / "figures/curves.svg"
-    waiting = bool(faulty.intersection(targets))
+    made = {
+        "build_tables": (tables, targets),
+        "plot_curves": (figures, [tables]),
+        "build_report": (results / "report.html", [tables, figures]),
+        "log_tracking": (Path("mlflow.db"), [*targets, tables, figures]),
+    }
+    stale = set(faulty.intersection(targets))
     jobs = []
-    for rule, file, inputs in (
-        ("build_tables", tables, targets),
-        ("plot_curves", figures, [tables]),
-        ("log_tracking", Path("mlflow.db"), [*targets, tables, figures]),
-    ):
-        waiting = waiting or not _is_fresh(root / file, [root / path for path in inputs])
-        jobs.append(Job(rule, not waiting))
+    for rule, (file, inputs) in made.items():
+        whole = stale.isdisjoint(inputs) and _is_fresh(root / file, [root / p for p in inputs])
+        jobs.append(Job(rule, whole))
+        if not whole:
+            stale.add(file)
     return jobs
 
 

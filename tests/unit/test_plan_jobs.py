@@ -20,8 +20,11 @@ from pipeline.specs import canonical
 from tests.unit.tiny_runs import METHODS, RATINGS, SYNTHETIC, tiny_params
 
 RUN = f"results/tiny/runs/imaml/{SYNTHETIC}/1"
-VIEWS = ("results/tiny/tables/summary.json", "results/tiny/figures/curves.svg", "mlflow.db")
-AFTER = {"build_tables": 1, "plot_curves": 1, "log_tracking": 1}
+VIEWS = (
+    *("results/tiny/tables/summary.json", "results/tiny/figures/curves.svg"),
+    *("results/tiny/report.html", "mlflow.db"),
+)
+AFTER = {"build_tables": 1, "plot_curves": 1, "build_report": 1, "log_tracking": 1}
 ALL = {"download": 1, "build_ratings": 1, "build_tasks": 2, "freeze_episodes": 4}
 ALL |= {"profile_cost": len(METHODS)} | AFTER
 
@@ -115,8 +118,12 @@ def test_looking_changes_nothing(root):
             {"profile_cost": 1} | AFTER,
         ),
         (lambda root: (root / VIEWS[0]).unlink(), AFTER),
-        (lambda root: (root / VIEWS[1]).unlink(), {"plot_curves": 1, "log_tracking": 1}),
-        (lambda root: (root / VIEWS[2]).unlink(), {"log_tracking": 1}),
+        (
+            lambda root: (root / VIEWS[1]).unlink(),
+            {"plot_curves": 1, "build_report": 1, "log_tracking": 1},
+        ),
+        (lambda root: (root / VIEWS[2]).unlink(), {"build_report": 1}),
+        (lambda root: (root / VIEWS[3]).unlink(), {"log_tracking": 1}),
         # a run that is newer than the tables
         (lambda root: os.utime(root / RUN / "spec.json", (4e9, 4e9)), AFTER),
         # data that nothing needs any more

@@ -35,7 +35,7 @@ def test_counts_of_a_grid_that_has_begun(project: Project) -> None:
     assert left(project, "--no-measure") == planned(project) == Counter()
     project.path(f"{RUN}/spec.json").unlink()
     project.path("results/ci/profile/imaml.json").unlink()
-    after = {"build_tables": 1, "plot_curves": 1, "log_tracking": 1}
+    after = {"build_tables": 1, "plot_curves": 1, "build_report": 1, "log_tracking": 1}
     wanted = Counter({"meta_train": 1, "profile_cost": 1} | after)
     assert left(project, "--no-measure") == planned(project) == wanted
     shutil.rmtree(project.path("data/ratings"))
