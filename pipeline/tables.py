@@ -1,12 +1,17 @@
 """Run records to `results/{grid}/tables/`: CSV for machines, Markdown for people, JSON for DVC.
 
-    main.csv      setting x (method | untrained | trivial predictor) at the test horizon
-    main.md       the same, to read
-    per_seed.csv  one row per run
-    curves.csv    errors against test steps
-    training.csv  meta-loss and validation error against meta-updates
-    costs.csv     seconds and peak memory per meta-update against inner steps
-    summary.json  {setting: {label: {nrmse, rmse}}}; no timing, so that a difference means something
+    main.csv             setting x (method | untrained | trivial predictor) at the test horizon
+    main.md              the same, to read
+    per_seed.csv         one row per run
+    comparisons.csv      methods against one another, paired by test task
+    verdicts.csv         claim -> does it hold here
+    verdicts.md          the same and the next, to read
+    rating_verdicts.csv  rating settings: our best method against item mean + user offset
+    curves.csv           errors against test steps
+    training.csv         meta-loss and validation error against meta-updates
+    costs.csv            seconds and peak memory per meta-update against inner steps
+    summary.json         {setting: {label: {nrmse, rmse}}}; no timing, so that a difference means
+                         something
 
 The bytes depend on the records alone: rows are in the order of pipeline/labels.py, numbers
 have six significant digits, what is undefined is blank. Standard errors: pipeline/pooling.py.
@@ -20,9 +25,11 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.comparisons import COMPARISON_COLUMNS, Comparisons, mark_best
 from pipeline.files import write_json, write_text
 from pipeline.main_markdown import main_markdown
 from pipeline.main_table import MAIN_COLUMNS, PER_SEED_COLUMNS, Row, main_rows, per_seed_rows
+from pipeline.rating_verdicts import RATING_COLUMNS, rating_rows
 from pipeline.run_grid import read_grid
 from pipeline.series_tables import (
     COST_COLUMNS,
@@ -32,6 +39,7 @@ from pipeline.series_tables import (
     curve_rows,
     training_rows,
 )
+from pipeline.verdicts import VERDICT_COLUMNS, verdict_rows, verdicts_markdown
 
 DIGITS = 6
 
@@ -42,7 +50,7 @@ def build_tables(
     """Read exactly the runs named below `results_dir`, write `results_dir/tables/`.
 
     Args:
-        results_dir: `results/{grid}`, which holds `runs/` and perhaps `profile/`.
+        results_dir: `results/{grid}`, which holds `runs/` and perhaps `profile/` and `studies/`.
         grid: name of the grid, for the heading.
         methods, settings, seeds: the runs; their order does not matter.
 
@@ -50,18 +58,25 @@ def build_tables(
         BadInput: when a run is missing, or runs that are compared met different test rows.
     """
     runs = read_grid(results_dir, methods=methods, settings=settings, seeds=seeds)
-    main = main_rows(runs)
+    compared = [Comparisons(setting) for setting in runs]
+    main = mark_best(main_rows(runs), compared)
     costs = cost_rows(results_dir, runs[0].labels)
+    ratings = rating_rows(compared)
+    verdicts = verdict_rows(results_dir, compared, costs=costs, ratings=ratings)
     tables = results_dir / "tables"
     for name, columns, rows in (
         ("per_seed", PER_SEED_COLUMNS, per_seed_rows(runs)),
         ("curves", CURVE_COLUMNS, curve_rows(runs)),
         ("training", TRAINING_COLUMNS, training_rows(runs)),
         ("costs", COST_COLUMNS, costs),
+        ("comparisons", COMPARISON_COLUMNS, [row for setting in compared for row in setting.rows]),
+        ("rating_verdicts", RATING_COLUMNS, ratings),
+        ("verdicts", VERDICT_COLUMNS, verdicts),
         ("main", MAIN_COLUMNS, main),
     ):
         write_text(tables / f"{name}.csv", csv_text(columns, rows))
     write_text(tables / "main.md", main_markdown(grid, main))
+    write_text(tables / "verdicts.md", verdicts_markdown(grid, verdicts, ratings))
     write_json(tables / "summary.json", summary(main))
 
 

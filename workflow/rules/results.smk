@@ -1,5 +1,14 @@
 # records -> tables, figures; replay to MLflow
-TABLE_NAMES = ["main", "per_seed", "curves", "training", "costs"]
+TABLE_NAMES = [
+    "main",
+    "per_seed",
+    "comparisons",
+    "verdicts",
+    "rating_verdicts",
+    "curves",
+    "training",
+    "costs",
+]
 FIGURE_NAMES = ["curves", "training", "memory", "time"]
 if any(PARAMS.settings[setting].is_synthetic for setting in ACTIVE.settings):
     FIGURE_NAMES.append("instances")
@@ -8,9 +17,11 @@ if any(PARAMS.settings[setting].is_synthetic for setting in ACTIVE.settings):
 rule build_tables:
     input:
         rules.train_all.input,
+        stability_study,
     output:
         [reported("table", name, f"tables/{name}.csv") for name in TABLE_NAMES],
         f"{RESULTS}/tables/main.md",
+        f"{RESULTS}/tables/verdicts.md",
         f"{RESULTS}/tables/summary.json",
     log:
         f"logs/build_tables/{GRID}.log",
@@ -23,6 +34,10 @@ rule build_tables:
         spec=grid_spec(
             "*table*.py",
             "main_markdown.py",
+            "comparisons.py",
+            "paired_statistics.py",
+            "*claims.py",
+            "*verdicts.py",
             "run_grid.py",
             "records.py",
             "pooling.py",
