@@ -118,18 +118,42 @@ def restore(rows_file: Path, wanted: Iterable[tuple[Path, Recipe]]) -> list[Path
         entry = runs.get(key)
         if entry is None or entry["recipe"] != digest(spec):
             continue
-        metrics = json.loads(entry["metrics"]) | {"restored": True}
-        curve = {field.name: entry[f"curve_{field.name}"] for field in CURVE_SCHEMA}
+        run = _record(folder, entry, rows, key)
         write_run(
             folder,
             spec=spec,
-            metrics=metrics,
-            curve=pd.DataFrame(curve, columns=CURVE_SCHEMA.names),
-            test_rows=_whole(pd.concat([rows[key], rows[SHARED, key[1]]]), rows[key], metrics),
+            metrics=run.metrics,
+            curve=run.curve,
+            test_rows=run.test_rows,
             theta=None,
         )
         restored.append(folder)
     return restored
+
+
+def kept_runs(rows_file: Path) -> dict[Key, RunRecord]:
+    """The runs of a setting by label and seed, as `restore` would write them; {} without a file.
+
+    Raises:
+        BadInput: when the evidence is unreadable.
+    """
+    runs, rows = _read(rows_file)
+    return {key: _record(rows_file, entry, rows, key) for key, entry in runs.items()}
+
+
+def _record(
+    place: Path, entry: dict[str, Any], rows: dict[Key, pd.DataFrame], key: Key
+) -> RunRecord:
+    metrics = json.loads(entry["metrics"]) | {"restored": True}
+    curve = {field.name: entry[f"curve_{field.name}"] for field in CURVE_SCHEMA}
+    return RunRecord(
+        place,
+        json.loads(entry["spec"]),
+        metrics,
+        pd.DataFrame(curve, columns=CURVE_SCHEMA.names),
+        _whole(pd.concat([rows[key], rows[SHARED, key[1]]]), rows[key], metrics),
+        None,
+    )
 
 
 def _key(run: RunRecord) -> Key:

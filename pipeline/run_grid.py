@@ -81,7 +81,7 @@ def read_grid(
             }
             for label in labels
         }
-        grid.append(_checked(setting, runs))
+        grid.append(check_setting(setting, runs))
     if not (labels and numbers and grid):
         raise BadInput(
             f"{results_dir}: found methods {labels}, seeds {numbers}, settings "
@@ -103,7 +103,12 @@ def _read(directory: Path, label: str) -> records.RunRecord:
     return run
 
 
-def _checked(setting: str, runs: dict[str, dict[int, records.RunRecord]]) -> SettingRuns:
+def check_setting(setting: str, runs: dict[str, dict[int, records.RunRecord]]) -> SettingRuns:
+    """The runs of one setting, `runs[label][seed]`, checked to be comparable.
+
+    Raises:
+        BadInput: when they did not meet the same test rows, or differ in what a setting fixes.
+    """
     everything = [run for by_seed in runs.values() for run in by_seed.values()]
     if not everything:
         return SettingRuns(setting, "", 0, (), (), runs, {})
