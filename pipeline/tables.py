@@ -6,6 +6,8 @@
     curves.csv    errors against test steps
     training.csv  meta-loss and validation error against meta-updates
     costs.csv     seconds and peak memory per meta-update against inner steps
+    fidelity.csv, stability.csv, stiffness.csv   of the studies that the grid has
+    findings.json one sentence per figure that needs words (pipeline/findings.py)
     summary.json  {setting: {label: {nrmse, rmse}}}; no timing, so that a difference means something
 
 The bytes depend on the records alone: rows are in the order of pipeline/labels.py, numbers
@@ -20,7 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config_studies import STUDIES
 from pipeline.files import write_json, write_text
+from pipeline.findings import write_findings
 from pipeline.main_markdown import main_markdown
 from pipeline.main_table import MAIN_COLUMNS, PER_SEED_COLUMNS, Row, main_rows, per_seed_rows
 from pipeline.run_grid import read_grid
@@ -32,6 +36,7 @@ from pipeline.series_tables import (
     curve_rows,
     training_rows,
 )
+from pipeline.study_tables import study_tables
 
 DIGITS = 6
 
@@ -42,7 +47,7 @@ def build_tables(
     """Read exactly the runs named below `results_dir`, write `results_dir/tables/`.
 
     Args:
-        results_dir: `results/{grid}`, which holds `runs/` and perhaps `profile/`.
+        results_dir: `results/{grid}`, which holds `runs/` and perhaps `profile/` and `studies/`.
         grid: name of the grid, for the heading.
         methods, settings, seeds: the runs; their order does not matter.
 
@@ -63,6 +68,13 @@ def build_tables(
         write_text(tables / f"{name}.csv", csv_text(columns, rows))
     write_text(tables / "main.md", main_markdown(grid, main))
     write_json(tables / "summary.json", summary(main))
+    studies = study_tables(results_dir)
+    for name in sum(STUDIES.values(), ()):
+        if name in studies:
+            write_text(tables / f"{name}.csv", csv_text(*studies[name]))
+        else:  # of a study that left the grid
+            (tables / f"{name}.csv").unlink(missing_ok=True)
+    write_findings(tables)
 
 
 def csv_text(columns: Iterable[str], rows: Iterable[Row]) -> str:

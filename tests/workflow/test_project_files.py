@@ -45,7 +45,7 @@ def test_dvc_follows_every_file_of_the_tables() -> None:
     rules = (ROOT / "workflow/rules/results.smk").read_text()
     names = re.search(r"TABLE_NAMES = \[(.*?)\]", rules)[1]
     tables = {f"{name}.csv" for name in re.findall(r'"(\w+)"', names)}
-    assert declared == tables | {"main.md", "summary.json", "figures"}
+    assert declared == tables | {"main.md", "findings.json", "summary.json", "figures"}
 
 
 def test_params_file_is_sound() -> None:
