@@ -137,7 +137,9 @@ def _companion_runs(
             for label, seed in wanted:
                 runs[label][seed] = kept[label, seed]
             return check_setting(setting, runs)
-        missing = ", ".join(f"{label} seed {seed}" for label, seed in wanted if (label, seed) not in kept)
+        missing = ", ".join(
+            f"{label} seed {seed}" for label, seed in wanted if (label, seed) not in kept
+        )
         looked_at.append(f"{file} without {missing}")
     raise BadInput(
         f"{results_dir}: found runs of '{like.setting}' but none of '{setting}' to compare them "

@@ -26,6 +26,7 @@ from pipeline.config_sections import (
     Steps,
     Synthetic,
 )
+from pipeline.config_studies import Studies
 from pipeline.config_variants import (
     AmamlVariant,
     ImamlVariant,
@@ -192,6 +193,7 @@ class Grid(Strict):
     evaluation: dict[str, Any] = Field(default={}, description="replaces values of `evaluation`")
     inner_steps: Count | None = Field(default=None, description="replaces each setting's own")
     profile: Profile
+    studies: Studies = Field(default=Studies(), description="studies of the meta-gradients")
 
 
 class Params(Strict):

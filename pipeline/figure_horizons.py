@@ -39,7 +39,9 @@ def draw_horizons(table: pd.DataFrame) -> Figure:
     grid = figure.subplots(2 * len(methods), len(families), squeeze=False)
     for row, method in enumerate(methods):
         for column, family in enumerate(families):
-            rows = table[(table["dataset"] == family) & table["label"].isin([method, method + EARLY])]
+            rows = table[
+                (table["dataset"] == family) & table["label"].isin([method, method + EARLY])
+            ]
             above, below = grid[2 * row, column], grid[2 * row + 1, column]
             if rows.empty:
                 above.remove()
@@ -160,9 +162,7 @@ def _name_ends(axes: Axes, ends: dict[str, tuple]) -> None:
 
 def _legend(figure: Figure, *, early: bool) -> None:
     grey = {"color": "#4d4d4d", "markeredgecolor": "white", "markersize": 7}
-    handles = [
-        Line2D([], [], marker="o", label=f"{_FIXED}; the dot is its own horizon", **grey)
-    ]
+    handles = [Line2D([], [], marker="o", label=f"{_FIXED}; the dot is its own horizon", **grey)]
     if early:
         handles.append(Line2D([], [], marker="d", linestyle=_DASHED, label=_BY_TASK, **grey))
     figure.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=3.2)

@@ -69,9 +69,7 @@ def early_rows(grid: str, runs: list[SettingRuns]) -> list[Row]:
             fixed = label.removesuffix(EARLY)
             if fixed == label or fixed not in family[0].runs:
                 continue
-            found = [
-                _early(grid, of, label, fixed, step) for of in family for step in of.steps
-            ]
+            found = [_early(grid, of, label, fixed, step) for of in family for step in of.steps]
             for step in dict.fromkeys(row["step"] for row in found):
                 correct([row for row in found if row["step"] == step])
             rows += found

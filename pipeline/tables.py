@@ -10,6 +10,8 @@
     curves.csv           errors against test steps
     training.csv         meta-loss and validation error against meta-updates
     costs.csv            seconds and peak memory per meta-update against inner steps
+    fidelity.csv, stability.csv, stiffness.csv   of the studies that the grid has
+    findings.json        one sentence per figure that needs words (pipeline/findings.py)
     summary.json         {setting: {label: {nrmse, rmse}}}; no timing, so that a difference means
                          something
 
@@ -26,7 +28,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.comparisons import COMPARISON_COLUMNS, Comparisons, mark_best
+from pipeline.config_studies import STUDIES
 from pipeline.files import write_json, write_text
+from pipeline.findings import write_findings
 from pipeline.main_markdown import main_markdown
 from pipeline.main_table import MAIN_COLUMNS, PER_SEED_COLUMNS, Row, main_rows, per_seed_rows
 from pipeline.rating_verdicts import RATING_COLUMNS, rating_rows
@@ -39,6 +43,7 @@ from pipeline.series_tables import (
     curve_rows,
     training_rows,
 )
+from pipeline.study_tables import study_tables
 from pipeline.verdicts import VERDICT_COLUMNS, verdict_rows, verdicts_markdown
 
 DIGITS = 6
@@ -78,6 +83,13 @@ def build_tables(
     write_text(tables / "main.md", main_markdown(grid, main))
     write_text(tables / "verdicts.md", verdicts_markdown(grid, verdicts, ratings))
     write_json(tables / "summary.json", summary(main))
+    studies = study_tables(results_dir)
+    for name in sum(STUDIES.values(), ()):
+        if name in studies:
+            write_text(tables / f"{name}.csv", csv_text(*studies[name]))
+        else:  # of a study that left the grid
+            (tables / f"{name}.csv").unlink(missing_ok=True)
+    write_findings(tables)
 
 
 def csv_text(columns: Iterable[str], rows: Iterable[Row]) -> str:

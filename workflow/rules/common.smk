@@ -9,11 +9,13 @@ sys.path.insert(0, str(Path(workflow.basedir).resolve().parent))
 
 from pipeline import specs, workflow_lock
 from pipeline.config import RATING_DATASETS, SYNTHETIC_DATASETS, check_params
+from pipeline.config_studies import STUDIES
 from pipeline.data.sources import SOURCES
 from pipeline.errors import BadInput
 from pipeline.hardware import gpu_here
 from pipeline.restore_evidence import restore_evidence
 from pipeline.seed_blocks import seed_blocks
+from pipeline.study_specs import study_recipe
 
 try:
     PARAMS = check_params(config)
@@ -51,6 +53,7 @@ wildcard_constraints:
     method="|".join(ACTIVE.methods),
     setting="|".join(ACTIVE.settings),
     seed=r"\d+",
+    study="|".join(STUDIES),
 
 
 def grid_paths(pattern):
@@ -161,6 +164,10 @@ def block_spec(seeds):
 
 def profile_spec(wildcards):
     return specs.canonical(specs.profile_recipe(PARAMS, wildcards.method))
+
+
+def study_spec(wildcards):
+    return specs.canonical(study_recipe(PARAMS, wildcards.study))
 
 
 def grid_spec(*globs):

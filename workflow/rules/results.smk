@@ -12,6 +12,7 @@ TABLE_NAMES = [
 FIGURE_NAMES = ["curves", "training", "memory", "time"]
 if any(PARAMS.settings[setting].is_synthetic for setting in ACTIVE.settings):
     FIGURE_NAMES.append("instances")
+STUDY_NAMES = [table for study in ACTIVE.studies.names for table in STUDIES[study]]
 
 
 rule build_tables:
@@ -19,9 +20,13 @@ rule build_tables:
         rules.train_all.input,
         stability_study,
     output:
-        [reported("table", name, f"tables/{name}.csv") for name in TABLE_NAMES],
+        [
+            reported("table", name, f"tables/{name}.csv")
+            for name in [*TABLE_NAMES, *STUDY_NAMES]
+        ],
         f"{RESULTS}/tables/main.md",
         f"{RESULTS}/tables/verdicts.md",
+        f"{RESULTS}/tables/findings.json",
         f"{RESULTS}/tables/summary.json",
     log:
         f"logs/build_tables/{GRID}.log",
@@ -43,6 +48,7 @@ rule build_tables:
             "pooling.py",
             "paper_numbers.py",
             "labels.py",
+            "*findings.py",
         ),
     shell:
         "python -m pipeline build-tables {params.results:q} --spec {params.spec:q}"
@@ -63,8 +69,11 @@ rule plot_curves:
             ),
         ),
     output:
-        [reported("figure", name, f"figures/{name}.svg") for name in FIGURE_NAMES],
-        expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURE_NAMES),
+        [
+            reported("figure", name, f"figures/{name}.svg")
+            for name in [*FIGURE_NAMES, *STUDY_NAMES]
+        ],
+        expand(f"{RESULTS}/figures/{{name}}.png", name=[*FIGURE_NAMES, *STUDY_NAMES]),
     log:
         f"logs/plot_curves/{GRID}.log",
     conda:
@@ -73,7 +82,7 @@ rule plot_curves:
         mem_mb=1500,
     params:
         results=results_folder,
-        spec=grid_spec("figure*.py", "labels.py"),
+        spec=grid_spec("figure*.py", "labels.py", "study_findings.py"),
     shell:
         "python -m pipeline plot-curves {params.results:q} --tasks data/tasks"
         " --spec {params.spec:q} > {log:q} 2>&1"
