@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.comparisons import ALPHA
+from pipeline.files import write_text
 from pipeline.labels import DATASETS, label_title
 from pipeline.variants import ALL, METHOD_POINTS, SETTING_POINTS, Point
 
@@ -17,6 +18,15 @@ TOGETHER = Point(
     ours="as above",
 )
 TEXTS = {**METHOD_POINTS, ALL: TOGETHER, **SETTING_POINTS}
+
+
+def write_ablation(tables: Path, grid: str) -> None:
+    """Write `ablation.md` from `ablation.csv`; remove it where there is none."""
+    path, markdown = tables / "ablation.csv", tables / "ablation.md"
+    if path.is_file():
+        write_text(markdown, ablation_markdown(grid, pd.read_csv(path)))
+    else:
+        markdown.unlink(missing_ok=True)
 
 
 def ablation_markdown(grid: str, table: pd.DataFrame) -> str:

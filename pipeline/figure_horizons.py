@@ -6,6 +6,7 @@ stops early (a horizon for each task) is drawn dashed beside its fixed horizon.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +18,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from pipeline.figure_curves import fit_y, step_axis
 from pipeline.figure_style import WIDTH
+from pipeline.grid_extras import EARLY
 from pipeline.labels import DATASETS, label_title
-from pipeline.long_horizons import EARLY
 
 AFTER = (10, 100, 1000, 5000)  # test steps of the panels against T
 _DASHED = (0, (3, 1.5))
@@ -161,7 +162,7 @@ def _name_ends(axes: Axes, ends: dict[str, tuple]) -> None:
 
 
 def _legend(figure: Figure, *, early: bool) -> None:
-    grey = {"color": "#4d4d4d", "markeredgecolor": "white", "markersize": 7}
+    grey: Any = {"color": "#4d4d4d", "markeredgecolor": "white", "markersize": 7}
     handles = [Line2D([], [], marker="o", label=f"{_FIXED}; the dot is its own horizon", **grey)]
     if early:
         handles.append(Line2D([], [], marker="d", linestyle=_DASHED, label=_BY_TASK, **grey))

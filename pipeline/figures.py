@@ -6,6 +6,7 @@
     time       seconds per meta-update against inner steps (the paper's Figure 4)
     instances  one task of each synthetic family, if the grid has any
     stability, stiffness, fidelity   of the studies that the grid has
+    ablation, horizons   of grids that have these tables
 
 The bytes depend on the tables, the task sets and matplotlib's version alone.
 """
@@ -15,16 +16,20 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.errors import BadInput
+from pipeline.figure_ablation import draw_ablation
 from pipeline.figure_costs import draw_memory, draw_time
 from pipeline.figure_curves import draw_curves, draw_training
+from pipeline.figure_horizons import draw_horizons
 from pipeline.figure_instances import draw_instances, synthetic_settings
 from pipeline.figure_studies import draw_fidelity, draw_stability, draw_stiffness
 from pipeline.figure_style import house_style, save
 
-STUDY_FIGURES = {
+EXTRA_FIGURES = {
     "stability": draw_stability,
     "stiffness": draw_stiffness,
     "fidelity": draw_fidelity,
+    "ablation": draw_ablation,
+    "horizons": draw_horizons,
 }
 
 
@@ -62,11 +67,11 @@ def plot_curves(results_dir: Path, *, tasks_dir: Path, grid: str, settings: list
         }
         if synthetic:
             figures["instances"] = draw_instances(synthetic, tasks_dir, seed)
-        for name, draw in STUDY_FIGURES.items():
+        for name, draw in EXTRA_FIGURES.items():
             if (results_dir / "tables" / f"{name}.csv").is_file():
                 figures[name] = draw(_read(results_dir, name))
             else:
-                for suffix in ("svg", "png"):  # of a study that left the grid
+                for suffix in ("svg", "png"):  # of what left the grid
                     (results_dir / "figures" / f"{name}.{suffix}").unlink(missing_ok=True)
         for name, figure in figures.items():
             save(figure, results_dir / "figures" / name)

@@ -7,13 +7,17 @@ None where the grid lacks the table.
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.ablation_text import ablation_finding
 from pipeline.files import write_json
+from pipeline.horizon_findings import horizons_finding
 from pipeline.study_findings import fidelity_finding, stability_finding, stiffness_finding
 
 FINDINGS: dict[str, Callable[[Path], str | None]] = {
     "stability": stability_finding,
     "fidelity": fidelity_finding,
     "stiffness": stiffness_finding,
+    "ablation": ablation_finding,
+    "horizons": horizons_finding,
 }
 
 

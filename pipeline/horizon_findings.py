@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.comparisons import ALPHA
+from pipeline.grid_extras import EARLY
 from pipeline.labels import DATASETS, label_title
-from pipeline.long_horizons import EARLY
 
 
 def horizons_finding(tables: Path) -> str | None:

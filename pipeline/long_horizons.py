@@ -19,13 +19,12 @@ from itertools import pairwise
 import numpy as np
 
 from pipeline.errors import BadInput
+from pipeline.grid_extras import EARLY, LONG_FAMILIES
 from pipeline.main_table import Row, pooled_errors
 from pipeline.paired_errors import correct, errors_by_seed, paired
 from pipeline.run_grid import SettingRuns
 from pipeline.table_checks import is_failed, tasks_of
 
-SYNTHETIC = ("cosmixture", "alpine")  # families whose settings are asked for longer training
-EARLY = "-early"
 _NAMES = ("grid", "dataset", "setting", "label", "inner_steps", "horizon", "step", "own")
 _PAIRED = ("difference", "lo", "hi", "p", "p_holm", "rank_biserial", "wins", "losses", "n_pairs")
 HORIZON_COLUMNS = (
@@ -80,7 +79,7 @@ def _families(runs: list[SettingRuns]) -> list[list[SettingRuns]]:
     """Settings that differ in K only, K ascending, where there are at least two."""
     groups: dict[tuple, list[SettingRuns]] = {}
     for of in runs:
-        if of.dataset in SYNTHETIC:
+        if of.dataset in LONG_FAMILIES:
             spec = of.some_run(of.seeds[0]).spec
             key = (of.dataset, spec["support"], spec["query"])
             groups.setdefault(key, []).append(of)

@@ -11,6 +11,8 @@
     training.csv         meta-loss and validation error against meta-updates
     costs.csv            seconds and peak memory per meta-update against inner steps
     fidelity.csv, stability.csv, stiffness.csv   of the studies that the grid has
+    ablation.csv, .md, horizons.csv, early_stopping.csv   of grids that have them, or whose
+                         companions do (pipeline/grid_extras.py)
     findings.json        one sentence per figure that needs words (pipeline/findings.py)
     summary.json         {setting: {label: {nrmse, rmse}}}; no timing, so that a difference means
                          something
@@ -21,14 +23,16 @@ have six significant digits, what is undefined is blank. Standard errors: pipeli
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipeline.ablation_text import write_ablation
 from pipeline.comparisons import COMPARISON_COLUMNS, Comparisons, mark_best
 from pipeline.config_studies import STUDIES
+from pipeline.extra_rows import EXTRA_COLUMNS, extra_rows
 from pipeline.files import write_json, write_text
 from pipeline.findings import write_findings
 from pipeline.main_markdown import main_markdown
@@ -50,7 +54,13 @@ DIGITS = 6
 
 
 def build_tables(
-    results_dir: Path, *, grid: str, methods: list[str], settings: list[str], seeds: list[int]
+    results_dir: Path,
+    *,
+    grid: str,
+    methods: list[str],
+    settings: list[str],
+    seeds: list[int],
+    companions: Sequence[str] = (),
 ) -> None:
     """Read exactly the runs named below `results_dir`, write `results_dir/tables/`.
 
@@ -58,6 +68,7 @@ def build_tables(
         results_dir: `results/{grid}`, which holds `runs/` and perhaps `profile/` and `studies/`.
         grid: name of the grid, for the heading.
         methods, settings, seeds: the runs; their order does not matter.
+        companions: grids whose committed tables and evidence may be shown or compared with.
 
     Raises:
         BadInput: when a run is missing, or runs that are compared met different test rows.
@@ -89,6 +100,12 @@ def build_tables(
             write_text(tables / f"{name}.csv", csv_text(*studies[name]))
         else:  # of a study that left the grid
             (tables / f"{name}.csv").unlink(missing_ok=True)
+    for name, rows in extra_rows(grid, runs, results_dir, companions).items():
+        if rows:
+            write_text(tables / f"{name}.csv", csv_text(EXTRA_COLUMNS[name], rows))
+        else:  # of methods or settings that left the grid
+            (tables / f"{name}.csv").unlink(missing_ok=True)
+    write_ablation(tables, grid)
     write_findings(tables)
 
 
