@@ -192,6 +192,9 @@ class Grid(Strict):
     training: dict[str, Any] = Field(default={}, description="replaces values of `training`")
     evaluation: dict[str, Any] = Field(default={}, description="replaces values of `evaluation`")
     inner_steps: Count | None = Field(default=None, description="replaces each setting's own")
+    companions: list[str] = Field(
+        default=[], description="grids whose committed tables are shown beside this one's"
+    )
     profile: Profile
     studies: Studies = Field(default=Studies(), description="studies of the meta-gradients")
 

@@ -53,7 +53,15 @@ def _name_faults(where: str, grid: "Grid", params: "Params") -> Iterator[str]:
                     f"{where}.{kind}: found '{entry}', which has no entry under `{kind}`; "
                     f"allowed: {', '.join(known)}"
                 )
+    for entry in grid.companions:
+        others = [name for name in params.grids if params.grids[name] is not grid]
+        if entry not in others:
+            yield (
+                f"{where}.companions: found '{entry}', which is no other grid; "
+                f"allowed: {', '.join(others)}"
+            )
     lists: dict[str, list] = {
+        "companions": grid.companions,
         "seeds": grid.seeds,
         "methods": grid.methods,
         "settings": grid.settings,
