@@ -12,6 +12,7 @@ from pipeline.config import RATING_DATASETS, SYNTHETIC_DATASETS, check_params
 from pipeline.config_studies import STUDIES
 from pipeline.data.sources import SOURCES
 from pipeline.errors import BadInput
+from pipeline.grid_extras import FIGURES, extra_inputs, extra_tables
 from pipeline.hardware import gpu_here
 from pipeline.restore_evidence import restore_evidence
 from pipeline.seed_blocks import seed_blocks
@@ -173,7 +174,7 @@ def study_spec(wildcards):
 def grid_spec(*globs):
     """The grid, and a digest of the code that reads its records."""
     recipe = {"grid": GRID, "code": specs.code_digest(*globs)}
-    for name in ("methods", "settings", "seeds"):
+    for name in ("methods", "settings", "seeds", "companions"):
         recipe[name] = getattr(ACTIVE, name)
     return specs.canonical(recipe)
 

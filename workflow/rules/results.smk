@@ -12,18 +12,26 @@ TABLE_NAMES = [
 FIGURE_NAMES = ["curves", "training", "memory", "time"]
 if any(PARAMS.settings[setting].is_synthetic for setting in ACTIVE.settings):
     FIGURE_NAMES.append("instances")
+# ablation, long horizons: the grid's own, or committed by its companions
+EXTRA_NAMES = extra_tables(PARAMS)
 STUDY_NAMES = [table for study in ACTIVE.studies.names for table in STUDIES[study]]
+FIGURE_NAMES += [
+    *STUDY_NAMES,
+    *[name for name in FIGURES if name in EXTRA_NAMES],
+]
 
 
 rule build_tables:
     input:
         rules.train_all.input,
         stability_study,
+        companions=extra_inputs(PARAMS),
     output:
         [
             reported("table", name, f"tables/{name}.csv")
-            for name in [*TABLE_NAMES, *STUDY_NAMES]
+            for name in [*TABLE_NAMES, *STUDY_NAMES, *EXTRA_NAMES]
         ],
+        [f"{RESULTS}/tables/ablation.md"] if "ablation" in EXTRA_NAMES else [],
         f"{RESULTS}/tables/main.md",
         f"{RESULTS}/tables/verdicts.md",
         f"{RESULTS}/tables/findings.json",
@@ -49,6 +57,14 @@ rule build_tables:
             "paper_numbers.py",
             "labels.py",
             "*findings.py",
+            "ablation*.py",
+            "long_horizons.py",
+            "paired_errors.py",
+            "extra_rows.py",
+            "grid_extras.py",
+            "companions.py",
+            "evidence.py",
+            "variants.py",
         ),
     shell:
         "python -m pipeline build-tables {params.results:q} --spec {params.spec:q}"
@@ -69,11 +85,8 @@ rule plot_curves:
             ),
         ),
     output:
-        [
-            reported("figure", name, f"figures/{name}.svg")
-            for name in [*FIGURE_NAMES, *STUDY_NAMES]
-        ],
-        expand(f"{RESULTS}/figures/{{name}}.png", name=[*FIGURE_NAMES, *STUDY_NAMES]),
+        [reported("figure", name, f"figures/{name}.svg") for name in FIGURE_NAMES],
+        expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURE_NAMES),
     log:
         f"logs/plot_curves/{GRID}.log",
     conda:
@@ -82,7 +95,13 @@ rule plot_curves:
         mem_mb=1500,
     params:
         results=results_folder,
-        spec=grid_spec("figure*.py", "labels.py", "study_findings.py"),
+        spec=grid_spec(
+            "figure*.py",
+            "labels.py",
+            "study_findings.py",
+            "ablation_text.py",
+            "variants.py",
+        ),
     shell:
         "python -m pipeline plot-curves {params.results:q} --tasks data/tasks"
         " --spec {params.spec:q} > {log:q} 2>&1"
