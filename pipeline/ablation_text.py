@@ -70,14 +70,14 @@ def ablation_finding(tables: Path) -> str | None:
 
 
 def ablation_sentence(table: pd.DataFrame) -> str | None:
-    """How many switches matter, and which one most in each setting; None where nothing was done."""
+    """How many switches matter, and which one most in each setting; None without an effect."""
     alone = table[table["point"] != ALL]
     rows = alone[np.isfinite(alone["effect"])].to_dict("records")
     if not rows:
         return None
     told = [outcome(row) for row in rows]
     parts = [
-        f"Of {len(rows)} points switched to the authors' way, {told.count('worse')} raise the "
+        f"Of {len(rows)} single switches to the authors' way, {told.count('worse')} raise the "
         f"nRMSE, {told.count('better')} lower it and {told.count('same')} do neither for sure "
         f"(p < {ALPHA:g}, Holm-corrected)"
     ]
@@ -90,10 +90,10 @@ def ablation_sentence(table: pd.DataFrame) -> str | None:
             f"{title} with {label_title(top['label'])} on {setting_title(table, setting)} "
             f"({signed(top['effect'])} on {top['nrmse_ours']:.3g})"
         )
-    parts.append(f"the largest effect is that of {' and of '.join(largest)}")
+    parts.append(f"the largest effect is that of the {' and of the '.join(largest)}")
     n_lost = len(alone) - len(rows)
     if n_lost:
-        parts.append(f"{n_lost} diverged")
+        parts.append(f"{n_lost} more failed or diverged")
     return "; ".join(parts) + "."
 
 

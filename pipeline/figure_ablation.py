@@ -78,8 +78,8 @@ def _draw_effect(axes: Axes, row: dict, y: float) -> None:
 def _scale(axes: Axes, rows: pd.DataFrame) -> None:
     """Linear, or symlog where one effect would press the others flat; room for the labels."""
     ends = rows[["effect", "lo", "hi"]].to_numpy(float)
-    finite = ends[np.isfinite(ends)]
-    low, high = min(0.0, *finite), max(0.0, *finite)
+    finite = [0.0, *ends[np.isfinite(ends)]]
+    low, high = min(finite), max(finite)
     sizes = np.abs(rows["effect"].to_numpy(float))
     middle = float(np.nanmedian(sizes)) if np.isfinite(sizes).any() else 0.0
     if middle and max(-low, high) > _SPAN * middle:
@@ -87,7 +87,8 @@ def _scale(axes: Axes, rows: pd.DataFrame) -> None:
         axes.set_xscale("symlog", linthresh=threshold, linscale=1.0)
         axes.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=threshold))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        # the minus sign of linear axes
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}".replace("-", "−")))
     to_axis = axes.transScale.transform
     left, right = (float(to_axis((edge, 0.5))[0]) for edge in (low, high))
     room = 0.28 * (right - left) or 1.0

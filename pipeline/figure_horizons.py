@@ -128,7 +128,7 @@ def _lines(rows: pd.DataFrame, by: str) -> Iterator[tuple[str, float, pd.DataFra
 
 def _colors(values: list, name: str) -> dict:
     """Dark for large values; the palest end of the map is left out."""
-    places = np.linspace(0.15, 0.95, max(len(values), 2))
+    places = np.linspace(0.25, 0.95, max(len(values), 2))
     return {value: colormaps[name](place) for value, place in zip(values, places, strict=False)}
 
 

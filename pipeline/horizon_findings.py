@@ -9,6 +9,8 @@ from pipeline.comparisons import ALPHA
 from pipeline.grid_extras import EARLY
 from pipeline.labels import DATASETS, label_title
 
+FEW = 10  # test steps after which a quick start is judged
+
 
 def horizons_finding(tables: Path) -> str | None:
     """The sentence from the two tables; None where the grid has no long horizons."""
@@ -39,8 +41,8 @@ def horizon_sentence(table: pd.DataFrame) -> str | None:
     if not least:
         return None
     text = f"The nRMSE at the trained horizon itself is least for {', '.join(least)}"
-    steps = [int(step) for step in sorted(set(fixed["step"])) if step]
-    for step in (steps[0], steps[-1]):
+    steps = sorted(int(step) for step in set(fixed["step"]))
+    for step in sorted({min((s for s in steps if s >= FEW), default=steps[-1]), steps[-1]}):
         longest, of = _leads(fixed[fixed["step"] == step])
         text += f"; after {step:,} test steps the longest training leads in {longest} of {of} cases"
     return text

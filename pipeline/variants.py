@@ -71,7 +71,7 @@ METHOD_POINTS = {
         evaluation={"optimiser": "adam", "learning_rate": 1e-3},
     ),
     "imaml": Point(
-        "iMAML's system",
+        "iMAML system",
         paper="conjugate gradients on (I + H/lambda) g = v",
         released="imaml_dev: ((1 + rho) I + H/(lambda + delta)) g = v with rho = 1, delta = 10",
         ours="(I + H/lambda) g = v",

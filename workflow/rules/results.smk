@@ -63,7 +63,7 @@ rule build_tables:
             "extra_rows.py",
             "grid_extras.py",
             "companions.py",
-            "evidence.py",
+            "evidence*.py",
             "variants.py",
         ),
     shell:
