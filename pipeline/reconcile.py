@@ -51,10 +51,7 @@ def reconcile(params: Params, *, grid: str | None = None, root: Path = Path()) -
     Raises:
         BadInput: when the grid is unknown, or a running Snakemake works in `root`.
     """
-    if grid is not None:
-        if grid not in params.grids:
-            raise BadInput(f"--grid: found '{grid}', allowed: {', '.join(params.grids)}")
-        params = params.model_copy(update={"grid": grid})
+    params = on_grid(params, grid)
     if workflow_lock.is_locked(root):
         raise BadInput(
             f"{root / '.snakemake/locks'}: found the lock of a running Snakemake; needed none. "
@@ -63,12 +60,12 @@ def reconcile(params: Params, *, grid: str | None = None, root: Path = Path()) -
     results = f"results/{params.grid}"
     for folder in (*DATA, *(f"{results}/{made}" for made in MADE)):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    artifacts = list(_artifacts(params, results))
+    artifacts = list(grid_artifacts(params, results))
     reasons = _remove_others(root / results, {root / a.files[-1] for a in artifacts})
     restored = restore_evidence(params, root)
     kept = 0
     for artifact in artifacts:
-        fault = _fault(artifact, root)
+        fault = fault_of(artifact, root)
         if fault is None:
             kept += 1
             _lift_times(artifact, root)
@@ -86,6 +83,19 @@ def reconcile(params: Params, *, grid: str | None = None, root: Path = Path()) -
     }
 
 
+def on_grid(params: Params, grid: str | None) -> Params:
+    """The parameters with another grid active; None: as they are.
+
+    Raises:
+        BadInput: when the grid is unknown.
+    """
+    if grid is None:
+        return params
+    if grid not in params.grids:
+        raise BadInput(f"--grid: found '{grid}', allowed: {', '.join(params.grids)}")
+    return params.model_copy(update={"grid": grid})
+
+
 def carried_recipe(path: Path) -> specs.Recipe | None:
     """The recipe that a file carries; None when it has none or is broken."""
     try:
@@ -99,7 +109,7 @@ def carried_recipe(path: Path) -> specs.Recipe | None:
     return recipe if isinstance(recipe, dict) else None
 
 
-def _artifacts(params: Params, results: str) -> Iterator[Artifact]:
+def grid_artifacts(params: Params, results: str) -> Iterator[Artifact]:
     """Everything of the active grid that carries a recipe, inputs before what is made of them."""
     active = params.active
     for dataset in sorted({params.settings[setting].dataset for setting in active.settings}):
@@ -127,7 +137,7 @@ def _artifacts(params: Params, results: str) -> Iterator[Artifact]:
         yield Artifact(study_recipe(params, name), (Path(f"{results}/studies/{name}.json"),))
 
 
-def _fault(artifact: Artifact, root: Path) -> str | None:
+def fault_of(artifact: Artifact, root: Path) -> str | None:
     """Why an artifact cannot stay; None when it can."""
     missing = [path.name for path in artifact.files if not (root / path).is_file()]
     if missing:

@@ -140,16 +140,11 @@ def check_setting(setting: str, runs: dict[str, dict[int, records.RunRecord]]) -
 
 def _errors_by_step(run: records.RunRecord) -> ErrorsByStep:
     """Rows by task, so that the order of a file's rows changes no sum."""
-    rows = (
-        run.test_rows.sort_values("task")
-        .set_index("task")
-        .astype(dict.fromkeys(records.METRICS, float))
-    )
-    places = sorted(set(zip(rows["predictor"], rows["step"].astype(int), strict=True)))
+    rows = run.test_rows.sort_values("task").set_index("task")
+    kinds = dict.fromkeys(records.METRICS, np.float64)
+    parts = dict(list(rows.groupby(["predictor", "step"])[list(records.METRICS)]))
     return {
-        (predictor, step): rows.loc[
-            (rows["predictor"] == predictor) & (rows["step"] == step), list(records.METRICS)
-        ]
-        for predictor, step in places
+        (str(predictor), int(str(step))): part.astype(kinds)
+        for (predictor, step), part in parts.items()
         if not (predictor == META_INIT and is_failed(run))
     }

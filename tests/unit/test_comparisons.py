@@ -114,6 +114,13 @@ def test_a_diverged_method_loses_and_is_not_the_best(pairs):
     row = found.row(K, "amaml", "fomaml")
     assert row["difference"] == -math.inf
     assert (row["wins"], row["losses"]) == (7, 1)
+
+
+def test_a_method_that_diverged_on_one_task_is_not_marked(pairs):
+    """Its ranks do not differ from the best's, but its mean is worse than anything."""
+    almost = [2.1, 1.9, 2.1, 1.9, 2.1, 1.9, 2.1, math.nan]
+    found = pairs({"amaml": {0: [2.0] * 8}, "fomaml": {0: almost}})
+    assert not is_better(found.row(K, "amaml", "fomaml"))
     marks = {r["label"]: r for r in mark_best(main_rows([found.runs]), [found])}
     assert marks["fomaml"]["not_worse_than_best"] is False
 
