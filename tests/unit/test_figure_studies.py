@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 
 from pipeline.figure_ends import spread
+from pipeline.figure_stiffness import draw_stiffness
 from pipeline.figure_studies import (
     ERRORS,
     WAYS,
     draw_fidelity,
     draw_stability,
-    draw_stiffness,
 )
 from pipeline.figure_style import house_style, save, style_of
 from tests.study_records import fidelity_record, stability_record, stiffness_entries
