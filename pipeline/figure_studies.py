@@ -12,11 +12,7 @@ from pipeline.figure_ends import End, label_ends
 from pipeline.figure_style import WIDTH, Style, draw_line, legend, log_axis, style_of
 from pipeline.labels import DATASETS, label_title
 from pipeline.study_findings import (
-    SOLVER_TITLES,
-    STIFF,
     WRONG,
-    stiffness_slope,
-    with_evaluations,
 )
 
 WAYS = {
@@ -26,7 +22,6 @@ WAYS = {
     "backsolve": ("backsolve, as run", Style("#000000", "-", "o", 1.6)),
     "backsolve_float64": ("backsolve, float64", Style("#7f7f7f", "--", "D", 1.4)),
 }
-SOLVERS = {"dopri5": Style("#0072B2", "-", "s"), "rkc": style_of("amaml_rkc")}
 ERRORS = (3e-4, 3e3)  # relative errors that are drawn; what lies above is marked at the edge
 FIDELITY_ERRORS = (1e-4, 1e2)
 _GREY = "#4d4d4d"
@@ -35,7 +30,7 @@ _GREY = "#4d4d4d"
 def draw_stability(table: pd.DataFrame) -> Figure:
     """Relative error of the meta-gradient against T, one panel per family and initialisation."""
     cells = _cells(table)
-    figure, grid = _grid(-(-len(cells) // 2), min(2, len(cells)), 2.5)
+    figure, grid = study_grid(-(-len(cells) // 2), min(2, len(cells)), 2.5)
     for axes, (family, start) in zip(grid.ravel(), cells, strict=False):
         rows = table[(table["family"] == family) & (table["initialisation"] == start)]
         _panel(axes, f"{DATASETS[family]}, {start} initialisation", "horizon", ERRORS)
@@ -61,7 +56,7 @@ def draw_stability(table: pd.DataFrame) -> Figure:
 def draw_fidelity(table: pd.DataFrame) -> Figure:
     """Cosine and relative error of every method against K, one row of panels per case."""
     cells = _cells(table)
-    figure, grid = _grid(len(cells), 2, 2.2)
+    figure, grid = study_grid(len(cells), 2, 2.2)
     for (left, right), (family, start) in zip(grid, cells, strict=True):
         rows = table[(table["family"] == family) & (table["initialisation"] == start)]
         title = f"{DATASETS[family]}, {start} initialisation"
@@ -92,61 +87,6 @@ def draw_fidelity(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_stiffness(table: pd.DataFrame) -> Figure:
-    """Evaluations and steps of RK45 and the Chebyshev solver against mean rho times T."""
-    figure, grid = _grid(1, 2, 3.4)
-    rows = with_evaluations(table)
-    rows = rows.assign(steps=rows["accepted"] + rows["rejected"])
-    rows = rows[rows["rho_t"].notna()]
-    for axes, what, text in (
-        (grid[0, 0], "evaluations", "evaluations for one solve"),
-        (grid[0, 1], "steps", "steps, rejected ones included"),
-    ):
-        axes.set_xlabel("stiffness: mean rho times T")
-        axes.set_ylabel(text)
-        for solver, style in SOLVERS.items():
-            own = rows[rows["solver"] == solver]
-            for family, marker in zip(_families(table), ("o", "^"), strict=False):
-                some = own[(own["family"] == family) & (own["status"] == "ok")]
-                axes.plot(
-                    *(some["rho_t"], some[what], marker),
-                    **{"color": style.color, "markersize": 5, "markeredgecolor": "white"},
-                    markeredgewidth=0.5,
-                )
-            gone = own[own["status"] != "ok"]
-            axes.plot(gone["rho_t"], gone[what], "x", color=style.color, markersize=7, mew=2)
-        log_axis(axes, "x")
-        log_axis(axes, "y")
-    _fits(grid[0, 0], table)
-    figure.legend(handles=_keys(table), loc="outside lower center", ncols=4)
-    return figure
-
-
-def _fits(axes: Axes, table: pd.DataFrame) -> None:
-    """The fitted power law of each solver over the stiff solves, with its exponent."""
-    rows = with_evaluations(table)
-    for solver, style in SOLVERS.items():
-        slope = stiffness_slope(table, solver)
-        if slope is None:
-            continue
-        some = rows[(rows["solver"] == solver) & (rows["status"] == "ok")]
-        some = some[some["rho_t"] >= STIFF]
-        span = np.array([some["rho_t"].min(), some["rho_t"].max()])
-        middle = np.exp(np.log(some["evaluations"]).mean())
-        at = middle * (span / np.exp(np.log(some["rho_t"]).mean())) ** slope
-        axes.plot(span, at, color=style.color, linewidth=1.2)
-        above = solver == "dopri5"
-        axes.annotate(
-            f"{SOLVER_TITLES[solver]}: slope {slope:.2f}",
-            xy=(float(np.sqrt(span.prod())), float(np.sqrt(at.prod()))),
-            xytext=(-8 if above else 8, 8 if above else -8),
-            textcoords="offset points",
-            ha="right" if above else "left",
-            va="bottom" if above else "top",
-            color=style.color,
-        )
-
-
 def _draw_errors(
     axes: Axes,
     line: pd.DataFrame,
@@ -164,21 +104,31 @@ def _draw_errors(
     """
     height = limits[1] / (limits[1] / limits[0]) ** (0.05 * place)
     error = line["relative_error"].clip(lower=limits[0])
-    options = {"color": style.color, "markeredgecolor": "white", "markeredgewidth": 0.5}
     axes.plot(
-        *(line[x], error),
-        **{"linestyle": style.linestyle, "linewidth": style.linewidth, "marker": style.marker},
-        **options,
+        line[x],
+        error,
+        color=style.color,
+        linestyle=style.linestyle,
+        linewidth=style.linewidth,
+        marker=style.marker,
+        markeredgecolor="white",
+        markeredgewidth=0.5,
     )
     beyond = line[line["relative_error"] > limits[1]]
     failed = line[line["relative_error"].isna()]
-    for some, marker in ((beyond, "^"), (failed, "x")):
+    for some, marker, edge in ((beyond, "^", 0.5), (failed, "x", 1.8)):
         if some.empty:  # an empty line that is not clipped confuses the layout
             continue
         axes.plot(
-            *(some[x], np.full(len(some), height)),
-            **{"marker": marker, "color": style.color, "linestyle": "", "markersize": 6.5},
-            **{"clip_on": False, "markeredgewidth": 1.8 if marker == "x" else 0.5, "zorder": 5},
+            some[x],
+            np.full(len(some), height),
+            marker=marker,
+            color=style.color,
+            linestyle="",
+            markersize=6.5,
+            markeredgewidth=edge,
+            clip_on=False,
+            zorder=5,
         )
     last = float(error.iloc[-1])
     end = last if last <= limits[1] else height
@@ -220,29 +170,11 @@ def _marks() -> list[Line2D]:
     ]
 
 
-def _keys(table: pd.DataFrame) -> list[Line2D]:
-    handles = [
-        Line2D([], [], color=style.color, linewidth=2.5, label=SOLVER_TITLES[solver])
-        for solver, style in SOLVERS.items()
-    ]
-    for family, marker in zip(_families(table), ("o", "^"), strict=False):
-        handles.append(
-            Line2D([], [], color=_GREY, linestyle="", marker=marker, label=DATASETS[family])
-        )
-    handles.append(
-        Line2D([], [], color=_GREY, linestyle="", marker="x", mew=2, label="given up there")
-    )
-    return handles
-
-
-def _families(table: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(table["family"]))
-
-
 def _cells(table: pd.DataFrame) -> list[tuple[str, str]]:
     return list(dict.fromkeys(zip(table["family"], table["initialisation"], strict=True)))
 
 
-def _grid(rows: int, columns: int, height: float) -> tuple[Figure, np.ndarray]:
+def study_grid(rows: int, columns: int, height: float) -> tuple[Figure, np.ndarray]:
+    """A figure of rows x columns panels, `height` inches each; its axes (rows, columns)."""
     figure = Figure(figsize=(WIDTH, height * rows + 0.8), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)

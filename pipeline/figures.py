@@ -21,7 +21,8 @@ from pipeline.figure_costs import draw_memory, draw_time
 from pipeline.figure_curves import draw_curves, draw_training
 from pipeline.figure_horizons import draw_horizons
 from pipeline.figure_instances import draw_instances, synthetic_settings
-from pipeline.figure_studies import draw_fidelity, draw_stability, draw_stiffness
+from pipeline.figure_stiffness import draw_stiffness
+from pipeline.figure_studies import draw_fidelity, draw_stability
 from pipeline.figure_style import house_style, save
 
 EXTRA_FIGURES = {
