@@ -4,12 +4,16 @@ A companion's runs need not be there: its `results/{grid}/tables/` alone are rea
 that does not exist is left out.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from pipeline.errors import BadInput
+
+if TYPE_CHECKING:  # the workflow asks for paths alone, and parses without pandas
+    import pandas as pd
 
 _TEXT = dict.fromkeys(("setting", "dataset", "label", "kind", "status", "device", "message"), str)
 
@@ -37,6 +41,8 @@ def companion_tables(
 
 
 def _read(path: Path, grid: str) -> pd.DataFrame:
+    import pandas as pd
+
     try:
         return pd.read_csv(path, dtype=_TEXT)
     except (OSError, ValueError) as error:

@@ -126,7 +126,7 @@ def _mark_horizon(axes: Axes, inner_steps: int) -> None:
 
 
 def fit_y(axes: Axes, values: np.ndarray, *, ceiling: float = np.inf) -> None:
-    """Limits around the finite values up to `ceiling`; logarithmic when they span much."""
+    """Limits of y around the finite values up to `ceiling`; logarithmic when they span much."""
     shown = values[np.isfinite(values) & (values > 0)]
     if not len(shown):
         return

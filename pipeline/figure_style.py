@@ -26,6 +26,7 @@ from pipeline.labels import TRIVIAL, UNTRAINED, label_order, label_title
 WIDTH = 9.0  # inches: a README column at 100 dpi
 SINGLE_WIDTH = 7.0  # inches: a figure of one panel
 COLUMNS = 3
+POINT = 7.0  # size of a marker that stands alone
 _GREY = "#7f7f7f"
 _DARK_GREY = "#4d4d4d"
 

@@ -10,6 +10,8 @@
     curves.csv           errors against test steps
     training.csv         meta-loss and validation error against meta-updates
     costs.csv            seconds and peak memory per meta-update against inner steps
+    audit.csv, audit.md  readings of nRMSE side by side, where the grid has ratings
+    equal_cost.csv       errors against what training cost, where it has synthetic families
     fidelity.csv, stability.csv, stiffness.csv   of the studies that the grid has
     ablation.csv, .md, horizons.csv, early_stopping.csv   of grids that have them, or whose
                          companions do (pipeline/grid_extras.py)
@@ -23,22 +25,28 @@ have six significant digits, what is undefined is blank. Standard errors: pipeli
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pipeline.ablation_text import write_ablation
+from pipeline.audit import AUDIT_COLUMNS, audit_rows, audited
+from pipeline.audit_markdown import audit_markdown
+from pipeline.companions import companion_tables
 from pipeline.comparisons import COMPARISON_COLUMNS, Comparisons, mark_best
+from pipeline.config import SYNTHETIC_DATASETS
 from pipeline.config_studies import STUDIES
+from pipeline.equal_cost import EQUAL_COST_COLUMNS, equal_cost_rows
 from pipeline.extra_rows import EXTRA_COLUMNS, extra_rows
 from pipeline.files import write_json, write_text
 from pipeline.findings import write_findings
 from pipeline.main_markdown import main_markdown
 from pipeline.main_table import MAIN_COLUMNS, PER_SEED_COLUMNS, Row, main_rows, per_seed_rows
 from pipeline.rating_verdicts import RATING_COLUMNS, rating_rows
-from pipeline.run_grid import read_grid
+from pipeline.run_grid import SettingRuns, read_grid
 from pipeline.series_tables import (
     COST_COLUMNS,
     CURVE_COLUMNS,
@@ -94,6 +102,9 @@ def build_tables(
     write_text(tables / "main.md", main_markdown(grid, main))
     write_text(tables / "verdicts.md", verdicts_markdown(grid, verdicts, ratings))
     write_json(tables / "summary.json", summary(main))
+    _write_audit(tables, grid, runs, companion_tables(results_dir, companions, "main"))
+    beside = companion_tables(results_dir, companions, "equal_cost")
+    _write_equal_cost(tables, equal_cost_rows(grid, runs, costs, beside), runs)
     studies = study_tables(results_dir)
     for name in sum(STUDIES.values(), ()):
         if name in studies:
@@ -107,6 +118,25 @@ def build_tables(
             (tables / f"{name}.csv").unlink(missing_ok=True)
     write_ablation(tables, grid)
     write_findings(tables)
+
+
+def _write_audit(
+    tables: Path, grid: str, runs: list[SettingRuns], companions: Mapping[str, pd.DataFrame]
+) -> None:
+    rows = audit_rows(runs)
+    if not rows:  # ratings left the grid
+        for name in ("audit.csv", "audit.md"):
+            (tables / name).unlink(missing_ok=True)
+        return
+    write_text(tables / "audit.csv", csv_text(AUDIT_COLUMNS, rows))
+    write_text(tables / "audit.md", audit_markdown(grid, audited(rows), companions))
+
+
+def _write_equal_cost(tables: Path, rows: list[Row], runs: list[SettingRuns]) -> None:
+    if any(setting.dataset in SYNTHETIC_DATASETS for setting in runs):
+        write_text(tables / "equal_cost.csv", csv_text(EQUAL_COST_COLUMNS, rows))
+    else:
+        (tables / "equal_cost.csv").unlink(missing_ok=True)
 
 
 def csv_text(columns: Iterable[str], rows: Iterable[Row]) -> str:

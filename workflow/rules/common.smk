@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir).resolve().parent))
 
 from pipeline import specs, workflow_lock
+from pipeline.companions import companion_file
 from pipeline.config import RATING_DATASETS, SYNTHETIC_DATASETS, check_params
 from pipeline.config_studies import STUDIES
 from pipeline.data.sources import SOURCES
