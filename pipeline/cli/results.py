@@ -24,7 +24,7 @@ def build_tables(
     """Turn the grid's run records into tables/ (CSV, Markdown, JSON)."""
     from pipeline import tables
 
-    tables.build_tables(results_dir, **_grid(spec, params, "companions"))
+    tables.build_tables(results_dir, **_grid(spec, params), companions=_companions(spec, params))
 
 
 def plot_curves(
@@ -67,12 +67,26 @@ def keep_evidence(
     typer.echo(f"{keep_finished(results_dir, **grid)} runs are in {results_dir / 'evidence'}")
 
 
-def _grid(spec: str | None, params: Path, *more: str) -> dict[str, Any]:
-    """Which runs: grid, methods, settings, seeds; and more entries of the grid."""
-    names = ("methods", "settings", "seeds", *more)
+def _companions(spec: str | None, params: Path) -> list[str]:
+    """Grids whose tables are shown beside."""
     if spec:
-        return take(parse_spec(spec), "grid", *names)
+        return list(parse_spec(spec).get("companions", []))
+    from pipeline.config import load_params
+
+    return load_params(params).active.companions
+
+
+def _grid(spec: str | None, params: Path) -> dict[str, Any]:
+    """Which runs: grid, methods, settings, seeds."""
+    if spec:
+        return take(parse_spec(spec), "grid", "methods", "settings", "seeds")
     from pipeline.config import load_params
 
     loaded = load_params(params)
-    return {"grid": loaded.grid} | {name: getattr(loaded.active, name) for name in names}
+    active = loaded.active
+    return {
+        "grid": loaded.grid,
+        "methods": active.methods,
+        "settings": active.settings,
+        "seeds": active.seeds,
+    }
