@@ -26,6 +26,7 @@ from pipeline.config_sections import (
     Steps,
     Synthetic,
 )
+from pipeline.config_studies import Studies
 from pipeline.config_variants import (
     AmamlVariant,
     ImamlVariant,
@@ -191,7 +192,11 @@ class Grid(Strict):
     training: dict[str, Any] = Field(default={}, description="replaces values of `training`")
     evaluation: dict[str, Any] = Field(default={}, description="replaces values of `evaluation`")
     inner_steps: Count | None = Field(default=None, description="replaces each setting's own")
+    companions: list[str] = Field(
+        default=[], description="grids whose committed tables are shown beside this one's"
+    )
     profile: Profile
+    studies: Studies = Field(default=Studies(), description="studies of the meta-gradients")
 
 
 class Params(Strict):

@@ -24,6 +24,7 @@ def combination_faults(params: "Params") -> list[str]:
         )
     for name, grid in params.grids.items():
         faults += _name_faults(f"grids.{name}", grid, params)
+        faults += _study_faults(f"grids.{name}.studies", grid, params)
         faults += _replacement_faults(f"grids.{name}", grid, params)
         faults += _synthetic_faults(f"grids.{name}", grid, params)
     for name, setting in params.settings.items():
@@ -52,7 +53,15 @@ def _name_faults(where: str, grid: "Grid", params: "Params") -> Iterator[str]:
                     f"{where}.{kind}: found '{entry}', which has no entry under `{kind}`; "
                     f"allowed: {', '.join(known)}"
                 )
+    for entry in grid.companions:
+        others = [name for name in params.grids if params.grids[name] is not grid]
+        if entry not in others:
+            yield (
+                f"{where}.companions: found '{entry}', which is no other grid; "
+                f"allowed: {', '.join(others)}"
+            )
     lists: dict[str, list] = {
+        "companions": grid.companions,
         "seeds": grid.seeds,
         "methods": grid.methods,
         "settings": grid.settings,
@@ -61,6 +70,21 @@ def _name_faults(where: str, grid: "Grid", params: "Params") -> Iterator[str]:
     for kind, values in lists.items():
         if len(set(values)) != len(values):
             yield f"{where}.{kind}: found {values}, each may stand there once"
+
+
+def _study_faults(where: str, grid: "Grid", params: "Params") -> Iterator[str]:
+    """Methods that a study needs and nothing defines."""
+    studies = grid.studies
+    needed = {name: ["amaml", "amaml_rkc"] for name in studies.names}
+    if studies.fidelity is not None:
+        needed["fidelity"] = ["amaml_rkc", *studies.fidelity.methods]
+    for name, labels in needed.items():
+        for label in labels:
+            if label not in params.methods:
+                yield (
+                    f"{where}.{name}: found no entry '{label}' under `methods`, which the study "
+                    f"needs; allowed: {', '.join(params.methods)}"
+                )
 
 
 def _replacement_faults(where: str, grid: "Grid", params: "Params") -> Iterator[str]:

@@ -45,7 +45,7 @@ def draw_training(training: pd.DataFrame, main: pd.DataFrame, settings: list[str
             measured = line[line["validation_nrmse"].notna()]
             draw_line(below, label, measured["update"], measured["validation_nrmse"])
         for axes, column_name in ((above, "meta_loss"), (below, "validation_nrmse")):
-            _fit_y(axes, rows[column_name].to_numpy(float))
+            fit_y(axes, rows[column_name].to_numpy(float))
         above.set_title(panel_title(main[main["setting"] == setting].iloc[0]))
         above.sharex(below)
         below.set_xlim(0, rows["update"].max() * 1.03)
@@ -88,8 +88,8 @@ def _draw_errors(axes: Axes, rows: pd.DataFrame) -> None:
     means = rows["nrmse"].to_numpy(float)
     below = means - rows["nrmse_stderr"].fillna(0.0).to_numpy(float)
     adapted = (rows["kind"] != "trivial").to_numpy()  # trivial predictors have no band
-    _fit_y(axes, np.concatenate([means, below[adapted]]), ceiling=ceiling)
-    _step_axis(axes, rows["step"].to_numpy(float))
+    fit_y(axes, np.concatenate([means, below[adapted]]), ceiling=ceiling)
+    step_axis(axes, rows["step"].to_numpy(float))
 
 
 def _by_label(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -97,7 +97,7 @@ def _by_label(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(label, rows[rows["label"] == label]) for label in dict.fromkeys(rows["label"])]
 
 
-def _step_axis(axes: Axes, steps: np.ndarray) -> None:
+def step_axis(axes: Axes, steps: np.ndarray) -> None:
     """Steps on a logarithmic axis that has room for 0."""
     axes.set_xscale("symlog", linthresh=1.0, linscale=0.5)
     largest = max(float(steps.max()), 1.0)
@@ -125,8 +125,8 @@ def _mark_horizon(axes: Axes, inner_steps: int) -> None:
     )
 
 
-def _fit_y(axes: Axes, values: np.ndarray, *, ceiling: float = np.inf) -> None:
-    """Limits around the finite values up to `ceiling`; logarithmic when they span much."""
+def fit_y(axes: Axes, values: np.ndarray, *, ceiling: float = np.inf) -> None:
+    """Limits of y around the finite values up to `ceiling`; logarithmic when they span much."""
     shown = values[np.isfinite(values) & (values > 0)]
     if not len(shown):
         return

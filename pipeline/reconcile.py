@@ -22,7 +22,9 @@ from pipeline.data.sources import SOURCES
 from pipeline.errors import BadInput
 from pipeline.files import read_json
 from pipeline.restore_evidence import restore_evidence
+from pipeline.study_specs import study_recipe
 
+MADE = ("runs", "profile", "studies")  # below results/{grid}
 DATA = ("data/raw", "data/ratings", "data/tasks", "data/episodes")
 
 
@@ -56,7 +58,7 @@ def reconcile(params: Params, *, grid: str | None = None, root: Path = Path()) -
             "Wait for it to end, or, if none runs on any machine, `snakemake --unlock`."
         )
     results = f"results/{params.grid}"
-    for folder in (*DATA, f"{results}/runs", f"{results}/profile"):
+    for folder in (*DATA, *(f"{results}/{made}" for made in MADE)):
         (root / folder).mkdir(parents=True, exist_ok=True)
     artifacts = list(grid_artifacts(params, results))
     reasons = _remove_others(root / results, {root / a.files[-1] for a in artifacts})
@@ -131,6 +133,8 @@ def grid_artifacts(params: Params, results: str) -> Iterator[Artifact]:
     for method in active.methods:
         profile = Path(f"{results}/profile/{method}.json")
         yield Artifact(specs.profile_recipe(params, method), (profile,))
+    for name in active.studies.names:
+        yield Artifact(study_recipe(params, name), (Path(f"{results}/studies/{name}.json"),))
 
 
 def fault_of(artifact: Artifact, root: Path) -> str | None:
@@ -156,16 +160,16 @@ def _lift_times(artifact: Artifact, root: Path) -> None:
 
 
 def _remove_others(results: Path, expected: set[Path]) -> dict[str, str]:
-    """Delete runs and profiles that are not of the grid, and folders left empty."""
+    """Delete runs, profiles and studies that are not of the grid, and folders left empty."""
     reasons = {}
     for folder in sorted(results.glob("runs/*/*/*")):
         if folder / "spec.json" not in expected and folder.is_dir():
             shutil.rmtree(folder)
             reasons[folder.as_posix()] = "not in the grid"
-    for profile in sorted(results.glob("profile/*.json")):
-        if profile not in expected:
-            profile.unlink()
-            reasons[profile.as_posix()] = "not in the grid"
+    for record in sorted((*results.glob("profile/*.json"), *results.glob("studies/*.json"))):
+        if record not in expected:
+            record.unlink()
+            reasons[record.as_posix()] = "not in the grid"
     for folder in sorted((*results.glob("runs/*/*"), *results.glob("runs/*")), reverse=True):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

@@ -13,6 +13,7 @@ from pipeline.labels import UNTRAINED, label_order, setting_order
 from pipeline.table_checks import META_INIT, REMEDY, check_seed, is_failed, need_one, steps_of
 
 ErrorsByStep = dict[tuple[str, int], pd.DataFrame]
+MEASURED = (*records.METRICS, "n_query", "query_std", "support_rmse")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class SettingRuns:
         return next(iter(self.runs.values()))[seed]
 
     def task_errors(self, label: str, seed: int, step: int) -> pd.DataFrame | None:
-        """Errors per test task, index task, columns `records.METRICS`; None of a failed run.
+        """What was measured per test task, index task, columns `MEASURED`; None of a failed run.
 
         `label` is a method, `untrained` (all NaN from the step at which it diverged) or a
         trivial predictor (whose errors are those of step 0 at every step).
@@ -81,7 +82,7 @@ def read_grid(
             }
             for label in labels
         }
-        grid.append(_checked(setting, runs))
+        grid.append(check_setting(setting, runs))
     if not (labels and numbers and grid):
         raise BadInput(
             f"{results_dir}: found methods {labels}, seeds {numbers}, settings "
@@ -103,7 +104,12 @@ def _read(directory: Path, label: str) -> records.RunRecord:
     return run
 
 
-def _checked(setting: str, runs: dict[str, dict[int, records.RunRecord]]) -> SettingRuns:
+def check_setting(setting: str, runs: dict[str, dict[int, records.RunRecord]]) -> SettingRuns:
+    """The runs of one setting, `runs[label][seed]`, checked to be comparable.
+
+    Raises:
+        BadInput: when they did not meet the same test rows, or differ in what a setting fixes.
+    """
     everything = [run for by_seed in runs.values() for run in by_seed.values()]
     if not everything:
         return SettingRuns(setting, "", 0, (), (), runs, {})
@@ -136,8 +142,8 @@ def _checked(setting: str, runs: dict[str, dict[int, records.RunRecord]]) -> Set
 def _errors_by_step(run: records.RunRecord) -> ErrorsByStep:
     """Rows by task, so that the order of a file's rows changes no sum."""
     rows = run.test_rows.sort_values("task").set_index("task")
-    kinds = dict.fromkeys(records.METRICS, np.float64)
-    parts = dict(list(rows.groupby(["predictor", "step"])[list(records.METRICS)]))
+    kinds = dict.fromkeys(MEASURED, np.float64)
+    parts = dict(list(rows.groupby(["predictor", "step"])[list(MEASURED)]))
     return {
         (str(predictor), int(str(step))): part.astype(kinds)
         for (predictor, step), part in parts.items()

@@ -37,6 +37,9 @@ CODE = {
         *("meta_testing.py", "evaluate.py", "metrics.py", "trivial.py"),
     ],
     "profile": ["cost_profile.py", "data/synthetic.py"],
+    "study": ["studies/problems.py", "data/synthetic.py"],
+    "study_stability": ["studies/stability.py", "studies/stiffness.py"],
+    "study_fidelity": ["studies/fidelity.py"],
 }
 
 

@@ -10,6 +10,12 @@
     curves.csv           errors against test steps
     training.csv         meta-loss and validation error against meta-updates
     costs.csv            seconds and peak memory per meta-update against inner steps
+    audit.csv, audit.md  readings of nRMSE side by side, where the grid has ratings
+    equal_cost.csv       errors against what training cost, where it has synthetic families
+    fidelity.csv, stability.csv, stiffness.csv   of the studies that the grid has
+    ablation.csv, .md, horizons.csv, early_stopping.csv   of grids that have them, or whose
+                         companions do (pipeline/grid_extras.py)
+    findings.json        one sentence per figure that needs words (pipeline/findings.py)
     summary.json         {setting: {label: {nrmse, rmse}}}; no timing, so that a difference means
                          something
 
@@ -19,18 +25,28 @@ have six significant digits, what is undefined is blank. Standard errors: pipeli
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from pipeline.ablation_text import write_ablation
+from pipeline.audit import AUDIT_COLUMNS, audit_rows, audited
+from pipeline.audit_markdown import audit_markdown
+from pipeline.companions import companion_tables
 from pipeline.comparisons import COMPARISON_COLUMNS, Comparisons, mark_best
+from pipeline.config import SYNTHETIC_DATASETS
+from pipeline.config_studies import STUDIES
+from pipeline.equal_cost import EQUAL_COST_COLUMNS, equal_cost_rows
+from pipeline.extra_rows import EXTRA_COLUMNS, extra_rows
 from pipeline.files import write_json, write_text
+from pipeline.findings import write_findings
 from pipeline.main_markdown import main_markdown
 from pipeline.main_table import MAIN_COLUMNS, PER_SEED_COLUMNS, Row, main_rows, per_seed_rows
 from pipeline.rating_verdicts import RATING_COLUMNS, rating_rows
-from pipeline.run_grid import read_grid
+from pipeline.run_grid import SettingRuns, read_grid
 from pipeline.series_tables import (
     COST_COLUMNS,
     CURVE_COLUMNS,
@@ -39,13 +55,20 @@ from pipeline.series_tables import (
     curve_rows,
     training_rows,
 )
+from pipeline.study_tables import study_tables
 from pipeline.verdicts import VERDICT_COLUMNS, verdict_rows, verdicts_markdown
 
 DIGITS = 6
 
 
 def build_tables(
-    results_dir: Path, *, grid: str, methods: list[str], settings: list[str], seeds: list[int]
+    results_dir: Path,
+    *,
+    grid: str,
+    methods: list[str],
+    settings: list[str],
+    seeds: list[int],
+    companions: Sequence[str] = (),
 ) -> None:
     """Read exactly the runs named below `results_dir`, write `results_dir/tables/`.
 
@@ -53,6 +76,7 @@ def build_tables(
         results_dir: `results/{grid}`, which holds `runs/` and perhaps `profile/` and `studies/`.
         grid: name of the grid, for the heading.
         methods, settings, seeds: the runs; their order does not matter.
+        companions: grids whose committed tables and evidence may be shown or compared with.
 
     Raises:
         BadInput: when a run is missing, or runs that are compared met different test rows.
@@ -78,6 +102,41 @@ def build_tables(
     write_text(tables / "main.md", main_markdown(grid, main))
     write_text(tables / "verdicts.md", verdicts_markdown(grid, verdicts, ratings))
     write_json(tables / "summary.json", summary(main))
+    _write_audit(tables, grid, runs, companion_tables(results_dir, companions, "main"))
+    beside = companion_tables(results_dir, companions, "equal_cost")
+    _write_equal_cost(tables, equal_cost_rows(grid, runs, costs, beside), runs)
+    studies = study_tables(results_dir)
+    for name in sum(STUDIES.values(), ()):
+        if name in studies:
+            write_text(tables / f"{name}.csv", csv_text(*studies[name]))
+        else:  # of a study that left the grid
+            (tables / f"{name}.csv").unlink(missing_ok=True)
+    for name, rows in extra_rows(grid, runs, results_dir, companions).items():
+        if rows:
+            write_text(tables / f"{name}.csv", csv_text(EXTRA_COLUMNS[name], rows))
+        else:  # of methods or settings that left the grid
+            (tables / f"{name}.csv").unlink(missing_ok=True)
+    write_ablation(tables, grid)
+    write_findings(tables)
+
+
+def _write_audit(
+    tables: Path, grid: str, runs: list[SettingRuns], companions: Mapping[str, pd.DataFrame]
+) -> None:
+    rows = audit_rows(runs)
+    if not rows:  # ratings left the grid
+        for name in ("audit.csv", "audit.md"):
+            (tables / name).unlink(missing_ok=True)
+        return
+    write_text(tables / "audit.csv", csv_text(AUDIT_COLUMNS, rows))
+    write_text(tables / "audit.md", audit_markdown(grid, audited(rows), companions))
+
+
+def _write_equal_cost(tables: Path, rows: list[Row], runs: list[SettingRuns]) -> None:
+    if any(setting.dataset in SYNTHETIC_DATASETS for setting in runs):
+        write_text(tables / "equal_cost.csv", csv_text(EQUAL_COST_COLUMNS, rows))
+    else:
+        (tables / "equal_cost.csv").unlink(missing_ok=True)
 
 
 def csv_text(columns: Iterable[str], rows: Iterable[Row]) -> str:

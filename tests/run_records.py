@@ -178,15 +178,16 @@ def curve(label: str, setting: str, seed: int, updates: int) -> pd.DataFrame:
             "gradients": 50 * update,
             "hvps": 50 * update,
             "process_seconds": 0.02 * update,
-            **_fidelity(update, updates),
+            **_fidelity(label, update, updates),
         }
     )[CURVE_SCHEMA.names]
 
 
-def _fidelity(update: np.ndarray, updates: int) -> dict[str, np.ndarray]:
+def _fidelity(label: str, update: np.ndarray, updates: int) -> dict[str, np.ndarray]:
     """Entries of the ledger at the first update and at five more, falling slowly."""
     measured = (update % max(1, updates // 5) == 0) | (update == 1)
-    error = np.where(measured, 0.1 + 0.2 * update / updates, np.nan)
+    scale = 20 * _SHAPES.get(label, (0.5, 0.05))[1]  # about 1, larger of methods with larger errors
+    error = np.where(measured, scale * (0.1 + 0.2 * update / updates), np.nan)
     fidelity = {"cosine": 1 - error**2 / 2, "relative_error": error}
     return fidelity | {f"own_{name}": values for name, values in fidelity.items()}
 

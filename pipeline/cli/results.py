@@ -24,7 +24,7 @@ def build_tables(
     """Turn the grid's run records into tables/ (CSV, Markdown, JSON)."""
     from pipeline import tables
 
-    tables.build_tables(results_dir, **_grid(spec, params))
+    tables.build_tables(results_dir, **_grid(spec, params), companions=_companions(spec, params))
 
 
 def plot_curves(
@@ -65,6 +65,15 @@ def keep_evidence(
     grid = _grid(spec, params)
     del grid["grid"]
     typer.echo(f"{keep_finished(results_dir, **grid)} runs are in {results_dir / 'evidence'}")
+
+
+def _companions(spec: str | None, params: Path) -> list[str]:
+    """Grids whose tables are shown beside."""
+    if spec:
+        return list(parse_spec(spec).get("companions", []))
+    from pipeline.config import load_params
+
+    return load_params(params).active.companions
 
 
 def _grid(spec: str | None, params: Path) -> dict[str, Any]:

@@ -161,6 +161,9 @@ def test_a_label_may_name_another_method():
         ("grids.ci.seeds", [0, 0], "grids.ci.seeds: found [0, 0], each may stand there once"),
         ("grids.ci.methods", ["maml", "maml"], "grids.ci.methods: found ['maml', 'maml'], each"),
         ("grids.ci.settings", [ALPINE] * 2, "grids.ci.settings: found ["),
+        ("grids.paper.companions", ["swep"], "grids.paper.companions: found 'swep', which is no"),
+        ("grids.paper.companions", ["paper"], "companions: found 'paper', which is no other grid"),
+        ("grids.paper.companions", ["ci", "ci"], "['ci', 'ci'], each may stand there once"),
         ("grids.ci.profile.inner_steps", [5, 5], "grids.ci.profile.inner_steps: found [5, 5]"),
         ("grids.ci.seeds", [0, 10], "found 10, but synthetic.seeds = 10 draws seeds 0..9 only"),
         ("synthetic.seeds", 2, "grids.paper.seeds: found 2, but synthetic.seeds = 2 draws"),
@@ -311,3 +314,25 @@ def test_the_committed_schema_is_current():
         "workflow/schemas/params.schema.json is not that of pipeline/config.py. Run: "
         f"python -m pipeline schema {SCHEMA.relative_to(ROOT)}"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "found"),
+    [
+        ("grids.ci.studies.stability.horizons", [1.0, 1.0], "each may stand there once"),
+        ("grids.ci.studies.stability.horizons", [0.0], "greater than 0"),
+        ("grids.ci.studies.fidelity.families", ["ml-100k"], "cosmixture"),
+        ("grids.ci.studies.fidelity.batches", 0, "found 0"),
+        ("grids.ci.studies.other", {}, "other"),
+        ("grids.ci.studies.fidelity.methods", ["nope"], "found no entry 'nope'"),
+    ],
+)
+def test_studies_that_cannot_work(path, value, found):
+    said = refusal(path, value)
+    assert "grids.ci.studies" in said
+    assert found in said
+
+
+def test_a_grid_without_studies_has_none():
+    assert check_params(RAW | {"grid": "ratings"}).active.studies.names == []
+    assert check_params(RAW | {"grid": "paper"}).active.studies.names == ["stability", "fidelity"]

@@ -11,17 +11,45 @@ TABLE_NAMES = [
 ]
 FIGURE_NAMES = ["curves", "training", "memory", "time"]
 if any(PARAMS.settings[setting].is_synthetic for setting in ACTIVE.settings):
-    FIGURE_NAMES.append("instances")
+    TABLE_NAMES.append("equal_cost")
+    FIGURE_NAMES += ["instances", "equal_cost"]
+HAS_RATINGS = any(not PARAMS.settings[name].is_synthetic for name in ACTIVE.settings)
+if HAS_RATINGS:
+    TABLE_NAMES.append("audit")
+if PARAMS.grid_training().ledger_every is not None:
+    FIGURE_NAMES += ["ledger", "fidelity_nrmse"]
+# ablation, long horizons: the grid's own, or committed by its companions
+EXTRA_NAMES = extra_tables(PARAMS)
+STUDY_NAMES = [table for study in ACTIVE.studies.names for table in STUDIES[study]]
+FIGURE_NAMES += [
+    *STUDY_NAMES,
+    *[name for name in FIGURES if name in EXTRA_NAMES],
+]
+
+# committed tables of other grids, where there are any: nothing is made for them
+COMPANION_TABLES = [
+    path.as_posix()
+    for companion in ACTIVE.companions
+    for name in ("main", "equal_cost")
+    if (path := companion_file(Path(RESULTS), companion, name)).is_file()
+]
 
 
 rule build_tables:
     input:
         rules.train_all.input,
         stability_study,
+        companions=[*COMPANION_TABLES, *extra_inputs(PARAMS)],
     output:
-        [reported("table", name, f"tables/{name}.csv") for name in TABLE_NAMES],
+        [
+            reported("table", name, f"tables/{name}.csv")
+            for name in [*TABLE_NAMES, *STUDY_NAMES, *EXTRA_NAMES]
+        ],
+        [f"{RESULTS}/tables/ablation.md"] if "ablation" in EXTRA_NAMES else [],
+        [f"{RESULTS}/tables/audit.md"] if HAS_RATINGS else [],
         f"{RESULTS}/tables/main.md",
         f"{RESULTS}/tables/verdicts.md",
+        f"{RESULTS}/tables/findings.json",
         f"{RESULTS}/tables/summary.json",
     log:
         f"logs/build_tables/{GRID}.log",
@@ -33,7 +61,12 @@ rule build_tables:
         results=results_folder,
         spec=grid_spec(
             "*table*.py",
-            "main_markdown.py",
+            "*markdown.py",
+            "audit*.py",
+            "companions.py",
+            "data_counts.py",
+            "equal_cost.py",
+            "fidelity_ledger.py",
             "comparisons.py",
             "paired_statistics.py",
             "*claims.py",
@@ -43,6 +76,14 @@ rule build_tables:
             "pooling.py",
             "paper_numbers.py",
             "labels.py",
+            "*findings.py",
+            "ablation*.py",
+            "long_horizons.py",
+            "paired_errors.py",
+            "extra_rows.py",
+            "grid_extras.py",
+            "evidence*.py",
+            "variants.py",
         ),
     shell:
         "python -m pipeline build-tables {params.results:q} --spec {params.spec:q}"
@@ -73,7 +114,14 @@ rule plot_curves:
         mem_mb=1500,
     params:
         results=results_folder,
-        spec=grid_spec("figure*.py", "labels.py"),
+        spec=grid_spec(
+            "figure*.py",
+            "fidelity_ledger.py",
+            "labels.py",
+            "study_findings.py",
+            "ablation_text.py",
+            "variants.py",
+        ),
     shell:
         "python -m pipeline plot-curves {params.results:q} --tasks data/tasks"
         " --spec {params.spec:q} > {log:q} 2>&1"

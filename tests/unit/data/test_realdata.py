@@ -10,14 +10,23 @@ from pipeline.data.episodes import freeze_episodes, load_episodes
 from pipeline.data.ratings import build_ratings
 from pipeline.data.sources import SOURCES
 from pipeline.data.task_sets import build_rating_tasks
+from pipeline.data_counts import TASK_COUNTS
 
 RAW_DIR = os.environ.get("AMAML_RAW_DIR")
 TASKS_AT = {  # threshold: tasks
     "ml-100k": {"10": 829, "20": 575},
     "ml-1m": {"10": 4985, "20": 3500},
-    "ml-latest-small-2016": {"10": 489},
-    "jester-1": {"10": 24983},
+    "ml-latest-small-2016": {"10": 489, "20": 338},
+    "jester-1": {"10": 24983, "20": 24983},
 }
+
+
+def test_counts_that_tables_show_are_those_of_the_archives():
+    shown = {
+        name: {str(least): count for least, count in counts.items()}
+        for name, counts in TASK_COUNTS.items()
+    }
+    assert shown == TASKS_AT
 
 
 @pytest.mark.realdata
@@ -38,7 +47,7 @@ def test_archive_to_episodes(name, tmp_path):
     assert summary["fingerprint"] == source.fingerprint
     about = build_rating_tasks(ratings, tasks, n_items=100, min_ratings=10, metadata={})
     assert about["tasks"] == TASKS_AT[name]["10"]
-    assert about["task_counts"].items() >= TASKS_AT[name].items()
+    assert about["task_counts"] == TASKS_AT[name]
     freeze_episodes(tasks, episodes, seed=0, support=20, query=30, validation_tasks=20, metadata={})
     loaded = load_episodes(tasks, episodes)
     assert loaded.test.sx.shape == (100, 20)

@@ -1,0 +1,56 @@
+"""Commands that study the meta-gradients themselves."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipeline.cli.options import ParamsFile, Spec, Threads, parse_spec
+from pipeline.errors import BadInput
+
+Out = Annotated[Path, typer.Argument(help="JSON file to write")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command("study-stability")(study_stability)
+    app.command("study-fidelity")(study_fidelity)
+
+
+def study_stability(
+    out: Out, spec: Spec = None, params: ParamsFile = Path("params.yaml"), threads: Threads = 1
+) -> None:
+    """Ways back over growing horizons, and solvers as curvature grows, against the truth."""
+    recipe = _recipe("stability", spec, params)
+    from pipeline.studies.stability import study_stability as study
+
+    study(recipe, out, threads=threads)
+
+
+def study_fidelity(
+    out: Out, spec: Spec = None, params: ParamsFile = Path("params.yaml"), threads: Threads = 1
+) -> None:
+    """Every method's meta-gradient against the converged one, as the horizon grows."""
+    recipe = _recipe("fidelity", spec, params)
+    from pipeline.studies.fidelity import study_fidelity as study
+
+    study(recipe, out, threads=threads)
+
+
+def _recipe(name: str, spec: str | None, params: Path) -> dict[str, Any]:
+    from pipeline.config import load_params
+    from pipeline.parent_death import die_with_parent
+    from pipeline.study_specs import study_recipe
+
+    die_with_parent()
+    if spec:
+        return parse_spec(spec)
+    loaded = load_params(params)
+    if name not in loaded.active.studies.names:
+        having = [grid for grid, given in loaded.grids.items() if name in given.studies.names]
+        raise BadInput(
+            f"{params}: grids.{loaded.grid}.studies: found no {name}, which the grid needs for "
+            f"this command; grids that have one: {', '.join(having) or 'none'}. Write it in, name "
+            "another `grid`, or give --spec."
+        )
+    return study_recipe(loaded, name)

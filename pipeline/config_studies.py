@@ -1,0 +1,71 @@
+"""The studies that a grid may hold (`grids.X.studies` of params.yaml)."""
+
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Value = TypeVar("Value")
+
+
+def _each_once(values: list[Value]) -> list[Value]:
+    if len(set(values)) != len(values):
+        raise ValueError(f"found {values}, each may stand there once")
+    return values
+
+
+_Count = Annotated[int, Field(ge=1)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Family = Literal["cosmixture", "alpine"]
+_Families = Annotated[list[_Family], Field(min_length=1), AfterValidator(_each_once)]
+_Numbers = Annotated[list[_Positive], Field(min_length=1), AfterValidator(_each_once)]
+_Counts = Annotated[list[_Count], Field(min_length=1), AfterValidator(_each_once)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Study(_Strict):
+    """What both studies work on."""
+
+    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="of tasks and theta")
+    families: _Families = Field(description="synthetic families, standardised")
+    support: _Count = Field(default=50, description="support rows per task")
+    query: _Count = Field(default=50, description="query rows per task")
+    training_updates: _Count = Field(
+        description="meta-updates of the short training that makes the second initialisation"
+    )
+    training_horizon: _Positive = Field(default=2.0, description="T of that training")
+
+
+class Stiffness(_Strict):
+    horizons: _Numbers = Field(description="T")
+    scales: _Numbers = Field(description="factors on standardised inputs, which raise curvature")
+
+
+class StabilityStudy(Study):
+    horizons: _Numbers = Field(description="T at which meta-gradients are compared")
+    stiffness: Stiffness = Field(description="RK45 against Chebyshev steps as curvature grows")
+
+
+class FidelityStudy(Study):
+    methods: Annotated[list[str], Field(min_length=1), AfterValidator(_each_once)] = Field(
+        description="names under `methods`"
+    )
+    inner_steps: _Counts = Field(description="K; the truth is that of a horizon alpha K")
+    batches: _Count = Field(description="probe batches; the median is reported")
+
+
+class Studies(_Strict):
+    """Each makes `results/{grid}/studies/{name}.json`."""
+
+    stability: StabilityStudy | None = None
+    fidelity: FidelityStudy | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Those that are asked for."""
+        return [name for name in STUDIES if getattr(self, name) is not None]
+
+
+STUDIES = {"stability": ("stability", "stiffness"), "fidelity": ("fidelity",)}  # -> tables
