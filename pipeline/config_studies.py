@@ -68,4 +68,4 @@ class Studies(_Strict):
         return [name for name in STUDIES if getattr(self, name) is not None]
 
 
-STUDIES = tuple(Studies.model_fields)
+STUDIES = {"stability": ("stability", "stiffness"), "fidelity": ("fidelity",)}  # -> tables

@@ -17,15 +17,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from filelock import FileLock
 
-from pipeline.errors import BadInput
-from pipeline.files import replacing
-from pipeline.labels import label_order
+from pipeline.evidence_files import ROWS_SCHEMA, SHARED, Key, read_files, write_files
 from pipeline.metrics import derived_errors
 from pipeline.records import (
     CURVE_SCHEMA,
@@ -38,31 +33,7 @@ from pipeline.records import (
 from pipeline.specs import Recipe, digest
 from pipeline.thin_curves import kept_updates, thinned
 
-Key = tuple[str, int]  # label, seed
-SHARED = ""  # the label of rows that are alike in all methods: untrained, trivial predictors
 OWN = "meta_init"
-
-ROWS_SCHEMA = pa.schema(
-    [
-        pa.field("label", pa.string()),
-        pa.field("seed", pa.int32()),
-        *(
-            TEST_ROWS_SCHEMA.field(name)
-            for name in ("predictor", "step", "task", "n_query", "target_norm", "query_std")
-        ),
-        *(TEST_ROWS_SCHEMA.field(name) for name in ("rmse", "mae", "support_rmse")),
-    ]
-)
-RUNS_SCHEMA = pa.schema(
-    [
-        pa.field("label", pa.string()),
-        pa.field("seed", pa.int32()),
-        pa.field("recipe", pa.string()),  # digest of `spec`
-        pa.field("spec", pa.string()),  # JSON
-        pa.field("metrics", pa.string()),  # JSON
-        *(pa.field(f"curve_{field.name}", pa.list_(field.type)) for field in CURVE_SCHEMA),
-    ]
-)
 
 
 def evidence_file(results_dir: Path, setting: str) -> Path:
@@ -87,13 +58,13 @@ def add_runs(rows_file: Path, run_dirs: Sequence[Path]) -> None:
     found = [read_run(folder) for folder in run_dirs]
     rows_file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(rows_file.with_name(f".{rows_file.name}.lock")):
-        runs, rows = _read(rows_file)
+        runs, rows = read_files(rows_file)
         keep = kept_updates([run.curve for run in found])
         for run in found:
             key = _key(run)
             runs[key] = _run_entry(run, keep)
             rows[key] = _rows_of(run, rows, key)
-        _write(rows_file, runs, rows)
+        write_files(rows_file, runs, rows)
 
 
 def restore(rows_file: Path, wanted: Iterable[tuple[Path, Recipe]]) -> list[Path]:
@@ -111,25 +82,49 @@ def restore(rows_file: Path, wanted: Iterable[tuple[Path, Recipe]]) -> list[Path
     missing = [(folder, spec) for folder, spec in wanted if not holds_run(folder, spec)]
     if not missing or not rows_file.is_file():
         return []
-    runs, rows = _read(rows_file)
+    runs, rows = read_files(rows_file)
     restored = []
     for folder, spec in missing:
         key = (spec["label"], spec["seed"])
         entry = runs.get(key)
         if entry is None or entry["recipe"] != digest(spec):
             continue
-        metrics = json.loads(entry["metrics"]) | {"restored": True}
-        curve = {field.name: entry[f"curve_{field.name}"] for field in CURVE_SCHEMA}
+        run = _record(folder, entry, rows, key)
         write_run(
             folder,
             spec=spec,
-            metrics=metrics,
-            curve=pd.DataFrame(curve, columns=CURVE_SCHEMA.names),
-            test_rows=_whole(pd.concat([rows[key], rows[SHARED, key[1]]]), rows[key], metrics),
+            metrics=run.metrics,
+            curve=run.curve,
+            test_rows=run.test_rows,
             theta=None,
         )
         restored.append(folder)
     return restored
+
+
+def kept_runs(rows_file: Path) -> dict[Key, RunRecord]:
+    """The runs of a setting by label and seed, as `restore` would write them; {} without a file.
+
+    Raises:
+        BadInput: when the evidence is unreadable.
+    """
+    runs, rows = read_files(rows_file)
+    return {key: _record(rows_file, entry, rows, key) for key, entry in runs.items()}
+
+
+def _record(
+    place: Path, entry: dict[str, Any], rows: dict[Key, pd.DataFrame], key: Key
+) -> RunRecord:
+    metrics = json.loads(entry["metrics"]) | {"restored": True}
+    curve = {field.name: entry[f"curve_{field.name}"] for field in CURVE_SCHEMA}
+    return RunRecord(
+        place,
+        json.loads(entry["spec"]),
+        metrics,
+        pd.DataFrame(curve, columns=CURVE_SCHEMA.names),
+        _whole(pd.concat([rows[key], rows[SHARED, key[1]]]), rows[key], metrics),
+        None,
+    )
 
 
 def _key(run: RunRecord) -> Key:
@@ -171,73 +166,3 @@ def _whole(rows: pd.DataFrame, own: pd.DataFrame, metrics: dict[str, Any]) -> pd
     return rows.assign(**derived_errors({str(name): rows[name] for name in rows}, **scale))[
         TEST_ROWS_SCHEMA.names
     ]
-
-
-def _read(rows_file: Path) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd.DataFrame]]:
-    """Runs and rows by label and seed; rows also by `SHARED` and seed."""
-    if not rows_file.is_file():
-        return {}, {}
-    try:
-        entries = pq.read_table(_runs_file(rows_file), schema=RUNS_SCHEMA).to_pylist()
-        frame = pq.read_table(rows_file, schema=ROWS_SCHEMA).to_pandas()
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise BadInput(
-            f"{rows_file}: unreadable evidence ({error}); needed the two files that `meta-train` "
-            "wrote. Get them back with `git checkout`, or delete both: runs that are on disk are "
-            "added again by `python -m pipeline keep-evidence`."
-        ) from error
-    empty = frame.iloc[:0]
-    names = ROWS_SCHEMA.names[2:]
-    rows = {
-        (str(label), int(seed)): part[names].reset_index(drop=True)
-        for (label, seed), part in frame.groupby(["label", "seed"])
-    }
-    runs = {(entry["label"], entry["seed"]): entry for entry in entries}
-    return runs, dict.fromkeys(runs, empty[names]) | rows
-
-
-def _write(rows_file: Path, runs: dict[Key, dict[str, Any]], rows: dict[Key, pd.DataFrame]) -> None:
-    def place(key: Key) -> tuple[Any, int]:
-        return label_order(key[0]), key[1]
-
-    parts = [
-        rows[key].assign(label=key[0], seed=key[1])
-        for key in sorted(rows, key=place)
-        if len(rows[key])
-    ]
-    frame = pd.concat(parts, ignore_index=True)
-    table = pa.Table.from_pandas(frame, schema=ROWS_SCHEMA, preserve_index=False)
-    floats = ["rmse", "mae", "support_rmse"]
-    entries = [
-        {name: _listed(value) for name, value in runs[key].items()}
-        for key in sorted(runs, key=place)
-    ]
-    # the runs last: a rows file without their entries is replaced by the next job
-    with replacing(rows_file) as beside:
-        pq.write_table(
-            table.replace_schema_metadata(None),
-            beside,
-            compression="zstd",
-            compression_level=19,
-            use_dictionary=[name for name in ROWS_SCHEMA.names if name not in floats],
-            use_byte_stream_split=floats,
-        )
-    with replacing(_runs_file(rows_file)) as beside:
-        pq.write_table(
-            pa.Table.from_pylist(entries, schema=RUNS_SCHEMA),
-            beside,
-            compression="zstd",
-            compression_level=19,
-        )
-
-
-def _listed(value: Any) -> Any:
-    return [_none_if_nan(x) for x in value.tolist()] if isinstance(value, np.ndarray) else value
-
-
-def _none_if_nan(value: Any) -> Any:
-    return None if isinstance(value, float) and np.isnan(value) else value
-
-
-def _runs_file(rows_file: Path) -> Path:
-    return rows_file.with_name(f"{rows_file.stem}.runs.parquet")

@@ -89,7 +89,7 @@ def _draw_errors(axes: Axes, rows: pd.DataFrame) -> None:
     below = means - rows["nrmse_stderr"].fillna(0.0).to_numpy(float)
     adapted = (rows["kind"] != "trivial").to_numpy()  # trivial predictors have no band
     fit_y(axes, np.concatenate([means, below[adapted]]), ceiling=ceiling)
-    _step_axis(axes, rows["step"].to_numpy(float))
+    step_axis(axes, rows["step"].to_numpy(float))
 
 
 def _by_label(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -97,7 +97,7 @@ def _by_label(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(label, rows[rows["label"] == label]) for label in dict.fromkeys(rows["label"])]
 
 
-def _step_axis(axes: Axes, steps: np.ndarray) -> None:
+def step_axis(axes: Axes, steps: np.ndarray) -> None:
     """Steps on a logarithmic axis that has room for 0."""
     axes.set_xscale("symlog", linthresh=1.0, linscale=0.5)
     largest = max(float(steps.max()), 1.0)

@@ -52,6 +52,14 @@ STYLES = {
     "amaml_anytime": Style("#000000", "-", "*", 2.0),
     "amaml_rkc": Style("#C5A600", "--", "p", 2.0),  # Okabe-Ito's yellow, darkened for white paper
     "amaml_rkc-early": Style("#6A3D9A", (0, (4, 1, 1, 1)), "d", 2.0),
+    # variants: the colour of the method that they vary
+    "imaml-released": Style("#CC79A7", (0, (1, 1)), "p"),
+    "amaml-inner_objective-released": Style("#D55E00", (0, (5, 1.5)), "o"),
+    "amaml-forward-released": Style("#D55E00", (0, (3, 1, 1, 1)), "s"),
+    "amaml-backward-released": Style("#D55E00", (0, (1, 1)), "^"),
+    "amaml-outer_optimiser-released": Style("#D55E00", (0, (8, 2)), "D"),
+    "amaml-meta_test-released": Style("#D55E00", (0, (5, 1, 1, 1, 1, 1)), "v"),
+    "amaml-released-all": Style("#D55E00", (0, (2, 3)), "*"),
     UNTRAINED: Style(_GREY, "-", None, 1.6),
     "global_mean": Style(_DARK_GREY, (0, (1, 1.5)), None, 0.9),
     "support_mean": Style(_DARK_GREY, (0, (3, 2)), None, 0.9),

@@ -8,6 +8,8 @@
     equal_cost errors against what training cost, if it has synthetic families
     ledger     fidelity of the meta-gradient against meta-updates, if a ledger was kept
     fidelity_nrmse   test errors against that fidelity
+    stability, stiffness, fidelity   of the studies that the grid has
+    ablation, horizons   of grids that have these tables
 
 The bytes depend on the tables, the task sets and matplotlib's version alone.
 """
@@ -18,12 +20,24 @@ import pandas as pd
 
 from pipeline.errors import BadInput
 from pipeline.fidelity_ledger import ledger_entries
+from pipeline.figure_ablation import draw_ablation
 from pipeline.figure_costs import draw_memory, draw_time
 from pipeline.figure_curves import draw_curves, draw_training
 from pipeline.figure_equal_cost import draw_equal_cost
+from pipeline.figure_horizons import draw_horizons
 from pipeline.figure_instances import draw_instances, synthetic_settings
 from pipeline.figure_ledger import draw_fidelity_nrmse, draw_ledger
+from pipeline.figure_stiffness import draw_stiffness
+from pipeline.figure_studies import draw_fidelity, draw_stability
 from pipeline.figure_style import house_style, save
+
+EXTRA_FIGURES = {
+    "stability": draw_stability,
+    "stiffness": draw_stiffness,
+    "fidelity": draw_fidelity,
+    "ablation": draw_ablation,
+    "horizons": draw_horizons,
+}
 
 
 def plot_curves(results_dir: Path, *, tasks_dir: Path, grid: str, settings: list[str]) -> None:
@@ -66,6 +80,12 @@ def plot_curves(results_dir: Path, *, tasks_dir: Path, grid: str, settings: list
         if measured := [setting for setting in chosen if setting in kept]:
             figures["ledger"] = draw_ledger(tables["training"], main, measured)
             figures["fidelity_nrmse"] = draw_fidelity_nrmse(tables["training"], main, measured)
+        for name, draw in EXTRA_FIGURES.items():
+            if (results_dir / "tables" / f"{name}.csv").is_file():
+                figures[name] = draw(_read(results_dir, name))
+            else:
+                for suffix in ("svg", "png"):  # of what left the grid
+                    (results_dir / "figures" / f"{name}.{suffix}").unlink(missing_ok=True)
         for name, figure in figures.items():
             save(figure, results_dir / "figures" / name)
 

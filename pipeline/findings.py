@@ -7,6 +7,7 @@ None where the grid lacks the table.
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.ablation_text import ablation_finding
 from pipeline.cost_findings import (
     audit_finding,
     equal_cost_finding,
@@ -14,6 +15,7 @@ from pipeline.cost_findings import (
     ledger_finding,
 )
 from pipeline.files import write_json
+from pipeline.horizon_findings import horizons_finding
 from pipeline.study_findings import fidelity_finding, stability_finding, stiffness_finding
 
 FINDINGS: dict[str, Callable[[Path], str | None]] = {
@@ -24,6 +26,8 @@ FINDINGS: dict[str, Callable[[Path], str | None]] = {
     "fidelity_nrmse": fidelity_nrmse_finding,
     "equal_cost": equal_cost_finding,
     "audit": audit_finding,
+    "ablation": ablation_finding,
+    "horizons": horizons_finding,
 }
 
 

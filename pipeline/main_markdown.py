@@ -17,7 +17,8 @@ def main_markdown(grid: str, rows: list[Row]) -> str:
 
     Args:
         grid: name of the grid.
-        rows: as `main_table.main_rows` gives them, in the order to show.
+        rows: as `main_table.main_rows` gives them and `comparisons.mark_best` marks them, in the
+            order to show.
     """
     settings = list(dict.fromkeys(row["setting"] for row in rows))
     lines = [
@@ -27,8 +28,10 @@ def main_markdown(grid: str, rows: list[Row]) -> str:
         "nRMSE is the RMSE over the standard deviation of the meta-training targets; gains are "
         "in percent of nRMSE, positive is better.",
         "",
-        "**Bold** marks the smallest mean nRMSE among the methods that finished, nothing more: no "
-        "significance is claimed by it here.",
+        "**Bold** marks the smallest mean nRMSE among the methods that finished in every seed. † "
+        "marks the methods that do not differ from it, or not for the worse: p ≥ 0.05 by the "
+        "Wilcoxon signed-rank test over pairs of seed and test task, Holm-corrected "
+        "(`comparisons.csv`). Few test tasks can leave real differences unseen.",
     ]
     for setting in settings:
         lines += ["", *_section([row for row in rows if row["setting"] == setting])]
@@ -50,13 +53,10 @@ def _section(rows: list[Row]) -> list[str]:
         "| " + " | ".join(header) + " |",
         "|" + "---|" * len(header),
     ]
-    # a mean over fewer seeds than the others' is not compared with them
-    whole = [row for row in rows if row["kind"] == "method" and row["status"] == "ok"]
-    best = min(whole, key=lambda row: row["nrmse"], default=None)
     for kind in KINDS:
         for row in rows:
             if row["kind"] == kind:
-                cells = [*_cells(row, best), *([_number(row["paper_nrmse"])] if with_paper else [])]
+                cells = [*_cells(row), *([_number(row["paper_nrmse"])] if with_paper else [])]
                 lines.append("| " + " | ".join(cells) + " |")
     notes = [row for row in rows if row["message"]]
     if notes:
@@ -64,15 +64,17 @@ def _section(rows: list[Row]) -> list[str]:
     return lines
 
 
-def _cells(row: Row, best: Row | None) -> list[str]:
+def _cells(row: Row) -> list[str]:
     seeds = str(row["n_seeds"])
     if row["n_failed"]:
         seeds += f" (+{row['n_failed']} failed)"
     errors = [
         _with_error(row[metric], row[f"{metric}_stderr"], row["status"]) for metric in _METRICS
     ]
-    if row is best:
+    if row.get("best"):
         errors[0] = f"**{errors[0]}**"
+    elif row.get("not_worse_than_best"):
+        errors[0] += " †"
     title = label_title(row["label"])
     name = title if title == row["label"] else f"{title} (`{row['label']}`)"
     gains = [_percent(row.get(f"gain_over_{what}")) for what in ("untrained", "best_trivial")]

@@ -16,7 +16,8 @@ MAIN_COLUMNS = (
     *("setting", "dataset", "simulated", "kind", "label", "status"),
     *("support", "query", "inner_steps", "step", "n_seeds", "n_failed", "n_tasks"),
     *(f"{metric}{suffix}" for metric in records.METRICS for suffix in ("", "_stderr", "_seed_std")),
-    *("gain_over_untrained", "gain_over_best_trivial", "paper_nrmse", "message"),
+    *("gain_over_untrained", "gain_over_best_trivial"),
+    *("best", "not_worse_than_best", "paper_nrmse", "message"),
 )
 WORK = ("gradients", "hvps", "accepted", "rejected", "kept_states")
 PER_SEED_COLUMNS = (

@@ -22,7 +22,9 @@ from pipeline.data.sources import SOURCES
 from pipeline.errors import BadInput
 from pipeline.files import read_json
 from pipeline.restore_evidence import restore_evidence
+from pipeline.study_specs import study_recipe
 
+MADE = ("runs", "profile", "studies")  # below results/{grid}
 DATA = ("data/raw", "data/ratings", "data/tasks", "data/episodes")
 
 
@@ -49,24 +51,21 @@ def reconcile(params: Params, *, grid: str | None = None, root: Path = Path()) -
     Raises:
         BadInput: when the grid is unknown, or a running Snakemake works in `root`.
     """
-    if grid is not None:
-        if grid not in params.grids:
-            raise BadInput(f"--grid: found '{grid}', allowed: {', '.join(params.grids)}")
-        params = params.model_copy(update={"grid": grid})
+    params = on_grid(params, grid)
     if workflow_lock.is_locked(root):
         raise BadInput(
             f"{root / '.snakemake/locks'}: found the lock of a running Snakemake; needed none. "
             "Wait for it to end, or, if none runs on any machine, `snakemake --unlock`."
         )
     results = f"results/{params.grid}"
-    for folder in (*DATA, f"{results}/runs", f"{results}/profile"):
+    for folder in (*DATA, *(f"{results}/{made}" for made in MADE)):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    artifacts = list(_artifacts(params, results))
+    artifacts = list(grid_artifacts(params, results))
     reasons = _remove_others(root / results, {root / a.files[-1] for a in artifacts})
     restored = restore_evidence(params, root)
     kept = 0
     for artifact in artifacts:
-        fault = _fault(artifact, root)
+        fault = fault_of(artifact, root)
         if fault is None:
             kept += 1
             _lift_times(artifact, root)
@@ -84,6 +83,19 @@ def reconcile(params: Params, *, grid: str | None = None, root: Path = Path()) -
     }
 
 
+def on_grid(params: Params, grid: str | None) -> Params:
+    """The parameters with another grid active; None: as they are.
+
+    Raises:
+        BadInput: when the grid is unknown.
+    """
+    if grid is None:
+        return params
+    if grid not in params.grids:
+        raise BadInput(f"--grid: found '{grid}', allowed: {', '.join(params.grids)}")
+    return params.model_copy(update={"grid": grid})
+
+
 def carried_recipe(path: Path) -> specs.Recipe | None:
     """The recipe that a file carries; None when it has none or is broken."""
     try:
@@ -97,7 +109,7 @@ def carried_recipe(path: Path) -> specs.Recipe | None:
     return recipe if isinstance(recipe, dict) else None
 
 
-def _artifacts(params: Params, results: str) -> Iterator[Artifact]:
+def grid_artifacts(params: Params, results: str) -> Iterator[Artifact]:
     """Everything of the active grid that carries a recipe, inputs before what is made of them."""
     active = params.active
     for dataset in sorted({params.settings[setting].dataset for setting in active.settings}):
@@ -121,9 +133,11 @@ def _artifacts(params: Params, results: str) -> Iterator[Artifact]:
     for method in active.methods:
         profile = Path(f"{results}/profile/{method}.json")
         yield Artifact(specs.profile_recipe(params, method), (profile,))
+    for name in active.studies.names:
+        yield Artifact(study_recipe(params, name), (Path(f"{results}/studies/{name}.json"),))
 
 
-def _fault(artifact: Artifact, root: Path) -> str | None:
+def fault_of(artifact: Artifact, root: Path) -> str | None:
     """Why an artifact cannot stay; None when it can."""
     missing = [path.name for path in artifact.files if not (root / path).is_file()]
     if missing:
@@ -146,16 +160,16 @@ def _lift_times(artifact: Artifact, root: Path) -> None:
 
 
 def _remove_others(results: Path, expected: set[Path]) -> dict[str, str]:
-    """Delete runs and profiles that are not of the grid, and folders left empty."""
+    """Delete runs, profiles and studies that are not of the grid, and folders left empty."""
     reasons = {}
     for folder in sorted(results.glob("runs/*/*/*")):
         if folder / "spec.json" not in expected and folder.is_dir():
             shutil.rmtree(folder)
             reasons[folder.as_posix()] = "not in the grid"
-    for profile in sorted(results.glob("profile/*.json")):
-        if profile not in expected:
-            profile.unlink()
-            reasons[profile.as_posix()] = "not in the grid"
+    for record in sorted((*results.glob("profile/*.json"), *results.glob("studies/*.json"))):
+        if record not in expected:
+            record.unlink()
+            reasons[record.as_posix()] = "not in the grid"
     for folder in sorted((*results.glob("runs/*/*"), *results.glob("runs/*")), reverse=True):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

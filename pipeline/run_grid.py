@@ -82,7 +82,7 @@ def read_grid(
             }
             for label in labels
         }
-        grid.append(_checked(setting, runs))
+        grid.append(check_setting(setting, runs))
     if not (labels and numbers and grid):
         raise BadInput(
             f"{results_dir}: found methods {labels}, seeds {numbers}, settings "
@@ -104,7 +104,12 @@ def _read(directory: Path, label: str) -> records.RunRecord:
     return run
 
 
-def _checked(setting: str, runs: dict[str, dict[int, records.RunRecord]]) -> SettingRuns:
+def check_setting(setting: str, runs: dict[str, dict[int, records.RunRecord]]) -> SettingRuns:
+    """The runs of one setting, `runs[label][seed]`, checked to be comparable.
+
+    Raises:
+        BadInput: when they did not meet the same test rows, or differ in what a setting fixes.
+    """
     everything = [run for by_seed in runs.values() for run in by_seed.values()]
     if not everything:
         return SettingRuns(setting, "", 0, (), (), runs, {})
@@ -136,14 +141,11 @@ def _checked(setting: str, runs: dict[str, dict[int, records.RunRecord]]) -> Set
 
 def _errors_by_step(run: records.RunRecord) -> ErrorsByStep:
     """Rows by task, so that the order of a file's rows changes no sum."""
-    rows = (
-        run.test_rows.sort_values("task").set_index("task").astype(dict.fromkeys(MEASURED, float))
-    )
-    places = sorted(set(zip(rows["predictor"], rows["step"].astype(int), strict=True)))
+    rows = run.test_rows.sort_values("task").set_index("task")
+    kinds = dict.fromkeys(MEASURED, np.float64)
+    parts = dict(list(rows.groupby(["predictor", "step"])[list(MEASURED)]))
     return {
-        (predictor, step): rows.loc[
-            (rows["predictor"] == predictor) & (rows["step"] == step), list(MEASURED)
-        ]
-        for predictor, step in places
+        (str(predictor), int(str(step))): part.astype(kinds)
+        for (predictor, step), part in parts.items()
         if not (predictor == META_INIT and is_failed(run))
     }

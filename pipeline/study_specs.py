@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from pipeline import specs
 from pipeline.config import Params
-from pipeline.specs import CODE, MODULES, Recipe, code_digest, core_settings
+from pipeline.specs import CODE, MODULES, Recipe, core_settings
 
 
 def study_recipe(params: Params, name: str) -> Recipe:
@@ -33,7 +34,7 @@ def study_recipe(params: Params, name: str) -> Recipe:
             "meta_batch": training.meta_batch,
             "updates": study.training_updates,
         },
-        "code": code_digest(*CODE["core"], *CODE["study"], *CODE[f"study_{name}"], *modules),
+        "code": specs.code_digest(*CODE["core"], *CODE["study"], *CODE[f"study_{name}"], *modules),
     }
 
 

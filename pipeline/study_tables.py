@@ -37,7 +37,7 @@ def study_tables(results_dir: Path) -> dict[str, tuple[tuple[str, ...], list[Row
     Raises:
         BadInput: when a record is there and cannot be read.
     """
-    tables = {}
+    tables: dict[str, tuple[tuple[str, ...], list[Row]]] = {}
     for study in STUDIES:
         path = results_dir / "studies" / f"{study}.json"
         if not path.is_file():

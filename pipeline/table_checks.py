@@ -25,9 +25,9 @@ def check_seed(runs: list[records.RunRecord]) -> None:
     for run in runs:
         _check_whole(run)
     reference = runs[0]
-    needed, start = _tasks(reference), _start(reference)
+    needed, start = tasks_of(reference), _start(reference)
     for run in runs:
-        found = _tasks(run)
+        found = tasks_of(run)
         if found != needed:
             differing = sorted(task for task, _ in found ^ needed)[:3]
             raise BadInput(
@@ -100,7 +100,8 @@ def steps_of(run: records.RunRecord, predictor: str) -> tuple[int, ...]:
     return tuple(sorted({int(step) for step in rows.loc[rows["predictor"] == predictor, "step"]}))
 
 
-def _tasks(run: records.RunRecord) -> set[tuple[int, int]]:
+def tasks_of(run: records.RunRecord) -> set[tuple[int, int]]:
+    """Test tasks and the number of their query rows."""
     pairs = run.test_rows[["task", "n_query"]].drop_duplicates()
     return set(pairs.itertuples(index=False, name=None))
 

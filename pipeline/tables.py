@@ -1,15 +1,23 @@
 """Run records to `results/{grid}/tables/`: CSV for machines, Markdown for people, JSON for DVC.
 
-    main.csv      setting x (method | untrained | trivial predictor) at the test horizon
-    main.md       the same, to read
-    per_seed.csv  one row per run
-    curves.csv    errors against test steps
-    training.csv  meta-loss and validation error against meta-updates
-    costs.csv     seconds and peak memory per meta-update against inner steps
+    main.csv             setting x (method | untrained | trivial predictor) at the test horizon
+    main.md              the same, to read
+    per_seed.csv         one row per run
+    comparisons.csv      methods against one another, paired by test task
+    verdicts.csv         claim -> does it hold here
+    verdicts.md          the same and the next, to read
+    rating_verdicts.csv  rating settings: our best method against item mean + user offset
+    curves.csv           errors against test steps
+    training.csv         meta-loss and validation error against meta-updates
+    costs.csv            seconds and peak memory per meta-update against inner steps
     audit.csv, audit.md  readings of nRMSE side by side, where the grid has ratings
-    equal_cost.csv  errors against what training cost, where it has synthetic families
-    findings.json one sentence per figure that needs words (pipeline/findings.py)
-    summary.json  {setting: {label: {nrmse, rmse}}}; no timing, so that a difference means something
+    equal_cost.csv       errors against what training cost, where it has synthetic families
+    fidelity.csv, stability.csv, stiffness.csv   of the studies that the grid has
+    ablation.csv, .md, horizons.csv, early_stopping.csv   of grids that have them, or whose
+                         companions do (pipeline/grid_extras.py)
+    findings.json        one sentence per figure that needs words (pipeline/findings.py)
+    summary.json         {setting: {label: {nrmse, rmse}}}; no timing, so that a difference means
+                         something
 
 The bytes depend on the records alone: rows are in the order of pipeline/labels.py, numbers
 have six significant digits, what is undefined is blank. Standard errors: pipeline/pooling.py.
@@ -24,15 +32,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.ablation_text import write_ablation
 from pipeline.audit import AUDIT_COLUMNS, audit_rows, audited
 from pipeline.audit_markdown import audit_markdown
 from pipeline.companions import companion_tables
+from pipeline.comparisons import COMPARISON_COLUMNS, Comparisons, mark_best
 from pipeline.config import SYNTHETIC_DATASETS
+from pipeline.config_studies import STUDIES
 from pipeline.equal_cost import EQUAL_COST_COLUMNS, equal_cost_rows
+from pipeline.extra_rows import EXTRA_COLUMNS, extra_rows
 from pipeline.files import write_json, write_text
 from pipeline.findings import write_findings
 from pipeline.main_markdown import main_markdown
 from pipeline.main_table import MAIN_COLUMNS, PER_SEED_COLUMNS, Row, main_rows, per_seed_rows
+from pipeline.rating_verdicts import RATING_COLUMNS, rating_rows
 from pipeline.run_grid import SettingRuns, read_grid
 from pipeline.series_tables import (
     COST_COLUMNS,
@@ -42,6 +55,8 @@ from pipeline.series_tables import (
     curve_rows,
     training_rows,
 )
+from pipeline.study_tables import study_tables
+from pipeline.verdicts import VERDICT_COLUMNS, verdict_rows, verdicts_markdown
 
 DIGITS = 6
 
@@ -58,31 +73,50 @@ def build_tables(
     """Read exactly the runs named below `results_dir`, write `results_dir/tables/`.
 
     Args:
-        results_dir: `results/{grid}`, which holds `runs/` and perhaps `profile/`.
+        results_dir: `results/{grid}`, which holds `runs/` and perhaps `profile/` and `studies/`.
         grid: name of the grid, for the heading.
         methods, settings, seeds: the runs; their order does not matter.
-        companions: grids whose committed tables are shown beside (pipeline/companions.py).
+        companions: grids whose committed tables and evidence may be shown or compared with.
 
     Raises:
         BadInput: when a run is missing, or runs that are compared met different test rows.
     """
     runs = read_grid(results_dir, methods=methods, settings=settings, seeds=seeds)
-    main = main_rows(runs)
+    compared = [Comparisons(setting) for setting in runs]
+    main = mark_best(main_rows(runs), compared)
     costs = cost_rows(results_dir, runs[0].labels)
+    ratings = rating_rows(compared)
+    verdicts = verdict_rows(results_dir, compared, costs=costs, ratings=ratings)
     tables = results_dir / "tables"
     for name, columns, rows in (
         ("per_seed", PER_SEED_COLUMNS, per_seed_rows(runs)),
         ("curves", CURVE_COLUMNS, curve_rows(runs)),
         ("training", TRAINING_COLUMNS, training_rows(runs)),
         ("costs", COST_COLUMNS, costs),
+        ("comparisons", COMPARISON_COLUMNS, [row for setting in compared for row in setting.rows]),
+        ("rating_verdicts", RATING_COLUMNS, ratings),
+        ("verdicts", VERDICT_COLUMNS, verdicts),
         ("main", MAIN_COLUMNS, main),
     ):
         write_text(tables / f"{name}.csv", csv_text(columns, rows))
     write_text(tables / "main.md", main_markdown(grid, main))
+    write_text(tables / "verdicts.md", verdicts_markdown(grid, verdicts, ratings))
     write_json(tables / "summary.json", summary(main))
     _write_audit(tables, grid, runs, companion_tables(results_dir, companions, "main"))
     beside = companion_tables(results_dir, companions, "equal_cost")
     _write_equal_cost(tables, equal_cost_rows(grid, runs, costs, beside), runs)
+    studies = study_tables(results_dir)
+    for name in sum(STUDIES.values(), ()):
+        if name in studies:
+            write_text(tables / f"{name}.csv", csv_text(*studies[name]))
+        else:  # of a study that left the grid
+            (tables / f"{name}.csv").unlink(missing_ok=True)
+    for name, rows in extra_rows(grid, runs, results_dir, companions).items():
+        if rows:
+            write_text(tables / f"{name}.csv", csv_text(EXTRA_COLUMNS[name], rows))
+        else:  # of methods or settings that left the grid
+            (tables / f"{name}.csv").unlink(missing_ok=True)
+    write_ablation(tables, grid)
     write_findings(tables)
 
 

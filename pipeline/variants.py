@@ -5,6 +5,7 @@ params.yaml; `ours` is the default. The schema puts the released values in place
 and everything after them hold concrete values only. This module imports nothing heavy.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,7 +71,7 @@ METHOD_POINTS = {
         evaluation={"optimiser": "adam", "learning_rate": 1e-3},
     ),
     "imaml": Point(
-        "iMAML's system",
+        "iMAML system",
         paper="conjugate gradients on (I + H/lambda) g = v",
         released="imaml_dev: ((1 + rho) I + H/(lambda + delta)) g = v with rho = 1, delta = 10",
         ours="(I + H/lambda) g = v",
@@ -101,6 +102,28 @@ SETTING_POINTS = {
         entry={"min_ratings": 20},
     ),
 }
+
+
+ALL = "all"  # the point of a label that switches all points of its method together
+
+
+def switched_method(label: str) -> tuple[str, str] | None:
+    """Method and point of a label named as in params.yaml; None of one that varies nothing.
+
+    `amaml-forward-released`, `amaml-released-all`; `imaml-released`, whose point has its name.
+    """
+    if found := re.fullmatch(r"(.+)-released-all", label):
+        return found[1], ALL
+    if found := re.fullmatch(rf"(.+)-({'|'.join(METHOD_POINTS)})-released", label):
+        return found[1], found[2]
+    method = label.removesuffix(RELEASED_SUFFIX)
+    return (method, method) if method != label and method in METHOD_POINTS else None
+
+
+def switched_setting(setting: str) -> tuple[str, str] | None:
+    """Setting and point of a name such as `{setting}-scaling-released`; None of any other."""
+    found = re.fullmatch(rf"(.+)-({'|'.join(SETTING_POINTS)})-released", setting)
+    return (found[1], found[2]) if found else None
 
 
 def released_points(variant: Any) -> list[str]:

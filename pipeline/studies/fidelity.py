@@ -56,7 +56,7 @@ def _family(recipe: Recipe, family: str) -> Iterator[dict[str, Any]]:
                     found, gradient = measured(
                         given["method"], settings, model, theta.to(dtype), batch, references[0.0]
                     )
-                    own = (None, None)
+                    own: tuple[float | None, float | None] = (None, None)
                     if omega and gradient is not None:
                         own = compare(gradient, references[omega])
                     yield {

@@ -105,9 +105,9 @@ def measured(
     """
     try:
         out = meta_gradient(method, model, theta, batch, **settings)
-    except Diverged as error:
+    except Diverged as gone:
         blank = dict.fromkeys(("cosine", "relative_error", *WORK))
-        message = str(error).split("\n")[0]
+        message = str(gone).split("\n")[0]
         return {"status": "diverged", "message": message} | blank, None
     found: dict[str, Any] = {name: getattr(out.work, name) for name in WORK}
     cosine, error = compare(out.gradient, reference)

@@ -20,7 +20,7 @@ from pipeline.studies.problems import draw_study_tasks, initialisations, measure
 from pipeline.studies.stiffness import stiffness_records
 from pipeline.study_checks import check_stability_recipe
 
-CHECK = {"rtol": 1e-6, "atol": 1e-8}  # of the second, independent solution
+CHECK: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-8}  # of the second, independent solution
 
 
 def study_stability(recipe: Recipe, out: Path, *, threads: int = 1) -> None:

@@ -68,7 +68,8 @@ def _solves(
         if status["status"] == "ok":
             radius = SpectralRadius()
             rho_t = sum(
-                step.plan.sizes[0] * _radius(radius, flow, step.start) for step in recording.steps
+                step.plan.sizes[0] * _radius(radius, flow, recording.start_of(number))
+                for number, step in enumerate(recording.steps)
             )
         yield {"solver": "rkc", "rho_t": rho_t} | counts | status
         flow, work = _flow(model, theta, batch, horizon)

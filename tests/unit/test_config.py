@@ -314,3 +314,25 @@ def test_the_committed_schema_is_current():
         "workflow/schemas/params.schema.json is not that of pipeline/config.py. Run: "
         f"python -m pipeline schema {SCHEMA.relative_to(ROOT)}"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "found"),
+    [
+        ("grids.ci.studies.stability.horizons", [1.0, 1.0], "each may stand there once"),
+        ("grids.ci.studies.stability.horizons", [0.0], "greater than 0"),
+        ("grids.ci.studies.fidelity.families", ["ml-100k"], "cosmixture"),
+        ("grids.ci.studies.fidelity.batches", 0, "found 0"),
+        ("grids.ci.studies.other", {}, "other"),
+        ("grids.ci.studies.fidelity.methods", ["nope"], "found no entry 'nope'"),
+    ],
+)
+def test_studies_that_cannot_work(path, value, found):
+    said = refusal(path, value)
+    assert "grids.ci.studies" in said
+    assert found in said
+
+
+def test_a_grid_without_studies_has_none():
+    assert check_params(RAW | {"grid": "ratings"}).active.studies.names == []
+    assert check_params(RAW | {"grid": "paper"}).active.studies.names == ["stability", "fidelity"]

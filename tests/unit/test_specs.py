@@ -16,6 +16,7 @@ import yaml
 from pipeline import specs
 from pipeline.config import Params, check_params
 from pipeline.data.sources import SOURCES
+from pipeline.study_specs import study_recipe
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pipeline"
@@ -40,6 +41,8 @@ HARMLESS = {
     "recipe_checks.py": "refuses recipes",
     "records.py": "names of columns and files",
     "specs.py": "what it decides stands in the recipe",
+    "studies/__init__.py": "a docstring",
+    "study_checks.py": "refuses recipes",
 }
 
 
@@ -390,6 +393,13 @@ for label in METHODS:
             ("cost_profile.py", own),
         ),
     }
+
+
+for name in ("stability", "fidelity"):
+    JOBS[f"study {name}"] = (
+        lambda p, name=name: study_recipe(p.model_copy(update={"grid": "ci"}), name),
+        (f"studies/{name}.py",),
+    )
 
 
 @pytest.mark.parametrize("job", JOBS)

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline import main_table
 from pipeline.labels import METHODS, TRIVIAL, label_order, setting_order
-from tests import run_records
+from tests import known_errors, run_records
+from tests.known_errors import COSMIXTURE, JESTER
 from tests.table_files import SETTING, build, read, row
 
 STEPS = (0, 5)
@@ -131,6 +132,7 @@ def test_bytes_do_not_depend_on_the_order_of_arguments_or_rows(small):
     first = contents()
     assert set(first) == {
         *("main.csv", "main.md", "per_seed.csv", "curves.csv", "training.csv", "costs.csv"),
+        *("comparisons.csv", "verdicts.csv", "verdicts.md", "rating_verdicts.csv"),
         *("audit.csv", "audit.md", "findings.json", "summary.json"),
     }
     for label in ("fomaml", "amaml"):
@@ -150,20 +152,60 @@ def test_paper_numbers_stand_beside_ours(small, monkeypatch):
     assert "nRMSE in the paper" in (tables / "main.md").read_text()
 
 
-def test_markdown_labels_simulated_data_and_marks_only_the_smallest_mean(small):
+def test_markdown_labels_simulated_data_and_marks_the_best(small):
     text = (build(small) / "main.md").read_text()
     assert f"## {SETTING} (SIMULATED data)" in text
     body = text.split("## ")[1]
     marked = [line for line in body.splitlines() if "**" in line]
     assert len(marked) == 1
     assert "`amaml`" in marked[0]
-    assert "no significance is claimed" in text
+    assert "†" not in body  # fomaml is worse on 24 tasks
     lines = body.splitlines()
     places = [
         next(i for i, line in enumerate(lines) if name in line)
         for name in ("(`amaml`)", "| untrained |", "`global_mean`", "`item_mean`")
     ]
     assert places == sorted(places)
+
+
+def test_what_does_not_differ_from_the_best_has_a_dagger(tmp_path):
+    write_hand_made(tmp_path, "amaml", 0, [1.0, 3.0])
+    write_hand_made(tmp_path, "fomaml", 0, [1.0, 4.0])
+    tables = build(tmp_path, seeds=[0])
+    rows = read(tables, "main")
+    marks = {r["label"]: (r["best"], r["not_worse_than_best"]) for r in rows}
+    assert marks["amaml"] == ("true", "true")
+    assert marks["fomaml"] == ("false", "true")
+    assert marks["untrained"] == marks["item_mean"] == ("", "")
+    text = (tables / "main.md").read_text()
+    assert "| **2 ± 1** |" in text
+    assert "| 2.5 ± 1.5 † |" in text
+
+
+def test_statistics_are_written_and_agree_with_one_another(tmp_path):
+    """Some runs failed; every mark of main.csv and figure of the ratings is in comparisons.csv."""
+    failed = [("maml", JESTER, 0), ("imaml", JESTER, 0), ("imaml", JESTER, 1)]
+    settings = [COSMIXTURE, JESTER]
+    known_errors.write(tmp_path, settings=settings, failed=failed)
+    tables = build(tmp_path, methods=known_errors.METHODS, settings=settings)
+    comparisons = read(tables, "comparisons")
+    pair = {"setting": JESTER, "step": known_errors.K, "reference": "amaml"}
+    assert row(comparisons, **pair, other="maml")["seeds_left_out"] == "1"
+    assert not [r for r in comparisons if r["setting"] == JESTER and r["other"] == "imaml"]
+    (rating,) = read(tables, "rating_verdicts")
+    source = row(comparisons, **pair | {"reference": rating["method"]}, other="item_user_offset")
+    assert all(rating[name] == source[name] for name in ("difference", "lo", "hi", "p"))
+    for method in (r for r in read(tables, "main") if r["not_worse_than_best"] == "false"):
+        places = {"setting": method["setting"], "other": method["label"]}
+        against = {"step": known_errors.K, "reference_is_best": "true"}
+        if method["status"] == "ok":
+            assert float(row(comparisons, **places, **against)["p_holm"]) < 0.05
+    text = (tables / "verdicts.md").read_text()
+    for verdict in read(tables, "verdicts"):
+        cases = f"{verdict['held']} of {verdict['tested']}" if verdict["tested"] != "0" else ""
+        cells = (verdict["text"], verdict["verdict"], cases, verdict["figures"])
+        assert f"| {' | '.join(cells)} |" in text
+    assert f"| {JESTER} | " in text.split("## Rating data")[1]
 
 
 def test_canonical_order():

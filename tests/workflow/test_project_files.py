@@ -43,9 +43,10 @@ def test_dvc_follows_every_file_of_the_tables() -> None:
     kinds = ("outs", "metrics", "plots")
     declared = {Path(name).name for kind in kinds for entry in stages[kind] for name in entry}
     rules = (ROOT / "workflow/rules/results.smk").read_text()
-    names = re.search(r"TABLE_NAMES = \[(.*?)\]", rules)[1]
+    names = re.search(r"TABLE_NAMES = \[(.*?)\]", rules, re.S)[1]
     tables = {f"{name}.csv" for name in re.findall(r'"(\w+)"', names)}
-    assert declared == tables | {"main.md", "summary.json", "figures"}
+    written = {"main.md", "verdicts.md", "findings.json", "summary.json", "figures", "report.html"}
+    assert declared == tables | written
 
 
 def test_params_file_is_sound() -> None:

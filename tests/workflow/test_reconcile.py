@@ -28,6 +28,11 @@ def test_what_left_the_grid_is_deleted(project: Project) -> None:
         "amaml.json",
     }
     assert summary["missing"] == 0
+    assert project.path("results/ci/studies/stability.json").is_file()
+    project.set(grids__ci__studies={})
+    assert _reconcile(project)["reasons"] == {
+        f"results/ci/studies/{name}.json": "not in the grid" for name in ("fidelity", "stability")
+    }
     assert project.path(
         "data/episodes/cosmixture-50shot-50val/1.parquet"
     ).exists()  # may be another grid's

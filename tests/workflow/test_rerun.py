@@ -5,10 +5,12 @@ from collections import Counter
 import pandas as pd
 import pytest
 
+from pipeline.files import read_json
 from pipeline.records import FILES
 from tests.workflow.project import Project
 
-AFTERWARDS = Counter(build_tables=1, plot_curves=1, log_tracking=1)
+AFTERWARDS = Counter(build_tables=1, plot_curves=1, build_report=1, log_tracking=1)
+OF_IMAML = Counter(meta_train_block_0=2, profile_cost=1, run_study=1)  # the fidelity study has it
 
 
 def test_whole_run_leaves_tables_figures_records_and_store(finished: Project) -> None:
@@ -21,6 +23,11 @@ def test_whole_run_leaves_tables_figures_records_and_store(finished: Project) ->
         assert finished.path(f"results/ci/profile/{method}.json").is_file()
     for name in ("tables/main.csv", "tables/main.md", "tables/summary.json", "figures/curves.svg"):
         assert finished.path(f"results/ci/{name}").stat().st_size > 0
+    for name in ("stability", "stiffness", "fidelity"):
+        assert finished.path(f"results/ci/tables/{name}.csv").stat().st_size > 0
+        assert finished.path(f"results/ci/figures/{name}.png").stat().st_size > 0
+    findings = read_json(finished.path("results/ci/tables/findings.json"))
+    assert {"stability", "stiffness", "fidelity"} <= findings.keys()
     assert finished.path("mlflow.db").stat().st_size > 0
 
 
@@ -30,7 +37,7 @@ def test_second_run_does_nothing(finished: Project) -> None:
 
 def test_setting_of_a_method_reruns_its_jobs_only(project: Project) -> None:
     project.set(methods__imaml__cg_steps=4)
-    assert project.planned() == Counter(meta_train_block_0=2, profile_cost=1) + AFTERWARDS
+    assert project.planned() == OF_IMAML + AFTERWARDS
     assert all("/imaml/" in path for path in project.planned_outputs("meta_train_block_0"))
 
 
@@ -39,7 +46,7 @@ def test_code_of_a_method_reruns_its_jobs_only(project: Project) -> None:
     module.write_text(module.read_text() + "\n# a comment changes nothing\n")
     assert project.planned() == Counter()
     module.write_text(module.read_text() + "\nUNUSED = 1\n")
-    assert project.planned() == Counter(meta_train_block_0=2, profile_cost=1) + AFTERWARDS
+    assert project.planned() == OF_IMAML + AFTERWARDS
 
 
 def test_code_of_the_tables_reruns_no_training(project: Project) -> None:

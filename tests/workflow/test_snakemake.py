@@ -15,8 +15,9 @@ RULES = [
     "freeze_episodes",
     "meta_train",
     "profile_cost",
+    "run_study",
 ]
-RULES += ["build_tables", "plot_curves", "log_tracking", "all"]
+RULES += ["build_tables", "plot_curves", "build_report", "log_tracking", "all"]
 
 
 def test_lint_is_clean(fresh: Project) -> None:
@@ -38,6 +39,7 @@ def test_every_grid_has_one_job_per_cell_and_block(fresh: Project, grid: str) ->
     assert time.monotonic() - start < 60
     assert sum(n for rule, n in jobs.items() if rule.startswith("meta_train")) == cells
     assert jobs["profile_cost"] == len(given["methods"])
+    assert jobs["run_study"] == len(given.get("studies", {}))
 
 
 @pytest.mark.parametrize(("device", "gpus"), [("cpu", "0"), ("cuda", "1"), ("auto", "0")])

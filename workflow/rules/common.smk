@@ -10,11 +10,15 @@ sys.path.insert(0, str(Path(workflow.basedir).resolve().parent))
 from pipeline import specs, workflow_lock
 from pipeline.companions import companion_file
 from pipeline.config import RATING_DATASETS, SYNTHETIC_DATASETS, check_params
+from pipeline.config_studies import STUDIES
 from pipeline.data.sources import SOURCES
 from pipeline.errors import BadInput
+from pipeline.grid_extras import FIGURES, extra_inputs, extra_tables
 from pipeline.hardware import gpu_here
+from pipeline.report.texts import texts_digest
 from pipeline.restore_evidence import restore_evidence
 from pipeline.seed_blocks import seed_blocks
+from pipeline.study_specs import study_recipe
 
 try:
     PARAMS = check_params(config)
@@ -52,6 +56,7 @@ wildcard_constraints:
     method="|".join(ACTIVE.methods),
     setting="|".join(ACTIVE.settings),
     seed=r"\d+",
+    study="|".join(STUDIES),
 
 
 def grid_paths(pattern):
@@ -72,6 +77,12 @@ def ratings_of(wildcards):
     """Rating tasks are made from ratings; a synthetic family is drawn."""
     known = wildcards.dataset in SOURCES
     return [f"data/ratings/{wildcards.dataset}.parquet"] if known else []
+
+
+def stability_study(wildcards):
+    """The verdicts use the study where it was made."""
+    study = f"{RESULTS}/studies/stability.json"
+    return [study] if Path(study).is_file() else []
 
 
 def gpus_wanted(wildcards):
@@ -158,9 +169,13 @@ def profile_spec(wildcards):
     return specs.canonical(specs.profile_recipe(PARAMS, wildcards.method))
 
 
-def grid_spec(*globs):
+def study_spec(wildcards):
+    return specs.canonical(study_recipe(PARAMS, wildcards.study))
+
+
+def grid_spec(*globs, **more):
     """The grid, and a digest of the code that reads its records."""
-    recipe = {"grid": GRID, "code": specs.code_digest(*globs)}
+    recipe = {"grid": GRID, "code": specs.code_digest(*globs)} | more
     for name in ("methods", "settings", "seeds", "companions"):
         recipe[name] = getattr(ACTIVE, name)
     return specs.canonical(recipe)

@@ -1,5 +1,14 @@
 # records -> tables, figures; replay to MLflow
-TABLE_NAMES = ["main", "per_seed", "curves", "training", "costs"]
+TABLE_NAMES = [
+    "main",
+    "per_seed",
+    "comparisons",
+    "verdicts",
+    "rating_verdicts",
+    "curves",
+    "training",
+    "costs",
+]
 FIGURE_NAMES = ["curves", "training", "memory", "time"]
 if any(PARAMS.settings[setting].is_synthetic for setting in ACTIVE.settings):
     TABLE_NAMES.append("equal_cost")
@@ -9,6 +18,13 @@ if HAS_RATINGS:
     TABLE_NAMES.append("audit")
 if PARAMS.grid_training().ledger_every is not None:
     FIGURE_NAMES += ["ledger", "fidelity_nrmse"]
+# ablation, long horizons: the grid's own, or committed by its companions
+EXTRA_NAMES = extra_tables(PARAMS)
+STUDY_NAMES = [table for study in ACTIVE.studies.names for table in STUDIES[study]]
+FIGURE_NAMES += [
+    *STUDY_NAMES,
+    *[name for name in FIGURES if name in EXTRA_NAMES],
+]
 
 # committed tables of other grids, where there are any: nothing is made for them
 COMPANION_TABLES = [
@@ -22,11 +38,17 @@ COMPANION_TABLES = [
 rule build_tables:
     input:
         rules.train_all.input,
-        companions=COMPANION_TABLES,
+        stability_study,
+        companions=[*COMPANION_TABLES, *extra_inputs(PARAMS)],
     output:
-        [reported("table", name, f"tables/{name}.csv") for name in TABLE_NAMES],
+        [
+            reported("table", name, f"tables/{name}.csv")
+            for name in [*TABLE_NAMES, *STUDY_NAMES, *EXTRA_NAMES]
+        ],
+        [f"{RESULTS}/tables/ablation.md"] if "ablation" in EXTRA_NAMES else [],
         [f"{RESULTS}/tables/audit.md"] if HAS_RATINGS else [],
         f"{RESULTS}/tables/main.md",
+        f"{RESULTS}/tables/verdicts.md",
         f"{RESULTS}/tables/findings.json",
         f"{RESULTS}/tables/summary.json",
     log:
@@ -45,12 +67,23 @@ rule build_tables:
             "data_counts.py",
             "equal_cost.py",
             "fidelity_ledger.py",
-            "*findings.py",
+            "comparisons.py",
+            "paired_statistics.py",
+            "*claims.py",
+            "*verdicts.py",
             "run_grid.py",
             "records.py",
             "pooling.py",
             "paper_numbers.py",
             "labels.py",
+            "*findings.py",
+            "ablation*.py",
+            "long_horizons.py",
+            "paired_errors.py",
+            "extra_rows.py",
+            "grid_extras.py",
+            "evidence*.py",
+            "variants.py",
         ),
     shell:
         "python -m pipeline build-tables {params.results:q} --spec {params.spec:q}"
@@ -81,10 +114,38 @@ rule plot_curves:
         mem_mb=1500,
     params:
         results=results_folder,
-        spec=grid_spec("figure*.py", "fidelity_ledger.py", "labels.py"),
+        spec=grid_spec(
+            "figure*.py",
+            "fidelity_ledger.py",
+            "labels.py",
+            "study_findings.py",
+            "ablation_text.py",
+            "variants.py",
+        ),
     shell:
         "python -m pipeline plot-curves {params.results:q} --tasks data/tasks"
         " --spec {params.spec:q} > {log:q} 2>&1"
+
+
+# One page for people: tables and figures, and from each number to the runs behind it.
+rule build_report:
+    input:
+        rules.build_tables.output,
+        rules.plot_curves.output,
+    output:
+        f"{RESULTS}/report.html",
+    log:
+        f"logs/build_report/{GRID}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=1500,
+    params:
+        results=results_folder,
+        spec=grid_spec("report/*.py", "labels.py", texts=texts_digest()),
+    shell:
+        "python -m pipeline build-report {params.results:q} --spec {params.spec:q}"
+        " > {log:q} 2>&1"
 
 
 # The database holds every grid, so it is updated in place; deleted, it is rebuilt from records.

@@ -92,3 +92,4 @@ rule train_all:
     input:
         grid_paths(f"{RUN}/spec.json"),
         expand(f"{RESULTS}/profile/{{method}}.json", method=ACTIVE.methods),
+        rules.studies_all.input,

@@ -133,6 +133,10 @@ def test_help_starts_without_torch():
         (["profile-cost", "o", "--spec", "{}"], "recipe: method: missing"),
         (["build-tables", "none", "--spec", '{"grid": "x"}'], "found no methods, settings, seeds"),
         (["reconcile", "--grid", "none", *PARAMS], "--grid: found 'none', allowed: ci, quick"),
+        (["plan", "--grid", "none", *PARAMS], "--grid: found 'none', allowed: ci, quickstart"),
+        (["plan", "--no-measure", "--measured", *PARAMS], "--no-measure: found --measured beside"),
+        (["plan", "--device", "tpu", *PARAMS], "device: found 'tpu', allowed: auto, cuda, cpu"),
+        (["plan", "--params", "none.yaml"], "none.yaml: no such file; run from the pro"),
         (["check-params", "--params", "none.yaml"], "none.yaml: no such file; run from the pro"),
         (["meta-train", "t", "e", "r", "--params", "none.yaml"], "none.yaml: no such file"),
         (["profile-cost", "o", "--params", "none.yaml"], "none.yaml: no such file"),
@@ -156,6 +160,7 @@ def test_bad_input_ends_with_status_2(arguments, found, capsys, tmp_path, monkey
         ["meta-train", "t", "e", "r", "--seed", "-1"],
         ["meta-train", "t", "e", "r", "--checkpoint-every", "0"],
         ["profile-cost", "o", "--threads", "many"],
+        ["plan", "--cores", "0"],
         ["check-params", "--parms", "x"],
     ],
 )
@@ -257,6 +262,15 @@ def test_freezing_ratings_takes_the_number_of_test_tasks(tmp_path):
 def test_sound_parameters_are_called_sound(capsys):
     assert call("check-params", *PARAMS) == 0
     assert re.search(r"sound\. Grid 'quickstart': \d+ methods x", capsys.readouterr().out)
+
+
+def test_a_plan_is_printed_as_tables_or_json(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert call("plan", "--grid", "ci", "--no-measure", *PARAMS) == 0
+    assert "Grid 'ci': 38 jobs, 0 done, 38 left." in capsys.readouterr().out
+    assert call("plan", "--grid", "ci", "--no-measure", "--json", *PARAMS) == 0
+    assert json.loads(capsys.readouterr().out)["total"]["jobs"] == 38
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_schema_is_printed_or_written(tmp_path, capsys):

@@ -57,16 +57,16 @@ def linear_gradient(theta: Tensor, batch: TaskBatch, horizon: float, omega: floa
 
 
 @pytest.mark.parametrize("omega", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("scale", [1.0, 6.0])
+@pytest.mark.parametrize("scale", [1.0, 3.0])
 def test_it_is_the_closed_form_of_linear_regression(omega, scale):
-    """With inputs six times as large the fast directions are gone after 1% of the horizon."""
+    """With inputs three times as large the fast directions are gone early on."""
     batch = make_batch(tasks=2)
     for rows in (batch.support, batch.query):
         rows.x.mul_(scale)
     model = ModuleModel(nn.Linear(2, 1, dtype=torch.float64))
     theta = torch.tensor([0.5, -1.0, 2.0], dtype=torch.float64)
     found = converged_gradient(model, theta, batch, horizon=4.0, omega=omega)
-    assert relative(found, linear_gradient(theta, batch, 4.0, omega)) < 3e-6
+    assert relative(found, linear_gradient(theta, batch, 4.0, omega)) < 1e-7
 
 
 @pytest.mark.parametrize("omega", [0.0, 0.5])

@@ -1,0 +1,40 @@
+"""Rows of the tables of pipeline/grid_extras.py: a grid's own, or those of its companions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.ablation import ABLATION_COLUMNS, ablation_rows
+from pipeline.companions import companion_tables
+from pipeline.long_horizons import EARLY_COLUMNS, HORIZON_COLUMNS, early_rows, horizon_rows
+from pipeline.main_table import Row
+from pipeline.run_grid import SettingRuns
+
+EXTRA_COLUMNS = {
+    "ablation": ABLATION_COLUMNS,
+    "horizons": HORIZON_COLUMNS,
+    "early_stopping": EARLY_COLUMNS,
+}
+
+
+def extra_rows(
+    grid: str, runs: list[SettingRuns], results_dir: Path, companions: Sequence[str]
+) -> dict[str, list[Row]]:
+    """Rows of each table by its name; [] of one that neither the grid nor a companion has.
+
+    Raises:
+        BadInput: when runs that are compared do not fit together, or a table is unreadable.
+    """
+    own = {
+        "ablation": ablation_rows(grid, runs, results_dir, companions),
+        "horizons": horizon_rows(grid, runs),
+        "early_stopping": early_rows(grid, runs),
+    }
+    return {
+        name: rows or _companions_rows(results_dir, companions, name) for name, rows in own.items()
+    }
+
+
+def _companions_rows(results_dir: Path, companions: Sequence[str], name: str) -> list[Row]:
+    tables = companion_tables(results_dir, companions, name)
+    rows = (row for table in tables.values() for row in table.to_dict("records"))
+    return [{str(key): value for key, value in row.items()} for row in rows]

@@ -1,0 +1,157 @@
+"""Which runs a table's row came from: their folders, seeds, recipes, commits and data.
+
+What is known of a run stands in its `metrics.json` and `spec.json`; of runs that are not here
+(a clone without `dvc pull`), only what `tables/per_seed.csv` repeats.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import BadInput
+from pipeline.files import read_json
+from pipeline.labels import TRIVIAL, UNTRAINED, label_order, setting_order
+from pipeline.report.grid_tables import GridTable
+from pipeline.specs import digest
+
+# columns of a row that may name a method
+LABEL_COLUMNS = ("label", "method", "other", "baseline", "rival", "reference", "against", "versus")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run behind a table. What is not known here is None.
+
+    Attributes:
+        directory: its folder, such as `results/paper/runs/amaml/alpine-50shot-50val/0`.
+        here: whether that folder holds a record; else the fields are those of the tables.
+        restored: made again from `results/{grid}/evidence/`, not by training in this folder.
+        recipe: digest of `spec.json`.
+        commit: git commit of the code that trained it; `+`: with changes not committed.
+        settings: keyword settings of the method.
+    """
+
+    label: str
+    method: str
+    setting: str
+    dataset: str
+    seed: int
+    directory: Path
+    here: bool
+    restored: bool = False
+    status: str | None = None
+    recipe: str | None = None
+    commit: str | None = None
+    fingerprint: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    meta_updates: int | None = None
+    settings: Mapping[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in MLflow, and that of its folder below `runs/`."""
+        return f"{self.label}/{self.setting}/{self.seed}"
+
+
+def read_runs(results_dir: Path, per_seed: GridTable) -> list[Run]:
+    """The runs that `per_seed.csv` lists, in canonical order.
+
+    Args:
+        results_dir: such as `results/paper`.
+        per_seed: its table.
+
+    Raises:
+        BadInput: when a run's record cannot be read.
+    """
+    runs = [_read(results_dir, row) for row in per_seed.rows]
+    return sorted(
+        runs, key=lambda r: (setting_order(r.dataset, r.setting), label_order(r.label), r.seed)
+    )
+
+
+def runs_behind(row: Mapping[str, str], runs: list[Run]) -> list[Run]:
+    """Those of `runs` that a table's row was computed from, by the columns that name them.
+
+    A row names a setting (or a data set), methods, a seed, or nothing of these: then each is
+    behind it. The untrained start and trivial predictors are alike in all runs of a setting and
+    seed: the first method's stand for them.
+    """
+    picked = runs
+    if row.get("setting"):
+        picked = [run for run in picked if run.setting == row["setting"]]
+    elif row.get("dataset"):
+        picked = [run for run in picked if run.dataset == row["dataset"]]
+    if row.get("seed", "").isdecimal():
+        picked = [run for run in picked if run.seed == int(row["seed"])]
+    named = {row[column] for column in LABEL_COLUMNS if row.get(column)}
+    labels = {run.label for run in runs} & named
+    if labels:
+        picked = [run for run in picked if run.label in labels]
+    elif named & {UNTRAINED, *TRIVIAL} and picked:
+        first = min((run.label for run in picked), key=label_order)
+        picked = [run for run in picked if run.label == first]
+    return picked
+
+
+def evidence_file(results_dir: Path, setting: str) -> Path | None:
+    """The committed per-task rows of a setting's runs, where there are any."""
+    path = results_dir / "evidence" / f"{setting}.parquet"
+    return path if path.is_file() else None
+
+
+def run_commands(run: Run, grid: str) -> list[str]:
+    """The command that makes a run and all it needs anew, and that of the training by itself.
+
+    A job keeps finished records of its block of seeds, so that the folder has to go first.
+    """
+    folder = run.directory.as_posix()
+    remove = f"rm -r {folder} && " if run.here else ""
+    files = f"data/tasks/{run.dataset}.parquet data/episodes/{run.setting}/{run.seed}.parquet"
+    recipe = (
+        f"--spec @{folder}/spec.json"
+        if run.here
+        else f"--method {run.label} --setting {run.setting} --seed {run.seed}"
+    )
+    return [
+        f"{remove}snakemake {folder}/spec.json --cores 1 --resources gpu=1 --config grid={grid}",
+        f"python -m pipeline meta-train {files} {folder} {recipe}",
+    ]
+
+
+def _read(results_dir: Path, row: Mapping[str, str]) -> Run:
+    directory = results_dir / "runs" / row["label"] / row["setting"] / row["seed"]
+    known: dict[str, Any] = {
+        "label": row["label"],
+        "method": row.get("method") or row["label"],
+        "setting": row["setting"],
+        "dataset": row["dataset"],
+        "seed": int(row["seed"]),
+        "directory": directory,
+        "here": (directory / "spec.json").is_file(),
+        "status": row.get("status") or None,
+        "commit": row.get("git_commit") or None,
+        "device": row.get("device") or None,
+        "dtype": row.get("dtype") or None,
+        "meta_updates": int(row["meta_updates"]) if row.get("meta_updates") else None,
+    }
+    if not known["here"]:
+        return Run(**known)
+    try:
+        metrics, spec = (read_json(directory / f"{name}.json") for name in ("metrics", "spec"))
+        data = metrics.get("data") or {}
+        return Run(
+            **known
+            | {
+                "restored": bool(metrics.get("restored")),
+                "recipe": digest(spec),
+                "fingerprint": data.get("fingerprint"),
+                "settings": spec.get("settings"),
+            }
+        )
+    except (OSError, ValueError, AttributeError) as error:
+        raise BadInput(
+            f"{directory}: unreadable run record ({error}); needed the metrics.json and spec.json "
+            "that `meta-train` wrote. Delete the folder and run `snakemake` again."
+        ) from error

@@ -1,0 +1,178 @@
+"""Any other table on the page, as it stands: key columns first, errors beside their means."""
+
+from collections.abc import Container
+
+from pipeline.labels import DATASETS, SIMULATED, label_title
+from pipeline.report.blocks import Block, Cell, Fold, Head, Row, Table
+from pipeline.report.columns import heading, meaning
+from pipeline.report.evidence import LABEL_COLUMNS
+from pipeline.report.grid_tables import GridTable, Values
+from pipeline.report.links import Links
+from pipeline.report.numbers import as_float, number, with_error
+from pipeline.report.texts import caption
+
+LONGEST_TEXT = 160  # characters of a text that is shown whole
+FOLDED = 30  # rows from which a table is behind a fold
+MOST_STACKED = 6  # columns up to which a row of verdicts is a card on a narrow screen
+MOST_CELLS = 4000  # that one table puts on the page; the rest stays in the CSV
+_WORDS = 28  # characters from which a value is prose
+LONGEST_NAME = 50  # characters from which a row's name is
+_SYMBOLS = {"holds": "✓", "part": "◐", "not": "✗"}
+
+
+def plain_table(table: GridTable, links: Links) -> Block:
+    """A table with its most telling rows and columns; behind a fold when it is long."""
+    view, what = _telling_rows(table)
+    shown = _shown_columns(table, [row for row, _ in view])
+    # a claim is named by its words
+    keys = ["text"] if {"claim", "text"} <= set(table.columns) else list(table.keys)
+    keys = [column for column in keys if column in shown]
+    others = [column for column in shown if column not in keys]
+    others.sort(key=lambda column: column != "verdict")
+    limit = max(1, MOST_CELLS // max(1, len(others)))
+    rows = [_row(table.name, row, name, keys, others, links) for row, name in view[:limit]]
+    if limit < len(view):
+        what = f"the first {limit} rows"
+    left_out = len(table.rows) - len(rows)
+    simulated = any(_is_simulated(row) for row, _ in view)
+    note = " Rows of simulated data are labelled SIMULATED." if simulated else ""
+    title = heading(table.name).capitalize()
+    block = Table(
+        (caption("table", table.name) or f"{title}.") + note,
+        [Head(heading(key), meaning(key), "left") for key in keys],
+        [_head(column, [row.cells[place] for row in rows]) for place, column in enumerate(others)],
+        rows,
+        stack="verdict" in table.columns and len(others) <= MOST_STACKED,
+        more=f"Shown: {what}; the other {left_out} rows are in {table.path.name}."
+        if left_out
+        else "",
+    )
+    return Fold(f"{title}: {what}", [block]) if len(rows) > FOLDED else block
+
+
+def _head(column: str, below: list[Cell]) -> Head:
+    words = any(cell.tone == "words" for cell in below)
+    tone = "words" if words else "left" if column == "verdict" else ""
+    return Head(heading(column), meaning(column), tone)
+
+
+def verdict_tone(text: str) -> str:
+    """Style of a verdict: holds, part or not; empty for other words, such as `not tested`."""
+    words = text.lower()
+    if "in part" in words:
+        return "part"
+    if words.startswith(("does not", "fail", "lose", "worse")):
+        return "not"
+    return "holds" if words.startswith(("hold", "beat", "better")) else ""
+
+
+def _telling_rows(table: GridTable) -> tuple[list[tuple[Values, str]], str]:
+    """Rows with their names, and what they are.
+
+    Of comparisons at each step, those with the best method at the trained horizon.
+    """
+    rows = list(zip(table.rows, table.row_names, strict=True))
+    if {"reference_is_best", "step", "inner_steps"} <= set(table.columns):
+        chosen = [
+            (row, name)
+            for row, name in rows
+            if row["step"] == row["inner_steps"] and row["reference_is_best"] == "true"
+        ]
+        return chosen, "the best method of each setting, at the trained horizon"
+    return rows, f"{len(rows)} rows"
+
+
+def _shown_columns(table: GridTable, rows: list[Values]) -> list[str]:
+    """Columns that say something of their own."""
+    columns = set(table.columns)
+    dropped = {f"{column}_stderr" for column in columns}
+    dropped |= {column for column in columns if all(row[column] == "" for row in rows)}
+    dropped |= {"simulated"}
+    if "setting" in columns:
+        dropped.add("dataset")
+    if "text" in columns:
+        dropped.add("claim")
+    if {"held", "tested"} <= columns:
+        dropped.add("tested")
+    if "label" in columns and all(row.get("method") == row["label"] for row in rows):
+        dropped.add("method")
+    if _has_interval(columns):
+        dropped |= {"lo", "hi"}
+    if "reference_is_best" in columns:
+        dropped |= {"reference_is_best", "step"}
+    return [column for column in table.columns if column not in dropped]
+
+
+def _row(
+    table: str,
+    row: Values,
+    name: str,
+    keys: list[str],
+    others: list[str],
+    links: Links,
+) -> Row:
+    badge = "SIMULATED" if _is_simulated(row) else ""
+    href = links.href(table, row)
+    names = [
+        Cell(
+            _named(key, row[key]).replace("`", ""),
+            title=f"label: {row[key]}" if key in LABEL_COLUMNS else "",
+            badge=badge if place == 0 else "",
+            tone="words" if len(row[key]) > LONGEST_NAME else "",
+        )
+        for place, key in enumerate(keys)
+    ]
+    cells = []
+    for column in others:
+        text, more = _first_part(_text(column, row).replace("`", ""))
+        tone = (verdict_tone(text) or "left") if column == "verdict" else ""
+        if tone in _SYMBOLS:
+            text = f"{_SYMBOLS[tone]} {text}"
+        elif len(text) > _WORDS or more:
+            tone = "words"
+        cells.append(Cell(text, links.title(table, name, column), href, tone, more=more))
+    return Row(names, cells, names[0].text if len(keys) > 1 else "")
+
+
+def _first_part(text: str) -> tuple[str, str]:
+    """The beginning of a long text, up to a stop, and the rest."""
+    if len(text) <= LONGEST_TEXT:
+        return text, ""
+    for stop in (". ", ": ", "; ", ", "):
+        end = text.find(stop, 20, LONGEST_TEXT) + 1
+        if end:
+            return text[:end], text[end:].strip()
+    return text, ""
+
+
+def _text(column: str, row: Values) -> str:
+    value = row[column]
+    if row.get(f"{column}_stderr") and value:
+        return with_error(value, row[f"{column}_stderr"])
+    if column == "difference" and _has_interval(row) and value:
+        return f"{number(value)} [{number(row['lo'])}, {number(row['hi'])}]"
+    if column == "held":
+        return f"{value} of {row['tested']}" if row.get("tested") not in ("", "0", None) else ""
+    if column == "p" or column.startswith("p_"):
+        p = as_float(value)
+        return value if p is None else f"{p:.2g}"
+    if column == "peak_bytes" and value:
+        return f"{float(value) / 1e6:,.1f} MB"
+    return _named(column, value)
+
+
+def _has_interval(columns: Container[str]) -> bool:
+    return all(name in columns for name in ("difference", "lo", "hi"))
+
+
+def _named(column: str, value: str) -> str:
+    if column in LABEL_COLUMNS or column == "best_trivial":
+        return label_title(value)
+    return DATASETS.get(value, value) if column == "dataset" else number(value)
+
+
+def _is_simulated(row: Values) -> bool:
+    named = (row.get("dataset", ""), row.get("setting", ""))
+    return row.get("simulated") == "true" or any(
+        value == name or value.startswith(f"{name}-") for value in named for name in SIMULATED
+    )

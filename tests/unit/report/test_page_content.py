@@ -1,0 +1,132 @@
+"""What stands on the page: the numbers of the tables, marks, labels, sections, captions."""
+
+import base64
+import csv
+import json
+import shlex
+from pathlib import Path
+
+from pipeline.records import METRICS
+from pipeline.report.page import build_report
+from tests import table_files
+from tests.unit.report import conftest
+from tests.unit.report.page_reader import Element, of, read_page
+
+SYNTHETIC, RATINGS = conftest.SETTINGS
+
+
+def page(results: Path) -> list[Element]:
+    return read_page(build_report(results, grid="test"))
+
+
+def ids(elements: list[Element]) -> list[str]:
+    return [e.attributes["id"] for e in elements if "id" in e.attributes]
+
+
+def add(results: Path, name: str, text: str) -> None:
+    (results / "tables" / f"{name}.csv").write_text(text)
+
+
+def test_numbers_are_those_of_the_tables(results):
+    elements = page(results)
+    links = {a.attributes["title"]: a.text for a in of(elements, "a") if "title" in a.attributes}
+    for row in table_files.read(results / "tables", "main"):
+        for metric in METRICS:
+            name = f"{row['setting']}/{row['label']}"
+            text = links[f"python -m pipeline explain main {name} {metric} --results {results}"]
+            mean, error = (float(part) for part in text.rstrip(" ★≈").split(" ± "))
+            stderr = float(row[f"{metric}_stderr"])
+            # two digits of the standard error: off by at most half of the second one
+            assert abs(mean - float(row[metric])) <= 0.05 * stderr + 1e-12
+            assert abs(error - stderr) <= 0.05 * stderr + 1e-12
+
+
+def test_marks_without_a_test_name_the_smallest_mean_of_whole_methods(results):
+    marked = marked_cells(page(results))
+    rows = table_files.read(results / "tables", "main")
+    whole = [r for r in rows if r["setting"] == SYNTHETIC and r["status"] == "ok"]
+    methods = [r for r in whole if r["kind"] == "method"]
+    best = min(methods, key=lambda row: float(row["nrmse"]))
+    assert marked[SYNTHETIC] == {best["label"]: "★"}
+
+
+def test_marks_of_a_test_are_taken_from_the_table(results):
+    path = results / "tables" / "main.csv"
+    with path.open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    for row in rows:
+        row["best"] = str(row["label"] == "maml").lower()
+        row["not_worse_than_best"] = str(row["label"] in ("maml", "fomaml")).lower()
+    with path.open("w", newline="") as handle:
+        writer = csv.DictWriter(handle, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    assert marked_cells(page(results)) == {
+        s: {"maml": "★", "fomaml": "≈"} for s in conftest.SETTINGS
+    }
+
+
+def marked_cells(elements: list[Element]) -> dict[str, dict[str, str]]:
+    """Marks by setting and label, in the tables that compare settings."""
+    found: dict[str, dict[str, str]] = {}
+    for link in of(elements, "a"):
+        command = link.attributes.get("title", "")
+        if "explain main" in command and link.text[-1] in "★≈":
+            setting, label = shlex.split(command)[5].split("/")
+            found.setdefault(setting, {})[label] = link.text[-1]
+    return found
+
+
+def test_simulated_data_are_labelled_wherever_they_appear(results):
+    add(results, "ablation", f"setting,label,nrmse\n{RATINGS},amaml,0.5\n{SYNTHETIC},amaml,0.5\n")
+    elements = page(results)
+    for row in of(elements, "tr"):
+        if RATINGS in row.text.split("explain")[0] and row.parents[-1] == "tbody":
+            runs = "evidence" in " ".join(row.parents) or "runs/" in row.text
+            assert runs or "SIMULATED" in row.text
+        if SYNTHETIC in row.text:
+            assert "SIMULATED" not in row.text
+    for caption in of(elements, "caption"):
+        if RATINGS in caption.text and "Runs of" not in caption.text:
+            assert "SIMULATED" in caption.text
+    for heading in of(elements, "h3"):
+        if heading.text.startswith((RATINGS, "Ratings")):
+            assert "SIMULATED" in heading.text
+    captions = {e.children[1].attributes.get("alt"): e.text for e in of(elements, "figure")}
+    assert [("SIMULATED" in text) for text in captions.values()] == [True, False]  # curves, memory
+
+
+def test_sections_are_there_when_there_is_something_in_them(results):
+    assert {"summary", "main", "curves", "cost", "methods", "origins", "glossary", "evidence"} == {
+        e.attributes["id"] for e in of(page(results), "section") if "id" in e.attributes
+    }
+    add(results, "verdicts", "claim,verdict,evidence\nThe claim,does not hold,none\n")
+    add(results, "fidelity", "label,horizon,cosine\namaml,2,0.99\n")
+    add(results, "surprise", "a,b\n1,2\n")
+    add(results, "equal_cost", "label,seconds\n")
+    shown = {e.attributes["id"] for e in of(page(results), "section") if "id" in e.attributes}
+    assert {"verdicts", "fidelity", "more"} <= shown
+    assert "equal-cost" not in shown, "a table without rows"
+
+
+def test_findings_and_captions_stand_below_their_figures(results):
+    findings = {"memory": "A-MAML needs a tenth.", "curves": "MAML is <best>."}
+    (results / "tables" / "findings.json").write_text(json.dumps(findings))
+    captions = [figure.text for figure in of(page(results), "figcaption")]
+    assert "MAML is <best>." in captions[0]
+    assert "The vertical line is the horizon K" in captions[0]
+    assert "A-MAML needs a tenth." in captions[1]
+
+
+def test_drawings_are_inside(results):
+    sources = [image.attributes["src"] for image in of(page(results), "img")]
+    for source in sources:
+        kind, content = source.split(",")
+        assert kind == "data:image/svg+xml;base64"
+        assert base64.b64decode(content) == conftest.DRAWING
+
+
+def test_a_failed_run_is_said(results):
+    text = " ".join(page(results)[0].text.split())
+    assert "1 failed" in text
+    assert "seed 1: meta-gradient norm 3.1e+09" in text

@@ -1,0 +1,29 @@
+"""Recipes of studies that take seconds: a small network, few tasks."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipeline import specs
+from pipeline.config import Params, check_params
+from pipeline.study_specs import study_recipe
+
+SHIPPED = yaml.safe_load((Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8"))
+
+
+def params(**studies: Any) -> Params:
+    """The shipped parameters on a grid `ci` with other studies, small."""
+    raw = copy.deepcopy(SHIPPED)
+    raw["grid"] = "ci"
+    given = raw["grids"]["ci"]["studies"]
+    for name, changes in studies.items():
+        given[name] |= changes
+    return check_params(raw)
+
+
+def recipe(name: str, **changes: Any) -> specs.Recipe:
+    """A study's recipe, as the command line would read it."""
+    return json.loads(specs.canonical(study_recipe(params(**{name: changes}), name)))
