@@ -52,6 +52,11 @@ def draw_fidelity_nrmse(training: pd.DataFrame, main: pd.DataFrame, settings: li
     synthetic = points["dataset"].isin(SYNTHETIC_DATASETS)
     kinds = {"synthetic": points[synthetic], "ratings": points[~synthetic]}
     kinds = {kind: rows for kind, rows in kinds.items() if len(rows)}
+    if not kinds:
+        figure, grid = panels(1)
+        text = "no method has a fidelity and a test error"
+        grid[0, 0].text(0.5, 0.5, text, transform=grid[0, 0].transAxes, ha="center")
+        return figure
     figure = Figure(figsize=(WIDTH, 3.0 * len(kinds) + 1.0), layout="constrained")
     grid = figure.subplots(len(kinds), 2, squeeze=False)
     for (left, right), (kind, rows) in zip(grid, kinds.items(), strict=True):

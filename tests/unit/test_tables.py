@@ -133,7 +133,7 @@ def test_bytes_do_not_depend_on_the_order_of_arguments_or_rows(small):
     assert set(first) == {
         *("main.csv", "main.md", "per_seed.csv", "curves.csv", "training.csv", "costs.csv"),
         *("comparisons.csv", "verdicts.csv", "verdicts.md", "rating_verdicts.csv"),
-        "summary.json",
+        *("audit.csv", "audit.md", "findings.json", "summary.json"),
     }
     for label in ("fomaml", "amaml"):
         path = small / "runs" / label / SETTING / "1" / "test_rows.parquet"
