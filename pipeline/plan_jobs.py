@@ -11,13 +11,14 @@ from pipeline.specs import Recipe
 
 RULES = (
     *("download", "build_ratings", "build_tasks", "freeze_episodes", "meta_train"),
-    *("profile_cost", "build_tables", "plot_curves", "build_report", "log_tracking"),
+    *("profile_cost", "run_study", "build_tables", "plot_curves", "build_report", "log_tracking"),
 )
 RULE_OF = {  # a recipe's kind
     "ratings": "build_ratings",
     "tasks": "build_tasks",
     "episodes": "freeze_episodes",
     "profile": "profile_cost",
+    "study": "run_study",
 }
 
 
@@ -51,7 +52,7 @@ def grid_jobs(params: Params, root: Path = Path()) -> list[Job]:
     results = f"results/{params.grid}"
     artifacts = list(grid_artifacts(params, results))
     faulty = {artifact.files[-1] for artifact in artifacts if fault_of(artifact, root)}
-    targets = [a.files[-1] for a in artifacts if a.recipe["kind"] in ("run", "profile")]
+    targets = [a.files[-1] for a in artifacts if a.recipe["kind"] in ("run", "profile", "study")]
     views = _views(root, Path(results), targets, faulty)
     left: set[Path] = set()
     needed = set(targets)
