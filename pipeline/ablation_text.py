@@ -58,7 +58,7 @@ def ablation_markdown(grid: str, table: pd.DataFrame) -> str:
         cells = [text.replace("|", "\\|") for text in told]
         for setting in settings:
             here = rows[rows["setting"] == setting].to_dict("records")
-            cells.append("<br>".join(_cell(row) for row in here) or "–")
+            cells.append("; ".join(_cell(row) for row in here) or "–")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

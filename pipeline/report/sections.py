@@ -61,6 +61,7 @@ SHELVES = (
         "Ablation: where paper, released code and this project differ",
         tables=("ablation*", "variants*"),
         figures=("ablation*", "variants*"),
+        texts=("ablation",),
     ),
     Shelf(
         "fidelity",
