@@ -79,12 +79,6 @@ def ratings_of(wildcards):
     return [f"data/ratings/{wildcards.dataset}.parquet"] if known else []
 
 
-def stability_study(wildcards):
-    """The verdicts use the study where it was made."""
-    study = f"{RESULTS}/studies/stability.json"
-    return [study] if Path(study).is_file() else []
-
-
 def gpus_wanted(wildcards):
     """GPUs that a job asks for: none on the CPU; a cluster's head node needs none itself."""
     if PARAMS.device == "cpu":

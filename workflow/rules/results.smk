@@ -38,7 +38,6 @@ COMPANION_TABLES = [
 rule build_tables:
     input:
         rules.train_all.input,
-        stability_study,
         companions=[*COMPANION_TABLES, *extra_inputs(PARAMS)],
     output:
         [
