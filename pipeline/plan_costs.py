@@ -25,11 +25,13 @@ class Seconds:
     Attributes:
         update: of a meta-update of all its seeds.
         validation, test: of one seed's validation, and of one seed's meta-test.
+        ledger: of one seed's entry in the ledger of gradient fidelity; no record says it.
     """
 
     update: float
     validation: float
     test: float
+    ledger: float = 0.0
 
 
 class Costs(Protocol):
@@ -58,7 +60,10 @@ def job_seconds(recipes: Sequence[Recipe], cost: Seconds) -> float:
     given = recipes[0]["training"]
     updates, every = given["meta_updates"], given["validate_every"]
     validations = updates // every + (updates % every > 0)
-    return updates * cost.update + len(recipes) * (validations * cost.validation + cost.test)
+    ledger = given["ledger_every"]
+    entries = len({1, updates, *range(ledger, updates, ledger)}) if ledger else 0
+    of_seed = validations * cost.validation + entries * cost.ledger + cost.test
+    return updates * cost.update + len(recipes) * of_seed
 
 
 class Recorded:

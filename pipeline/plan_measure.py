@@ -48,7 +48,7 @@ class Measured:
         keep_freed_memory()
         self._params = params
         self._place = choose_device(device)
-        self._tests: dict[str, tuple[float, float]] = {}
+        self._tests: dict[str, tuple[float, float, float]] = {}
         self.device = device_name(self._place)
 
     def run(self, recipe: Recipe, seeds: int) -> Seconds:
@@ -60,13 +60,17 @@ class Measured:
         training = [self._seed(recipe, seed) for seed in range(seeds)]
         trainer = self._trainer(recipe, training)
         update = self._update(trainer, training)
-        # validation and meta-test are the same for every method
+        # validation, meta-test and the ledger's truth are the same for every method
         key = shape({k: v for k, v in recipe.items() if k not in ("method", "settings")})
         if key not in self._tests:
             one, theta = training[0], training[0].untrained
             one.end(theta, 0)
             validation = self._median(lambda: one.validate(trainer.model, theta))
-            self._tests[key] = (validation, self._once(lambda: meta_test(one, trainer.model)))
+            self._tests[key] = (
+                validation,
+                self._once(lambda: meta_test(one, trainer.model)),
+                self._once(lambda: one.ledger.entry(trainer.model, theta)),
+            )
         return Seconds(update, *self._tests[key])
 
     def profile(self, recipe: Recipe) -> float:
@@ -75,7 +79,13 @@ class Measured:
             "dataset": "cosmixture",
             "support": PROFILED_ROWS,
             "query": PROFILED_ROWS,
-            "training": {"meta_batch": recipe["meta_batch"], "outer_lr": 1e-3},
+            "training": {
+                "meta_batch": recipe["meta_batch"],
+                "outer_lr": 1e-3,
+                "inner_lr": 0.01,
+                "ledger_every": None,
+            },
+            "inner_steps": 1,
         }
         seconds = 0.0
         for settings in recipe["settings"].values():

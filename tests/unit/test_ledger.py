@@ -76,7 +76,7 @@ def test_an_entry_compares_the_meta_gradient_on_the_probe(method, files, tmp_pat
     single, double = (
         TaskBatch.from_arrays(*arrays, dtype=dtype) for dtype in (torch.float32, torch.float64)
     )
-    gradient = meta_gradient(method, model, theta, single, **given["settings"]).gradient
+    gradient = meta_gradient(given["method"], model, theta, single, **given["settings"]).gradient
     wanted = []
     for omega in (0.0, 0.5 if method == "amaml_anytime" else 0.0):
         horizon = 0.01 * INNER_STEPS  # of the setting, also where K is another

@@ -45,12 +45,13 @@ def test_settings_of_one_shape():
 
 
 @pytest.mark.parametrize(
-    ("updates", "every", "validations"), [(5, 2, 3), (4, 2, 2), (1, 2, 1), (5000, 100, 50)]
+    ("updates", "every", "validations", "ledger", "entries"),
+    [(5, 2, 3, 2, 4), (4, 2, 2, None, 0), (1, 2, 1, 3, 1), (5000, 100, 50, 1000, 6)],
 )
-def test_seconds_of_a_job(updates, every, validations):
-    given = [recipe(meta_updates=updates, validate_every=every)] * 3
-    wanted = updates * 2.0 + 3 * (validations * 0.25 + 7.0)
-    assert job_seconds(given, Seconds(2.0, 0.25, 7.0)) == wanted
+def test_seconds_of_a_job(updates, every, validations, ledger, entries):
+    training = {"meta_updates": updates, "validate_every": every, "ledger_every": ledger}
+    wanted = updates * 2.0 + 3 * (validations * 0.25 + 7.0 + entries * 1.5)
+    assert job_seconds([recipe(**training)] * 3, Seconds(2.0, 0.25, 7.0, 1.5)) == wanted
 
 
 @pytest.fixture(scope="module")
