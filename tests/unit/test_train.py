@@ -66,7 +66,8 @@ def assert_same(a: RunRecord, b: RunRecord) -> None:
 
 
 def test_methods_are_those_of_the_core():
-    named = {given.get("method", label) for label, given in SHIPPED["methods"].items()}
+    own = {label: given for label, given in SHIPPED["methods"].items() if "like" not in given}
+    named = {given.get("method", label) for label, given in own.items()}
     assert named == CORE_METHODS.keys()
 
 
