@@ -27,7 +27,8 @@ from pipeline.variants import ALL, METHOD_POINTS, SETTING_POINTS, switched_metho
 POINTS = [*METHOD_POINTS, ALL, *SETTING_POINTS]
 SAME_TASKS = ("scaling",)  # points of a setting that leave its test tasks as they are
 ABLATION_COLUMNS = (
-    *("grid", "setting", "dataset", "label", "point", "released", "inner_steps", "status"),
+    *("grid", "grid_ours", "setting", "dataset", "label", "point", "released"),
+    *("inner_steps", "status"),
     *("nrmse_ours", "nrmse_released", "effect", "lo", "hi", "p", "p_holm", "paired"),
     *("rank_biserial", "d_z", "wins", "ties", "losses", "n_pairs"),
     *("n_seeds", "seeds_left_out", "seeds_agreeing", "message"),
@@ -39,6 +40,7 @@ def ablation_rows(
 ) -> list[Row]:
     """Rows of `ablation.csv`, in the order of settings, points and methods; [] without variants.
 
+    `grid_ours` is the grid that runs of ours are from, `grid` that of the variant.
     `wins` counts the test tasks on which the released variant has the smaller error.
 
     Args:
@@ -56,9 +58,12 @@ def ablation_rows(
     for of in runs:
         if found := switched_setting(of.setting):
             base, point = found
-            ours = by_name.get(base) or _companion_runs(results_dir, companions, base, of)
+            from_grid, ours = grid, by_name.get(base)
+            if ours is None:
+                from_grid, ours = _companion_runs(results_dir, companions, base, of)
             for label in of.labels:
                 names: Row = {"label": label, "point": point, "released": of.setting}
+                names |= {"grid_ours": from_grid}
                 rows.append(names | _effect(ours, label, of, label, point))
             continue
         for released in of.labels:
@@ -66,6 +71,7 @@ def ablation_rows(
             if found and found[0] in of.runs:
                 label, point = found
                 names = {"label": label, "point": point, "released": released}
+                names |= {"grid_ours": grid}
                 rows.append(names | _effect(of, label, of, released, point))
     rows = [{"grid": grid} | row for row in rows]
     settings = list(dict.fromkeys(row["setting"] for row in rows))
@@ -125,8 +131,8 @@ def _effect(
 
 def _companion_runs(
     results_dir: Path, companions: Sequence[str], setting: str, like: SettingRuns
-) -> SettingRuns:
-    """Runs of a setting from the evidence of the first companion that has all that are needed."""
+) -> tuple[str, SettingRuns]:
+    """The first companion whose evidence has all runs needed of a setting, and these."""
     wanted = [(label, seed) for label in like.labels for seed in like.seeds]
     looked_at = []
     for companion in companions:
@@ -136,7 +142,7 @@ def _companion_runs(
             runs: dict[str, dict[int, RunRecord]] = {label: {} for label in like.labels}
             for label, seed in wanted:
                 runs[label][seed] = kept[label, seed]
-            return check_setting(setting, runs)
+            return companion, check_setting(setting, runs)
         missing = ", ".join(
             f"{label} seed {seed}" for label, seed in wanted if (label, seed) not in kept
         )

@@ -15,7 +15,9 @@ from pipeline.errors import BadInput
 if TYPE_CHECKING:  # the workflow asks for paths alone, and parses without pandas
     import pandas as pd
 
-_TEXT = dict.fromkeys(("setting", "dataset", "label", "kind", "status", "device", "message"), str)
+_TEXT = dict.fromkeys(
+    ("setting", "shorter_setting", "dataset", "label", "kind", "status", "device", "message"), str
+)
 
 
 def companion_file(results_dir: Path, companion: str, name: str) -> Path:

@@ -43,7 +43,10 @@ def draw_training(training: pd.DataFrame, main: pd.DataFrame, settings: list[str
         for label, line in _by_label(rows):
             draw_line(above, label, line["update"], line["meta_loss"], marker=None, linewidth=1.1)
             measured = line[line["validation_nrmse"].notna()]
-            draw_line(below, label, measured["update"], measured["validation_nrmse"])
+            every = max(1, len(measured) // 10)  # markers of many validations hide the lines
+            draw_line(
+                *(below, label, measured["update"], measured["validation_nrmse"]), markevery=every
+            )
         for axes, column_name in ((above, "meta_loss"), (below, "validation_nrmse")):
             fit_y(axes, rows[column_name].to_numpy(float))
         above.set_title(panel_title(main[main["setting"] == setting].iloc[0]))

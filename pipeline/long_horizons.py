@@ -29,7 +29,7 @@ _NAMES = ("grid", "dataset", "setting", "label", "inner_steps", "horizon", "step
 _PAIRED = ("difference", "lo", "hi", "p", "p_holm", "rank_biserial", "wins", "losses", "n_pairs")
 HORIZON_COLUMNS = (
     *(*_NAMES, "n_seeds", "n_failed", "nrmse", "nrmse_stderr", "best_step", "best_horizon"),
-    *("shorter", *_PAIRED),
+    *("shorter", "shorter_setting", *_PAIRED),
 )
 EARLY_COLUMNS = (*_NAMES, "fixed", "nrmse_fixed", "nrmse_early", *_PAIRED, "n_seeds")
 
@@ -130,7 +130,7 @@ def _over(shorter: SettingRuns, of: SettingRuns, label: str, step: int) -> Row:
         f"horizons/{of.dataset}",
     )
     found.pop("n_seeds", None)  # of the comparison; the row's are of its mean
-    return {"shorter": shorter.inner_steps} | found
+    return {"shorter": shorter.inner_steps, "shorter_setting": shorter.setting} | found
 
 
 def _early(grid: str, of: SettingRuns, label: str, fixed: str, step: int) -> Row:

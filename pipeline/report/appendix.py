@@ -14,6 +14,13 @@ _INTRO = (
     "MLflow ids and the commands that make each run anew. Pointing at a number shows its own.</p>"
 )
 
+_COMPANIONS = (
+    "<p>A row that names another grid was computed from runs in "
+    "<code>{parent}/GRID/runs/</code>, GRID the name in its column <code>grid</code>; in an "
+    "ablation, runs of ours are those of <code>grid_ours</code>. The command of a cell, shown "
+    "when one points at it, lists these runs.</p>"
+)
+
 
 def evidence_blocks(main: GridTable, runs: list[Run], links: Links) -> list[Block]:
     """One fold per setting; `main` is `main.csv`."""
@@ -51,6 +58,8 @@ def evidence_blocks(main: GridTable, runs: list[Run], links: Links) -> list[Bloc
     )
     blocks.append(Anchor("evidence-records", "Records that are no runs"))
     blocks.append(Prose(f"<p>Read from measurements of their own: <code>{records}</code>.</p>"))
+    blocks.append(Anchor("evidence-companions", "Runs of other grids"))
+    blocks.append(Prose(_COMPANIONS.format(parent=links.results_dir.parent.as_posix())))
     return blocks
 
 

@@ -1,5 +1,7 @@
 """What the columns of the tables hold, with their units: headings, tooltips and `explain`."""
 
+from pipeline.report.study_columns import OWN, STUDY_COLUMNS
+
 _ERRORS = {
     "nrmse": (
         "nRMSE",
@@ -23,6 +25,7 @@ _ERRORS = {
 
 COLUMNS: dict[str, tuple[str, str]] = {
     **_ERRORS,
+    **STUDY_COLUMNS,
     "setting": ("setting", "data set, support and query rows, inner steps (params.yaml)"),
     "dataset": ("data set", "the data set of the setting"),
     "simulated": ("simulated", "whether the data come from a generator, not from people"),
@@ -87,9 +90,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "tested": ("of", "cases in which it was tested; a count"),
     "figures": ("found", "what was found, in words"),
     "verdict": ("verdict", "whether the claim holds, from the numbers beside it"),
-    "evidence": ("evidence", "the numbers that the verdict rests on"),
     "p": ("p", "p-value of the test"),
-    "p_value": ("p", "p-value of the test"),
     "p_holm": ("p (Holm)", "p-value after Holm's correction over the compared methods"),
     "p_corrected": ("p (corrected)", "p-value times the number of methods it was picked from"),
     "picked_from": ("picked from", "methods that the best was picked from; a count"),
@@ -113,30 +114,31 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "rank_biserial": ("rank-biserial", "matched-pairs rank-biserial correlation, from -1 to 1"),
     "d_z": ("d_z", "mean of the paired differences over their standard deviation; no unit"),
     "n_pairs": ("pairs", "pairs of seed and test task; a count"),
-    "effect_size": ("effect size", "size of the paired difference, no unit"),
 }
 _SUFFIXES = {
     "_stderr": ("± se", "standard error of {}, over test tasks and seeds (pipeline/pooling.py)"),
     "_seed_std": ("seed sd", "standard deviation over seeds of {}"),
-    "_low": ("low", "lower end of the interval of {}"),
-    "_high": ("high", "upper end of the interval of {}"),
 }
 
 
-def heading(column: str) -> str:
-    """The heading a column has on the page."""
-    if column in COLUMNS:
-        return COLUMNS[column][0]
+def heading(column: str, table: str = "") -> str:
+    """The heading a column has on the page; in `table`, where it has one of its own there."""
+    if found := _entry(column, table):
+        return found[0]
     base, suffix = _split(column)
     return f"{heading(base)} {_SUFFIXES[suffix][0]}" if suffix else column.replace("_", " ")
 
 
-def meaning(column: str) -> str:
-    """What a column holds, with its unit; empty when nothing is written of it."""
-    if column in COLUMNS:
-        return COLUMNS[column][1]
+def meaning(column: str, table: str = "") -> str:
+    """What a column holds (in `table`), with its unit; empty when nothing is written of it."""
+    if found := _entry(column, table):
+        return found[1]
     base, suffix = _split(column)
-    return _SUFFIXES[suffix][1].format(heading(base)) if suffix else ""
+    return _SUFFIXES[suffix][1].format(heading(base)) if suffix and meaning(base) else ""
+
+
+def _entry(column: str, table: str) -> tuple[str, str] | None:
+    return OWN.get(table, {}).get(column) or COLUMNS.get(column)
 
 
 def _split(column: str) -> tuple[str, str]:

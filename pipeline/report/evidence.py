@@ -12,11 +12,13 @@ from typing import Any
 from pipeline.errors import BadInput
 from pipeline.files import read_json
 from pipeline.labels import TRIVIAL, UNTRAINED, label_order, setting_order
-from pipeline.report.grid_tables import GridTable
+from pipeline.report.grid_tables import GridTable, read_table
 from pipeline.specs import digest
 
 # columns of a row that may name a method
-LABEL_COLUMNS = ("label", "method", "other", "baseline", "rival", "reference", "against", "versus")
+LABEL_COLUMNS = ("label", "method", "other", "reference", "released", "fixed")
+SETTING_COLUMNS = ("setting", "shorter_setting", "released")
+GRID_COLUMNS = ("grid", "grid_ours")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Run:
         """Its name in MLflow, and that of its folder below `runs/`."""
         return f"{self.label}/{self.setting}/{self.seed}"
 
+    @property
+    def results_dir(self) -> Path:
+        """`results/{grid}` of its grid."""
+        return self.directory.parents[3]
+
 
 def read_runs(results_dir: Path, per_seed: GridTable) -> list[Run]:
     """The runs that `per_seed.csv` lists, in canonical order.
@@ -71,16 +78,39 @@ def read_runs(results_dir: Path, per_seed: GridTable) -> list[Run]:
     )
 
 
+def row_grids(results_dir: Path, row: Mapping[str, str]) -> list[Path]:
+    """Folders of the grids that a row of a table of `results_dir` names; else that one."""
+    own = results_dir.resolve().name
+    named = dict.fromkeys(row[column] for column in GRID_COLUMNS if row.get(column))
+    return [results_dir if grid == own else results_dir.parent / grid for grid in named or [own]]
+
+
+def read_runs_behind(results_dir: Path, row: Mapping[str, str]) -> list[Run]:
+    """The runs that a row was computed from, in whichever grids they are.
+
+    Raises:
+        BadInput: when a grid's `per_seed.csv` or a record is missing or cannot be read.
+    """
+    found = []
+    for folder in row_grids(results_dir, row):
+        named = dict(row)
+        if folder.resolve().name == row.get("grid_ours") != row.get("grid"):
+            named.pop("released", None)  # runs of ours are from there, of the variant not
+        found += runs_behind(named, read_runs(folder, read_table(folder, "per_seed")))
+    return found
+
+
 def runs_behind(row: Mapping[str, str], runs: list[Run]) -> list[Run]:
     """Those of `runs` that a table's row was computed from, by the columns that name them.
 
-    A row names a setting (or a data set), methods, a seed, or nothing of these: then each is
+    A row names settings (or a data set), methods, a seed, or nothing of these: then each is
     behind it. The untrained start and trivial predictors are alike in all runs of a setting and
     seed: the first method's stand for them.
     """
     picked = runs
-    if row.get("setting"):
-        picked = [run for run in picked if run.setting == row["setting"]]
+    settings = {row[column] for column in SETTING_COLUMNS if row.get(column)}
+    if settings:
+        picked = [run for run in picked if run.setting in settings]
     elif row.get("dataset"):
         picked = [run for run in picked if run.dataset == row["dataset"]]
     if row.get("seed", "").isdecimal():
@@ -101,12 +131,12 @@ def evidence_file(results_dir: Path, setting: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def run_commands(run: Run, grid: str) -> list[str]:
+def run_commands(run: Run) -> list[str]:
     """The command that makes a run and all it needs anew, and that of the training by itself.
 
     A job keeps finished records of its block of seeds, so that the folder has to go first.
     """
-    folder = run.directory.as_posix()
+    folder, grid = run.directory.as_posix(), run.results_dir.resolve().name
     remove = f"rm -r {folder} && " if run.here else ""
     files = f"data/tasks/{run.dataset}.parquet data/episodes/{run.setting}/{run.seed}.parquet"
     recipe = (

@@ -6,9 +6,15 @@ from textwrap import fill
 
 from pipeline.errors import BadInput
 from pipeline.report.columns import heading, meaning
-from pipeline.report.evidence import Run, evidence_file, read_runs, run_commands, runs_behind
+from pipeline.report.evidence import (
+    Run,
+    evidence_file,
+    read_runs_behind,
+    row_grids,
+    run_commands,
+)
 from pipeline.report.grid_tables import read_table
-from pipeline.report.records import record_command, record_file
+from pipeline.report.records import record_command, record_files
 from pipeline.tracking_lookup import logged_ids
 
 SHOWN = 12  # runs that are listed in full
@@ -46,25 +52,34 @@ def explain(
         )
     values = frame.rows[place]
     grid = results_dir.resolve().name
+    title = heading(column, name)
     where = ", ".join(f"{key} {values[key]}" for key in frame.keys)
     lines = [
         f"table    {frame.path.as_posix()}, row {place + 1}: {where}",
-        f"column   {column}" + (f" ({heading(column)})" if heading(column) != column else ""),
+        f"column   {column}" + (f" ({title})" if title != column else ""),
         f"value    {values[column] or 'blank: missing, undefined or not finite'}",
-        _wrapped("means", meaning(column) or "no definition is written of this column"),
+        _wrapped("means", meaning(column, name) or "no definition is written of this column"),
     ]
     if values.get("simulated") == "true" or values.get("dataset") == "simulated":
         lines.append("data     SIMULATED: made by a generator, no person gave these ratings")
     if values.get("message") and column != "message":
         lines.append(_wrapped("message", values["message"]))
     lines.append(f"remake   {table_command(results_dir, name, grid)}")
-    record = record_file(results_dir, name, values)
-    if record is not None:
-        lines += ["", *_record_lines(record, grid)]
+    if values.get("grid", grid) != grid:
+        taken = results_dir.parent / values["grid"]
+        lines.append(f"taken    from the same table of grid {values['grid']}, which comes first:")
+        lines.append(f"         {table_command(taken, name, values['grid'])}")
+    records = record_files(results_dir, name, values, column)
+    if records:
+        lines += ["", *(line for record in records for line in _record_lines(record))]
     else:
-        runs = runs_behind(values, read_runs(results_dir, read_table(results_dir, "per_seed")))
-        ids = logged_ids(database, grid, [run.name for run in runs])
-        lines += ["", *_run_lines(runs, results_dir, grid, ids, everything)]
+        runs = read_runs_behind(results_dir, values)
+        ids: dict[Path, str] = {}
+        for folder in row_grids(results_dir, values):
+            own = {run.name: run.directory for run in runs if run.results_dir == folder}
+            logged = logged_ids(database, folder.resolve().name, [*own])
+            ids |= {own[run_name]: run_id for run_name, run_id in logged.items()}
+        lines += ["", *_run_lines(runs, ids, everything)]
     return "\n".join(lines)
 
 
@@ -74,9 +89,7 @@ def table_command(results_dir: Path, name: str, grid: str) -> str:
     return f"snakemake {path} --cores 1 --force --config grid={grid}"
 
 
-def _run_lines(
-    runs: list[Run], results_dir: Path, grid: str, ids: Mapping[str, str], everything: bool
-) -> list[str]:
+def _run_lines(runs: list[Run], ids: Mapping[Path, str], everything: bool) -> list[str]:
     if not runs:
         return ["runs     none of the grid's runs carries the names of this row"]
     shown = runs if everything else runs[:SHOWN]
@@ -89,14 +102,15 @@ def _run_lines(
             "recipe": run.recipe or "unknown: the record is not here",
             "commit": run.commit or "unknown",
             "data": run.fingerprint or "unknown: the record is not here",
-            "MLflow": ids.get(run.name, "not logged yet"),
+            "MLflow": ids.get(run.directory, "not logged yet"),
         }
         lines += ["", f"  {run.directory.as_posix()}  (seed {run.seed})"]
         lines += [f"    {key:<8} {value}" for key, value in facts.items()]
-        lines += [f"    {'remake':<8} {command}" for command in run_commands(run, grid)]
+        lines += [f"    {'remake':<8} {command}" for command in run_commands(run)]
     if len(runs) > len(shown):
         lines += ["", f"  and {len(runs) - len(shown)} more: give --all to list them"]
-    files = [evidence_file(results_dir, setting) for setting in _settings(runs)]
+    places = dict.fromkeys((run.results_dir, run.setting) for run in runs)
+    files = [evidence_file(*place) for place in places]
     kept = [file.as_posix() for file in files if file]
     if kept:
         lines += ["", "evidence in git (errors of each test task of these runs)"]
@@ -104,16 +118,12 @@ def _run_lines(
     return lines
 
 
-def _record_lines(record: Path, grid: str) -> list[str]:
+def _record_lines(record: Path) -> list[str]:
     state = "here" if record.is_file() else _NOT_HERE
     return [
         f"record   {record.as_posix()} ({state})",
-        f"remake   {record_command(record, grid)}",
+        f"remake   {record_command(record)}",
     ]
-
-
-def _settings(runs: list[Run]) -> list[str]:
-    return list(dict.fromkeys(run.setting for run in runs))
 
 
 def _wrapped(key: str, text: str) -> str:

@@ -17,11 +17,22 @@ TITLES = {
     "curves": "nRMSE against test steps",
     "training": "Training curves",
     "instances": "One task of each synthetic family",
+    "fidelity": "Fidelity of the meta-gradient against inner steps",
+    "ledger": "Fidelity of the meta-gradient during training",
+    "fidelity_nrmse": "Test error against the fidelity of the meta-gradient",
+    "equal_cost": "Errors at equal cost",
+    "horizons": "Test errors after training for several horizons",
+    "stability": "Error of the meta-gradient by ways back",
+    "stiffness": "Work of two solvers as curvature grows",
+    "ablation": "Effect of each point where the authors' code differs",
     "memory": "Peak memory against inner steps",
     "time": "Time against inner steps",
 }
 # figures that show no test error of any data set
-_WITHOUT_DATA = ("instances", "memory", "time")
+_WITHOUT_DATA = (
+    *("instances", "memory", "time", "fidelity", "stability", "stiffness", "equal_cost"),
+    "horizons",  # of synthetic families
+)
 
 
 def figure_names(results_dir: Path) -> list[str]:

@@ -26,13 +26,19 @@ KEYS = {
     "comparisons": ("setting", "step", "reference", "other"),
     "verdicts": ("claim",),
     "rating_verdicts": ("setting",),
+    "audit": ("setting", "label"),
+    "equal_cost": ("setting", "label", "update"),
+    "fidelity": ("family", "initialisation", "inner_steps", "label"),
+    "stability": ("family", "initialisation", "horizon", "method"),
+    "stiffness": ("family", "standardised", "scale", "horizon", "solver"),
+    "ablation": ("grid", "setting", "point", "label"),
+    "horizons": ("grid", "setting", "label", "step"),
+    "early_stopping": ("grid", "setting", "label", "step"),
 }
 # Columns that can name a row, most telling first.
 _NAMING = (
-    *("claim", "setting", "dataset", "family", "study", "point", "switch", "variant"),
-    *("label", "method", "other", "baseline", "rival", "reference", "against", "versus"),
-    *("predictor", "solver", "definition", "objective", "metric", "measure", "min_ratings"),
-    *("seed", "step", "test_step", "update", "inner_steps", "horizon", "omega", "rtol"),
+    *("claim", "grid", "setting", "dataset", "family", "point", "switch", "label", "method"),
+    *("reference", "other", "solver", "seed", "step", "update", "inner_steps", "horizon"),
 )
 _LONGEST_NAME = 100  # characters of a row's name; rows with longer ones are numbered
 _SHOWN = 24  # row names in a refusal

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.report.evidence import LABEL_COLUMNS, Run
-from pipeline.report.records import record_file
+from pipeline.report.evidence import LABEL_COLUMNS, Run, row_grids
+from pipeline.report.records import record_files
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,12 @@ class Links:
     anchors: frozenset[str]
     runs: tuple[Run, ...]
 
-    def href(self, table: str, row: Mapping[str, str]) -> str:
-        """Anchor of the evidence of a row: of its setting and method, as far as it names them."""
-        if record_file(self.results_dir, table, row) is not None:
+    def href(self, table: str, row: Mapping[str, str], column: str = "") -> str:
+        """Anchor of the evidence of a cell: of its row's setting and method, as far as named."""
+        if record_files(self.results_dir, table, row, column):
             return "#evidence-records"
+        if row_grids(self.results_dir, row) != [self.results_dir]:
+            return "#evidence-companions"
         setting = row.get("setting", "")
         named = [row[column] for column in LABEL_COLUMNS if row.get(column)]
         for label in named:

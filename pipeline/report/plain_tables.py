@@ -1,7 +1,5 @@
 """Any other table on the page, as it stands: key columns first, errors beside their means."""
 
-from collections.abc import Container
-
 from pipeline.labels import DATASETS, SIMULATED, label_title
 from pipeline.report.blocks import Block, Cell, Fold, Head, Row, Table
 from pipeline.report.columns import heading, meaning
@@ -15,8 +13,14 @@ LONGEST_TEXT = 160  # characters of a text that is shown whole
 FOLDED = 30  # rows from which a table is behind a fold
 MOST_STACKED = 6  # columns up to which a row of verdicts is a card on a narrow screen
 MOST_CELLS = 4000  # that one table puts on the page; the rest stays in the CSV
+_INTERVAL = {"difference", "effect"}  # columns that `lo` and `hi` belong to
 _WORDS = 28  # characters from which a value is prose
 LONGEST_NAME = 50  # characters from which a row's name is
+# columns that mark a table's telling rows, and what these are
+_TELLING = {
+    "test_nrmse": "the end of training",
+    "own": "at the trained horizon",
+}
 _SYMBOLS = {"holds": "✓", "part": "◐", "not": "✗"}
 
 
@@ -39,8 +43,11 @@ def plain_table(table: GridTable, links: Links) -> Block:
     title = heading(table.name).capitalize()
     block = Table(
         (caption("table", table.name) or f"{title}.") + note,
-        [Head(heading(key), meaning(key), "left") for key in keys],
-        [_head(column, [row.cells[place] for row in rows]) for place, column in enumerate(others)],
+        [Head(heading(key, table.name), meaning(key, table.name), "left") for key in keys],
+        [
+            _head(table.name, column, [row.cells[place] for row in rows])
+            for place, column in enumerate(others)
+        ],
         rows,
         stack="verdict" in table.columns and len(others) <= MOST_STACKED,
         more=f"Shown: {what}; the other {left_out} rows are in {table.path.name}."
@@ -50,10 +57,10 @@ def plain_table(table: GridTable, links: Links) -> Block:
     return Fold(f"{title}: {what}", [block]) if len(rows) > FOLDED else block
 
 
-def _head(column: str, below: list[Cell]) -> Head:
+def _head(table: str, column: str, below: list[Cell]) -> Head:
     words = any(cell.tone == "words" for cell in below)
     tone = "words" if words else "left" if column == "verdict" else ""
-    return Head(heading(column), meaning(column), tone)
+    return Head(heading(column, table), meaning(column, table), tone)
 
 
 def verdict_tone(text: str) -> str:
@@ -69,7 +76,8 @@ def verdict_tone(text: str) -> str:
 def _telling_rows(table: GridTable) -> tuple[list[tuple[Values, str]], str]:
     """Rows with their names, and what they are.
 
-    Of comparisons at each step, those with the best method at the trained horizon.
+    Of comparisons at each step, those with the best method at the trained horizon; of other long
+    tables, see `_TELLING`.
     """
     rows = list(zip(table.rows, table.row_names, strict=True))
     if {"reference_is_best", "step", "inner_steps"} <= set(table.columns):
@@ -79,6 +87,9 @@ def _telling_rows(table: GridTable) -> tuple[list[tuple[Values, str]], str]:
             if row["step"] == row["inner_steps"] and row["reference_is_best"] == "true"
         ]
         return chosen, "the best method of each setting, at the trained horizon"
+    for column, what in _TELLING.items():
+        if column in table.columns:
+            return [(row, name) for row, name in rows if row[column] not in ("", "false")], what
     return rows, f"{len(rows)} rows"
 
 
@@ -96,8 +107,12 @@ def _shown_columns(table: GridTable, rows: list[Values]) -> list[str]:
         dropped.add("tested")
     if "label" in columns and all(row.get("method") == row["label"] for row in rows):
         dropped.add("method")
-    if _has_interval(columns):
+    if _INTERVAL & columns and {"lo", "hi"} <= columns:
         dropped |= {"lo", "hi"}
+    if "p_holm" in columns:
+        dropped.add("p")
+    if "own" in columns:
+        dropped |= {"own", "step"}
     if "reference_is_best" in columns:
         dropped |= {"reference_is_best", "step"}
     return [column for column in table.columns if column not in dropped]
@@ -112,7 +127,6 @@ def _row(
     links: Links,
 ) -> Row:
     badge = "SIMULATED" if _is_simulated(row) else ""
-    href = links.href(table, row)
     names = [
         Cell(
             _named(key, row[key]).replace("`", ""),
@@ -128,9 +142,17 @@ def _row(
         tone = (verdict_tone(text) or "left") if column == "verdict" else ""
         if tone in _SYMBOLS:
             text = f"{_SYMBOLS[tone]} {text}"
-        elif len(text) > _WORDS or more:
+        elif (len(text) > _WORDS and column not in _INTERVAL) or more:
             tone = "words"
-        cells.append(Cell(text, links.title(table, name, column), href, tone, more=more))
+        cells.append(
+            Cell(
+                text,
+                links.title(table, name, column),
+                links.href(table, row, column),
+                tone,
+                more=more,
+            )
+        )
     return Row(names, cells, names[0].text if len(keys) > 1 else "")
 
 
@@ -149,30 +171,26 @@ def _text(column: str, row: Values) -> str:
     value = row[column]
     if row.get(f"{column}_stderr") and value:
         return with_error(value, row[f"{column}_stderr"])
-    if column == "difference" and _has_interval(row) and value:
+    if column in _INTERVAL and "lo" in row and value:
         return f"{number(value)} [{number(row['lo'])}, {number(row['hi'])}]"
     if column == "held":
         return f"{value} of {row['tested']}" if row.get("tested") not in ("", "0", None) else ""
     if column == "p" or column.startswith("p_"):
         p = as_float(value)
         return value if p is None else f"{p:.2g}"
-    if column == "peak_bytes" and value:
+    if column in ("peak_bytes", "kept_bytes") and value:
         return f"{float(value) / 1e6:,.1f} MB"
     return _named(column, value)
-
-
-def _has_interval(columns: Container[str]) -> bool:
-    return all(name in columns for name in ("difference", "lo", "hi"))
 
 
 def _named(column: str, value: str) -> str:
     if column in LABEL_COLUMNS or column == "best_trivial":
         return label_title(value)
-    return DATASETS.get(value, value) if column == "dataset" else number(value)
+    return DATASETS.get(value, value) if column in ("dataset", "family") else number(value)
 
 
 def _is_simulated(row: Values) -> bool:
-    named = (row.get("dataset", ""), row.get("setting", ""))
+    named = [row.get(column, "") for column in ("dataset", "setting", "released")]
     return row.get("simulated") == "true" or any(
         value == name or value.startswith(f"{name}-") for value in named for name in SIMULATED
     )

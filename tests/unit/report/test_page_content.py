@@ -97,16 +97,24 @@ def test_simulated_data_are_labelled_wherever_they_appear(results):
 
 
 def test_sections_are_there_when_there_is_something_in_them(results):
-    assert {"summary", "main", "curves", "cost", "methods", "origins", "glossary", "evidence"} == {
-        e.attributes["id"] for e in of(page(results), "section") if "id" in e.attributes
-    }
-    add(results, "verdicts", "claim,verdict,evidence\nThe claim,does not hold,none\n")
-    add(results, "fidelity", "label,horizon,cosine\namaml,2,0.99\n")
+    def shown() -> list[str]:
+        sections = of(page(results), "section")
+        return [e.attributes["id"] for e in sections if "id" in e.attributes]
+
+    first = ["summary", "verdicts", "main", "ratings", "curves", "comparisons"]
+    last = ["methods", "origins", "glossary", "evidence"]
+    assert shown() == [*first, "equal-cost", "audit", "cost", *last]
+    place = "family,initialisation,inner_steps,horizon"
+    add(results, "fidelity", f"{place},label,cosine\nalpine,trained,50,0.5,amaml,0.99\n")
+    add(results, "stability", f"{place},method,cosine\nalpine,trained,50,0.5,backsolve,0.1\n")
+    add(
+        results, "horizons", f"grid,setting,label,step,own,nrmse\ntest,{SYNTHETIC},amaml,5,true,1\n"
+    )
+    add(results, "ablation", f"setting,label,nrmse\n{SYNTHETIC},amaml,0.5\n")
     add(results, "surprise", "a,b\n1,2\n")
-    add(results, "equal_cost", "label,seconds\n")
-    shown = {e.attributes["id"] for e in of(page(results), "section") if "id" in e.attributes}
-    assert {"verdicts", "fidelity", "more"} <= shown
-    assert "equal-cost" not in shown, "a table without rows"
+    add(results, "equal_cost", "label,seconds\n")  # a table without rows
+    new = ["fidelity", "horizons", "stability", "ablation", "audit", "cost", "more"]
+    assert shown() == [*first, *new, *last]
 
 
 def test_findings_and_captions_stand_below_their_figures(results):
