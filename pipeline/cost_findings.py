@@ -101,22 +101,34 @@ def ledger_sentence(training: pd.DataFrame) -> str:
 
 
 def fidelity_nrmse_sentence(training: pd.DataFrame, main: pd.DataFrame) -> str:
-    """Mean over settings of Spearman's rank correlation between relative error and test nRMSE."""
-    found = []
-    for _, rows in fidelity_points(training, main).groupby("setting", sort=False):
-        pairs = rows[["relative_error", "nrmse"]].dropna()
-        if len(pairs) > 2 and all(pairs[name].nunique() > 1 for name in pairs):
-            found.append(float(stats.spearmanr(pairs["relative_error"], pairs["nrmse"]).statistic))
-    if not found:
+    """Mean over settings of Spearman's rank correlation between fidelity and test nRMSE.
+
+    By relative error and by cosine: a method whose steps have another length than the
+    meta-gradient (Reptile's) has an error of about 1 whatever its direction.
+    """
+    error, cosine = (_rank_correlations(training, main, by) for by in ("relative_error", "cosine"))
+    if not error or not cosine:
         return "Too few methods have both a fidelity and a test error to compare them."
-    positive = sum(value > 0 for value in found)
+    agreeing = sum(value > 0 for value in error), sum(value < 0 for value in cosine)
     return _sentence(
         [
             "within a setting, the rank correlation of the meta-gradient's relative error and the "
-            f"test nRMSE is {np.mean(found):+.2f} on average, positive (the truer gradient, the "
-            f"smaller error) in {positive} of {len(found)} settings"
+            f"test nRMSE is {np.mean(error):+.2f} on average, positive (the truer gradient, the "
+            f"smaller error) in {agreeing[0]} of {len(error)} settings",
+            f"that of its cosine {np.mean(cosine):+.2f}, negative (the truer, the smaller) in "
+            f"{agreeing[1]} of {len(cosine)}",
         ]
     )
+
+
+def _rank_correlations(training: pd.DataFrame, main: pd.DataFrame, by: str) -> list[float]:
+    """Of each setting in which there are methods enough to rank."""
+    found = []
+    for _, rows in fidelity_points(training, main).groupby("setting", sort=False):
+        pairs = rows[[by, "nrmse"]].dropna()
+        if len(pairs) > 2 and all(pairs[name].nunique() > 1 for name in pairs):
+            found.append(float(stats.spearmanr(pairs[by], pairs["nrmse"]).statistic))
+    return found
 
 
 def audit_sentence(table: pd.DataFrame) -> str:

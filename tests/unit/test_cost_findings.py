@@ -97,11 +97,12 @@ def test_fidelity_is_that_of_the_last_update_all_methods_have():
 def test_the_correlation_is_over_ranks_within_each_setting():
     labels = ["maml", "fomaml", "imaml"]
     errors = {COSMIXTURE: [0.1, 0.2, 99.0], ALPINE: [3.0, 2.0, 1.0]}
+    cosines = {COSMIXTURE: [0.9, 0.5, -0.1], ALPINE: [0.1, 0.2, 0.3]}  # ranks: -1; +1/2
     training = training_table(
         [
-            (setting, label, 1, 0.5, error)
+            (setting, label, 1, cosine, error)
             for setting, values in errors.items()
-            for label, error in zip(labels, values, strict=True)
+            for label, cosine, error in zip(labels, cosines[setting], values, strict=True)
         ]
     )
     nrmse = {COSMIXTURE: [0.1, 0.2, 0.3], ALPINE: [7.0, 9.0, 8.0]}  # ranks: +1; -1/2
@@ -111,6 +112,7 @@ def test_the_correlation_is_over_ranks_within_each_setting():
     text = fidelity_nrmse_sentence(training, main)
     assert "is +0.25 on average" in text
     assert "in 1 of 2 settings" in text
+    assert text.endswith("that of its cosine -0.25, negative (the truer, the smaller) in 1 of 2.")
     assert fidelity_nrmse_sentence(training, main.iloc[:2]).startswith("Too few methods")
 
 
