@@ -27,6 +27,12 @@ def combination_faults(params: "Params") -> list[str]:
         faults += _study_faults(f"grids.{name}.studies", grid, params)
         faults += _replacement_faults(f"grids.{name}", grid, params)
         faults += _synthetic_faults(f"grids.{name}", grid, params)
+        if grid.keep_evidence and grid.seeds_per_job < 2:
+            faults.append(
+                f"grids.{name}.seeds_per_job: found {grid.seeds_per_job}, but a grid with "
+                "keep_evidence needs at least 2 (also for a single seed): only jobs of blocks "
+                "leave restored runs as they are"
+            )
     for name, setting in params.settings.items():
         faults += _row_faults(f"settings.{name}", setting, params)
         faults += _threshold_faults(f"settings.{name}", setting, params)

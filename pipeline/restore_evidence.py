@@ -25,7 +25,7 @@ def restore_evidence(params: Params, root: Path = Path()) -> list[Path]:
     results = root / "results" / params.grid
     if not active.keep_evidence or not (results / "evidence").is_dir():
         return []
-    restored = []
+    restored: list[Path] = []
     for setting in active.settings:
         rows_file = results / "evidence" / f"{setting}.parquet"
         wanted = [
@@ -37,6 +37,7 @@ def restore_evidence(params: Params, root: Path = Path()) -> list[Path]:
         if missing and rows_file.is_file():
             from pipeline.evidence import restore
 
+            _draw_family(params, setting, root)
             recipes = [(folder, specs.run_recipe(params, *of)) for folder, of in missing]
             restored += restore(rows_file, recipes)
     for method in active.methods:
@@ -47,6 +48,28 @@ def restore_evidence(params: Params, root: Path = Path()) -> list[Path]:
                 shutil.copyfile(kept, beside)
             restored.append(profile)
     return restored
+
+
+def _draw_family(params: Params, setting: str, root: Path) -> None:
+    """The task set of a synthetic setting, where there is none: figures show an instance of it.
+
+    Drawn before its runs are restored, and so older: as a job of its own it would be newer, and
+    everything that was ever made from it would be made again.
+    """
+    given = params.settings[setting]
+    tasks = root / "data" / "tasks" / f"{given.dataset}.parquet"
+    if given.is_synthetic and not tasks.is_file():
+        from pipeline.data.task_sets import build_synthetic_tasks
+
+        recipe = specs.tasks_recipe(params, given.dataset)
+        numbers = {name: recipe[name] for name in ("n_train", "n_test", "points")}
+        build_synthetic_tasks(
+            given.dataset,
+            tasks,
+            seeds=list(range(recipe["seeds"])),
+            **numbers,
+            metadata={"spec": specs.canonical(recipe)},
+        )
 
 
 def keep_finished(

@@ -177,6 +177,7 @@ def test_a_label_may_name_another_method():
         ("data.items", 49, "support + query = 50 rows, but a task of ml-1m has at most 49 (data."),
         ("data.items", 101, "data.items: found 101, but jester-1 has 100 items; lower it"),
         ("simulated.items", 99, "found 100, but simulated has 99 items; lower it or raise simul"),
+        ("grids.paper.seeds_per_job", 1, "grids.paper.seeds_per_job: found 1, but a grid with"),
         ("data.min_ratings", 101, "data.min_ratings: found 101, but only data.items = 100 items"),
         ("synthetic.train_tasks", 14, "grids.ci: found a meta-batch of 5 tasks, but synthetic.t"),
         (

@@ -35,11 +35,15 @@ def test_counts_of_a_grid_that_has_begun(project: Project) -> None:
     assert left(project, "--no-measure") == planned(project) == Counter()
     project.path(f"{RUN}/spec.json").unlink()
     project.path("results/ci/profile/imaml.json").unlink()
-    after = {"build_tables": 1, "plot_curves": 1, "build_report": 1, "log_tracking": 1}
-    wanted = Counter({"meta_train": 1, "profile_cost": 1} | after)
-    assert left(project, "--no-measure") == planned(project) == wanted
+    records = Counter({"meta_train": 1, "profile_cost": 1})
+    after = Counter(dict.fromkeys(("build_tables", "plot_curves", "build_report"), 1))
+    after["log_tracking"] = 1
+    # tables that are there do not make Snakemake look at records that are gone: train_all does
+    assert planned(project, "train_all") == records
+    assert left(project, "--no-measure") == records + after
     shutil.rmtree(project.path("data/ratings"))
-    assert left(project, "--no-measure") == planned(project) == wanted
+    assert planned(project, "train_all") == records
+    assert left(project, "--no-measure") == records + after
 
 
 def test_finished_runs_say_what_the_rest_takes(project: Project) -> None:
