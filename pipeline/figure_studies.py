@@ -11,9 +11,7 @@ from matplotlib.lines import Line2D
 from pipeline.figure_ends import End, label_ends
 from pipeline.figure_style import WIDTH, Style, draw_line, legend, log_axis, style_of
 from pipeline.labels import DATASETS, label_title
-from pipeline.study_findings import (
-    WRONG,
-)
+from pipeline.study_findings import NO_REFERENCE, WRONG
 
 WAYS = {
     "amaml": ("kept states,\nmodified Euler", style_of("amaml")),
@@ -28,7 +26,11 @@ _GREY = "#4d4d4d"
 
 
 def draw_stability(table: pd.DataFrame) -> Figure:
-    """Relative error of the meta-gradient against T, one panel per family and initialisation."""
+    """Relative error of the meta-gradient against T, one panel per family and initialisation.
+
+    What has no converged reference is left out.
+    """
+    table = table[table["status"] != NO_REFERENCE]
     cells = _cells(table)
     figure, grid = study_grid(-(-len(cells) // 2), min(2, len(cells)), 2.5)
     for axes, (family, start) in zip(grid.ravel(), cells, strict=False):

@@ -9,6 +9,7 @@ from pipeline.labels import label_title
 
 WRONG = 1.0  # relative error of a meta-gradient as large as the gradient itself
 CLOSE = 0.1
+NO_REFERENCE = "no reference"  # status of what was solved, but cannot be judged
 STIFF = 30.0  # mean rho times T above which RK45's steps are limited by stability
 SOLVER_TITLES = {"dopri5": "RK45", "rkc": "Chebyshev"}
 
@@ -32,7 +33,10 @@ def stiffness_finding(tables: Path) -> str | None:
 
 
 def stability_sentence(table: pd.DataFrame) -> str:
-    """From rows of `stability.csv`."""
+    """From rows of `stability.csv`; those without a reference are left out, and counted."""
+    judged = table["status"] != NO_REFERENCE
+    unjudged = table.loc[~judged, ["family", "initialisation", "horizon"]].drop_duplicates()
+    table = table[judged]
     errors = table.assign(error=table["relative_error"].where(table["status"] == "ok", np.inf))
     longest = _number(errors["horizon"].max())
     back = errors[errors["method"] == "backsolve"]
@@ -56,7 +60,10 @@ def stability_sentence(table: pd.DataFrame) -> str:
         for name in ("amaml", "amaml_rkc", "amaml_discrete")
         if (errors["method"] == name).any()
     ]
-    return f"{said}; up to T = {longest} the largest relative error is {', '.join(parts)}."
+    left_out = f" ({len(unjudged)} left out, its reference not converged)" if len(unjudged) else ""
+    return (
+        f"{said}; up to T = {longest} the largest relative error is {', '.join(parts)}{left_out}."
+    )
 
 
 def fidelity_sentence(table: pd.DataFrame) -> str:

@@ -11,6 +11,7 @@ from pipeline.errors import BadInput
 from pipeline.files import read_json
 from pipeline.labels import DATASETS, label_order
 from pipeline.main_table import Row
+from pipeline.study_findings import NO_REFERENCE
 
 INITIALISATIONS = ("untrained", "trained")
 WAYS = ("amaml", "amaml_discrete", "amaml_rkc", "backsolve", "backsolve_float64")
@@ -29,6 +30,7 @@ FIDELITY_COLUMNS = (
     *("cosine", "relative_error", "own_cosine", "own_relative_error", "gradients", "hvps"),
 )
 _MEDIANS = FIDELITY_COLUMNS[6:]
+GAP_LIMIT = 0.05  # of the reference to a second solution, as a share of it: beyond, none
 
 
 def study_tables(results_dir: Path) -> dict[str, tuple[tuple[str, ...], list[Row]]]:
@@ -53,7 +55,7 @@ def study_tables(results_dir: Path) -> dict[str, tuple[tuple[str, ...], list[Row
 
 
 def _stability(record: dict[str, Any]) -> dict[str, tuple[tuple[str, ...], list[Row]]]:
-    ways = _picked(record["records"], STABILITY_COLUMNS)
+    ways = [_judged(row) for row in _picked(record["records"], STABILITY_COLUMNS)]
     ways.sort(key=lambda row: (_start_order(row), row["horizon"], _place(WAYS, row["method"])))
     solves = _picked(record["stiffness"], STIFFNESS_COLUMNS)
     solves.sort(
@@ -65,6 +67,20 @@ def _stability(record: dict[str, Any]) -> dict[str, tuple[tuple[str, ...], list[
     return {
         "stability": (STABILITY_COLUMNS, ways),
         "stiffness": (STIFFNESS_COLUMNS, solves),
+    }
+
+
+def _judged(row: Row) -> Row:
+    """The row; without its errors where the reference itself has not converged."""
+    gap = row["reference_gap"]
+    if row["status"] != "ok" or (gap is not None and gap <= GAP_LIMIT):
+        return row
+    message = f"the reference and a second solution of it differ by {gap}"
+    return row | {
+        "status": NO_REFERENCE,
+        "cosine": None,
+        "relative_error": None,
+        "message": message,
     }
 
 

@@ -4,10 +4,12 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from pipeline.errors import BadInput
 from pipeline.files import write_json
+from pipeline.study_findings import stability_sentence
 from pipeline.study_tables import FIDELITY_COLUMNS, STABILITY_COLUMNS, study_tables
 from pipeline.tables import csv_text
 from tests.study_records import fidelity_record, stability_record
@@ -70,3 +72,21 @@ def test_a_grid_without_studies_has_no_tables(tmp_path):
 def test_a_broken_record_is_named(tmp_path, broken):
     with pytest.raises(BadInput, match=r"fidelity\.json: unreadable study"):
         study_tables(write(tmp_path, fidelity=broken))
+
+
+def test_what_has_no_converged_reference_is_not_judged(tmp_path):
+    """Neither as an error of 1 nor as a divergence; the finding counts the case."""
+    record = stability_record()
+    for entry in record["records"]:
+        if entry["initialisation"] == "trained" and entry["horizon"] == 50.0:
+            entry["reference_gap"] = 1.0
+            if entry["status"] == "ok":
+                entry["relative_error"] = 1.0
+    write_json(tmp_path / "studies" / "stability.json", record)
+    _, rows = study_tables(tmp_path)["stability"]
+    unjudged = [row for row in rows if row["status"] == "no reference"]
+    assert {(r["initialisation"], r["horizon"]) for r in unjudged} == {("trained", 50.0)}
+    assert all(row["relative_error"] is None for row in unjudged)
+    text = stability_sentence(pd.DataFrame(rows))
+    assert "the largest relative error is 0.03 with kept states" in text
+    assert text.endswith("(1 left out, its reference not converged).")
