@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from pipeline.files import read_json
 from tests.workflow.project import Project
@@ -25,6 +26,7 @@ def test_tables_come_from_evidence(project: Project, tmp_path: Path) -> None:
     assert project.planned() == {}
 
 
+@pytest.mark.slow  # starts a job for every restored run
 def test_only_what_evidence_lacks_is_trained(project: Project) -> None:
     project.set(grids__ci__keep_evidence=True)
     project.run("python", "-m", "pipeline", "keep-evidence", RESULTS)
