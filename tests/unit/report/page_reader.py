@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
+from pipeline.report.page import build_report
+
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
 
@@ -52,3 +54,17 @@ def read_page(path: Path) -> list[Element]:
 
 def of(elements: list[Element], tag: str) -> list[Element]:
     return [element for element in elements if element.tag == tag]
+
+
+def page(results: Path) -> list[Element]:
+    """The elements of the page built from a results folder."""
+    return read_page(build_report(results, grid="test"))
+
+
+def ids(elements: list[Element]) -> list[str]:
+    return [e.attributes["id"] for e in elements if "id" in e.attributes]
+
+
+def add(results: Path, name: str, text: str) -> None:
+    """Write one more table."""
+    (results / "tables" / f"{name}.csv").write_text(text)

@@ -14,21 +14,9 @@ from pipeline.report.explain import explain
 from pipeline.report.page import build_report
 from tests import table_files
 from tests.unit.report import conftest
-from tests.unit.report.page_reader import Element, of, read_page
+from tests.unit.report.page_reader import add, ids, of, page, read_page
 
 SYNTHETIC, RATINGS = conftest.SETTINGS
-
-
-def page(results: Path) -> list[Element]:
-    return read_page(build_report(results, grid="test"))
-
-
-def ids(elements: list[Element]) -> list[str]:
-    return [e.attributes["id"] for e in elements if "id" in e.attributes]
-
-
-def add(results: Path, name: str, text: str) -> None:
-    (results / "tables" / f"{name}.csv").write_text(text)
 
 
 def test_every_cell_of_the_main_table_leads_to_its_evidence(results):

@@ -4,27 +4,13 @@ import base64
 import csv
 import json
 import shlex
-from pathlib import Path
 
 from pipeline.records import METRICS
-from pipeline.report.page import build_report
 from tests import table_files
 from tests.unit.report import conftest
-from tests.unit.report.page_reader import Element, of, read_page
+from tests.unit.report.page_reader import Element, add, of, page
 
 SYNTHETIC, RATINGS = conftest.SETTINGS
-
-
-def page(results: Path) -> list[Element]:
-    return read_page(build_report(results, grid="test"))
-
-
-def ids(elements: list[Element]) -> list[str]:
-    return [e.attributes["id"] for e in elements if "id" in e.attributes]
-
-
-def add(results: Path, name: str, text: str) -> None:
-    (results / "tables" / f"{name}.csv").write_text(text)
 
 
 def test_numbers_are_those_of_the_tables(results):
