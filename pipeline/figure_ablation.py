@@ -12,6 +12,7 @@ from pipeline.labels import label_order
 
 _APART = 0.3  # rows between two methods at the same point
 _SPAN = 30.0  # effects whose largest is this times the median are shown on a symlog axis
+_TICKS = 6  # about so many on a symlog axis, whose labels else touch
 
 
 def draw_ablation(table: pd.DataFrame) -> Figure:
@@ -85,7 +86,9 @@ def _scale(axes: Axes, rows: pd.DataFrame) -> None:
     if middle and max(-low, high) > _SPAN * middle:
         threshold = 10.0 ** np.floor(np.log10(middle))
         axes.set_xscale("symlog", linthresh=threshold, linscale=1.0)
-        axes.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=threshold))
+        locator = SymmetricalLogLocator(base=10, linthresh=threshold)
+        locator.set_params(numticks=_TICKS)
+        axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_minor_locator(NullLocator())
         # the minus sign of linear axes
         axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}".replace("-", "−")))

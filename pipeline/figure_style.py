@@ -15,6 +15,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
@@ -171,17 +172,31 @@ def legend(figure: Figure, labels: Iterable[str], *, extra: Iterable[Line2D] = (
             )
         )
     handles += list(extra)
-    columns = 4 if figure.get_figwidth() >= WIDTH else 3
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3.2)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for columns in (4, 3, 2, 1) if figure.get_figwidth() >= WIDTH else (3, 2, 1):
+        placed = figure.legend(
+            handles=handles, loc="outside lower center", ncols=columns, handlelength=3.2
+        )
+        if columns == 1 or placed.get_window_extent(renderer).width <= figure.bbox.width:
+            break
+        placed.remove()  # long names: it would be cut off on both sides
 
 
 def log_axis(axes: Axes, which: str) -> None:
-    """A logarithmic x or y axis with plain numbers at 1, 2 and 5 times powers of ten."""
+    """A logarithmic x or y axis with short numbers at 1, 2 and 5 times powers of ten."""
     scale = axes.set_xscale if which == "x" else axes.set_yscale
     scale("log")
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
     wide = high / low > 300
     axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=20))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def short_number(value: float) -> str:
+    """`0.02`, `500`, `20k`, `1M`: what fits under a tick."""
+    for unit, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= max(unit, 1e4):
+            return f"{value / unit:g}{letter}"
+    return f"{value:g}"
