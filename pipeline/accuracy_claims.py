@@ -8,7 +8,7 @@ better than anything. SIMULATED ratings count for no claim: their settings are n
 
 from collections.abc import Sequence
 
-from pipeline.claims import OURS, PAPER, Verdict, judge, listed
+from pipeline.claims import OURS, PAPER, Verdict, after_colon, clause, judge, listed
 from pipeline.comparisons import ALPHA, EARLY, Comparisons, is_better, is_worse
 from pipeline.config import SYNTHETIC_DATASETS
 from pipeline.labels import SIMULATED, label_title
@@ -68,8 +68,9 @@ def best_at_horizon(settings: Settings, label: str, source: str) -> Verdict:
     smallest = [s for s in settings if s.runs.setting in checks and _is_smallest(s, label)]
     figures = (
         f"better than every baseline in {sum(checks.values())} of {len(checks)} settings; "
-        f"smallest mean among these methods in {len(smallest)}. "
-        f"Holds in: {listed(_held(checks))}."
+        f"smallest mean among these methods in {len(smallest)}."
+        + clause("Holds in", _held(checks))
+        + _few_baselines(settings)
         + _missed({s.runs.setting: rivals for s, rivals in missed.items() if rivals})
     )
     text = f"{label_title(label)} is better than every baseline at the trained horizon"
@@ -91,8 +92,9 @@ def best_throughout(settings: Settings, label: str, source: str) -> Verdict:
     whole = [name for name in names if not steps[name]]
     figures = (
         f"better than every baseline at {sum(checks.values())} of {len(checks)} pairs of setting "
-        f"and measured step; at every step in {len(whole)} of {len(names)} settings: "
-        f"{listed(whole)}."
+        f"and measured step; at every step in {len(whole)} of {len(names)} settings"
+        f"{after_colon(whole)}."
+        + _few_baselines(settings)
         + "".join(f" {name}: not at {listed(steps[name])}." for name in names if steps[name])
     )
     text = f"{label_title(label)} is better than every baseline throughout the test training"
@@ -108,8 +110,8 @@ def first_order_worse(settings: Settings) -> Verdict:
             if row is not None:
                 checks[label, setting.runs.setting] = is_better(row)
     figures = " ".join(
-        f"{label_title(label)} is worse in {sum(here.values())} of {len(here)} settings: "
-        f"{listed(_held(here))}."
+        f"{label_title(label)} is worse in {sum(here.values())} of {len(here)} settings"
+        f"{after_colon(_held(here))}."
         for label in ("fomaml", "reptile")
         if (here := {name: ok for (method, name), ok in checks.items() if method == label})
     )
@@ -151,8 +153,9 @@ def better_on_synthetic(settings: Settings, label: str) -> Verdict:
     }
     checks = {name: not rivals for name, rivals in missed.items() if rivals is not None}
     figures = (
-        f"{sum(checks.values())} of {len(checks)} settings at p < {SYNTHETIC_ALPHA}: "
-        f"{listed(_held(checks))}."
+        f"{sum(checks.values())} of {len(checks)} settings at p < {SYNTHETIC_ALPHA}"
+        f"{after_colon(_held(checks))}."
+        + _few_baselines(synthetic)
         + _missed({name: rivals for name, rivals in missed.items() if rivals})
     )
     text = (
@@ -179,7 +182,7 @@ def anytime_not_worse(settings: Settings) -> Verdict:
             worse += [f"{name} in {setting.runs.setting} after {step} steps" for name in ahead]
     figures = (
         f"worse than no baseline at {sum(checks.values())} of {len(checks)} pairs of setting and "
-        f"step. Worse than: {listed(worse)}."
+        f"step." + clause("Worse than", worse)
     )
     text = (
         f"{label_title(label)} is worse than no baseline after {listed(LATER)} steps on CosMixture"
@@ -220,6 +223,14 @@ def _is_smallest(setting: Comparisons, label: str) -> bool:
 
 def _held(checks: dict[str, bool]) -> list[str]:
     return [name for name, held in checks.items() if held]
+
+
+def _few_baselines(settings: Settings) -> str:
+    """Which baselines "every baseline" means, where the grid lacks some of the paper's."""
+    here = [n for n in BASELINES if any(n in baselines(setting) for setting in settings)]
+    if len(here) in (0, len(BASELINES)):
+        return ""
+    return f" Baselines of this grid: {'; '.join(label_title(name) for name in here)}."
 
 
 def _missed(missed: dict[str, list[str]]) -> str:

@@ -51,3 +51,13 @@ def judge(
 def listed(names: Iterable[object]) -> str:
     """Names with commas, `none` when there are none."""
     return ", ".join(map(str, names)) or "none"
+
+
+def after_colon(names: Collection[object]) -> str:
+    """`: a, b` behind a count, nothing when there are none."""
+    return f": {listed(names)}" if names else ""
+
+
+def clause(title: str, names: Collection[object]) -> str:
+    """` Title: a, b.`, nothing when there are none."""
+    return f" {title}: {listed(names)}." if names else ""

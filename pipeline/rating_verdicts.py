@@ -6,7 +6,7 @@ was picked from (Bonferroni), which no rule of picking can make too small.
 """
 
 from pipeline.claims import OURS as OUR_CLAIM
-from pipeline.claims import UNTESTED, Verdict, judge, listed
+from pipeline.claims import UNTESTED, Verdict, clause, judge
 from pipeline.comparisons import ALPHA, OURS, Comparisons
 from pipeline.labels import SIMULATED
 from pipeline.main_table import Row, pooled_errors
@@ -34,8 +34,8 @@ def rating_claim(rows: list[Row]) -> Verdict:
         word: [row["setting"] for row in tested if row["verdict"] == word]
         for word in (BEATS, NO_DIFFERENCE, LOSES)
     }
-    figures = f"{sum(checks.values())} of {len(checks)} settings. " + " ".join(
-        f"{word.capitalize()}: {listed(names)}." for word, names in named.items()
+    figures = f"{sum(checks.values())} of {len(checks)} settings." + "".join(
+        clause(word.capitalize(), names) for word, names in named.items()
     )
     text = (
         "The best of our methods is better than item mean + user offset with p < "

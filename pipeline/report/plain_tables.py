@@ -1,5 +1,6 @@
 """Any other table on the page, as it stands: key columns first, errors beside their means."""
 
+from pipeline.claims import UNTESTED
 from pipeline.labels import DATASETS, SIMULATED, label_title
 from pipeline.report.blocks import Block, Cell, Fold, Head, Row, Table
 from pipeline.report.columns import heading, meaning
@@ -76,8 +77,8 @@ def verdict_tone(text: str) -> str:
 def _telling_rows(table: GridTable) -> tuple[list[tuple[Values, str]], str]:
     """Rows with their names, and what they are.
 
-    Of comparisons at each step, those with the best method at the trained horizon; of other long
-    tables, see `_TELLING`.
+    Of comparisons at each step, those with the best method at the trained horizon; of claims,
+    those that were tested; of other long tables, see `_TELLING`.
     """
     rows = list(zip(table.rows, table.row_names, strict=True))
     if {"reference_is_best", "step", "inner_steps"} <= set(table.columns):
@@ -87,6 +88,10 @@ def _telling_rows(table: GridTable) -> tuple[list[tuple[Values, str]], str]:
             if row["step"] == row["inner_steps"] and row["reference_is_best"] == "true"
         ]
         return chosen, "the best method of each setting, at the trained horizon"
+    if {"claim", "verdict"} <= set(table.columns):
+        tested = [(row, name) for row, name in rows if row["verdict"] != UNTESTED]
+        if tested and len(tested) < len(rows):
+            return tested, "the claims that these runs test"
     for column, what in _TELLING.items():
         if column in table.columns:
             return [(row, name) for row, name in rows if row[column] not in ("", "false")], what

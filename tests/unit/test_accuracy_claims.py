@@ -103,6 +103,21 @@ def test_figures_name_what_was_not_beaten():
     assert "smallest mean among these methods in 2" in figures
 
 
+def test_a_grid_with_few_baselines_names_them():
+    found = verdicts(methods=["maml", "imaml", "amaml"], settings=[JESTER])
+    for claim in ("best_at_horizon:amaml", "best_throughout:amaml"):
+        assert "Baselines of this grid: MAML, unrolled; iMAML." in found[claim].figures
+    for verdict in verdicts().values():
+        assert "of this grid" not in verdict.figures
+
+
+def test_empty_lists_are_not_written():
+    for level in (by_default, changed(amaml=0.9, amaml_rkc=0.9, amaml_anytime=0.9, maml=0.9)):
+        for verdict in verdicts(level).values():
+            assert "none." not in verdict.figures
+            assert ": ." not in verdict.figures
+
+
 def test_what_is_not_in_the_grid_is_not_tested():
     found = verdicts(methods=["maml", "fomaml", "amaml"], settings=[JESTER])
     words = {claim: verdict.verdict for claim, verdict in found.items()}

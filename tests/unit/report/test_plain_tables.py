@@ -67,6 +67,18 @@ def test_claims_are_named_by_their_words_and_long_texts_folded(tmp_path: Path) -
     assert table.stack
 
 
+def test_claims_that_the_runs_cannot_test_stay_in_the_csv(tmp_path: Path) -> None:
+    head = "claim,source,text,verdict,held,tested,figures\n"
+    tested = "best,ours,It is best.,does not hold,0,4,in 0 of 4 settings.\n"
+    untested = "memory,paper,It is small.,not tested here,0,0,\n"
+    table = shown(tmp_path, "verdicts", head + tested + untested)
+    assert [row.names[0].text for row in table.rows] == ["It is best."]
+    shown_rows = "Shown: the claims that these runs test; the other 1 rows are in verdicts.csv."
+    assert table.more == shown_rows
+    # where none was tested, all are named
+    assert len(shown(tmp_path, "verdicts", head + untested + untested).rows) == 2
+
+
 def test_a_table_too_long_for_a_page_says_what_is_left_out(tmp_path: Path) -> None:
     count = MOST_CELLS // 2 + 10
     text = "label,a,b\n" + "".join(f"m{k},{k},{k}\n" for k in range(count))
