@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator, SymmetricalLogLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, SymmetricalLogLocator
 
 from pipeline.ablation_text import TEXTS, outcome, setting_title, signed
 from pipeline.figure_style import WIDTH, legend, style_of
@@ -12,7 +12,7 @@ from pipeline.labels import label_order
 
 _APART = 0.3  # rows between two methods at the same point
 _SPAN = 30.0  # effects whose largest is this times the median are shown on a symlog axis
-_TICKS = 6  # about so many on a symlog axis, whose labels else touch
+_TICKS = 6  # at most about so many, whose labels else touch
 
 
 def draw_ablation(table: pd.DataFrame) -> Figure:
@@ -83,6 +83,7 @@ def _scale(axes: Axes, rows: pd.DataFrame) -> None:
     low, high = min(finite), max(finite)
     sizes = np.abs(rows["effect"].to_numpy(float))
     middle = float(np.nanmedian(sizes)) if np.isfinite(sizes).any() else 0.0
+    axes.xaxis.set_major_locator(MaxNLocator(_TICKS - 1))
     if middle and max(-low, high) > _SPAN * middle:
         threshold = 10.0 ** np.floor(np.log10(middle))
         axes.set_xscale("symlog", linthresh=threshold, linscale=1.0)
