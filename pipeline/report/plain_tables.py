@@ -15,6 +15,8 @@ FOLDED = 30  # rows from which a table is behind a fold
 MOST_STACKED = 6  # columns up to which a row of verdicts is a card on a narrow screen
 MOST_CELLS = 4000  # that one table puts on the page; the rest stays in the CSV
 _INTERVAL = {"difference", "effect"}  # columns that `lo` and `hi` belong to
+# what a reader wants to see before a wide table has to be moved
+_FIRST = ("verdict", "method", "difference", "p_corrected", "p_holm")
 _WORDS = 28  # characters from which a value is prose
 LONGEST_NAME = 50  # characters from which a row's name is
 # columns that mark a table's telling rows, and what these are
@@ -33,7 +35,7 @@ def plain_table(table: GridTable, links: Links) -> Block:
     keys = ["text"] if {"claim", "text"} <= set(table.columns) else list(table.keys)
     keys = [column for column in keys if column in shown]
     others = [column for column in shown if column not in keys]
-    others.sort(key=lambda column: column != "verdict")
+    others.sort(key=lambda column: _FIRST.index(column) if column in _FIRST else len(_FIRST))
     limit = max(1, MOST_CELLS // max(1, len(others)))
     rows = [_row(table.name, row, name, keys, others, links) for row, name in view[:limit]]
     if limit < len(view):
@@ -114,7 +116,7 @@ def _shown_columns(table: GridTable, rows: list[Values]) -> list[str]:
         dropped.add("method")
     if _INTERVAL & columns and {"lo", "hi"} <= columns:
         dropped |= {"lo", "hi"}
-    if "p_holm" in columns:
+    if columns & {"p_holm", "p_corrected"}:
         dropped.add("p")
     if "own" in columns:
         dropped |= {"own", "step"}

@@ -6,13 +6,16 @@ from pathlib import Path
 HERE = Path(__file__).parent
 # one caption per table and figure, shared with `snakemake --report`
 CAPTIONS = HERE.parents[1] / "workflow" / "report"
+# where Snakemake's report sends its reader; the page itself says the finding
+_ELSEWHERE = "The finding in words: `tables/findings.json`."
 SUFFIXES = (".css", ".j2", ".md")
 
 
 def caption(kind: str, name: str) -> str:
     """The caption of a `table` or `figure`; empty when none is written."""
     path = CAPTIONS / f"{kind}_{name}.rst"
-    return " ".join(path.read_text(encoding="utf-8").split()) if path.is_file() else ""
+    text = " ".join(path.read_text(encoding="utf-8").split()) if path.is_file() else ""
+    return text.replace(_ELSEWHERE, "").replace("`", "").strip()
 
 
 def prose(name: str) -> str:

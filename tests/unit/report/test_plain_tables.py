@@ -47,11 +47,20 @@ def test_comparisons_show_the_best_method_at_the_trained_horizon(tmp_path: Path)
     ]
     table = shown(tmp_path, "comparisons", "\n".join([header, *rows]) + "\n")
     assert texts(table) == [
-        ["setting", "reference", "method compared with", "K", "difference", "p (Holm)"],
-        [SETTING, "A-MAML", "FOMAML", "50", "−0.5 [−0.6, −0.4]", "1.2e-07"],
+        ["setting", "reference", "method compared with", "difference", "p (Holm)", "K"],
+        [SETTING, "A-MAML", "FOMAML", "−0.5 [−0.6, −0.4]", "1.2e-07", "50"],
     ]
-    assert f"comparisons {SETTING}/50/amaml/fomaml p_holm" in table.rows[0].cells[-1].title
+    assert f"comparisons {SETTING}/50/amaml/fomaml p_holm" in table.rows[0].cells[1].title
     assert "the other 3 rows are in comparisons.csv" in table.more
+
+
+def test_what_decides_a_rating_verdict_stands_first(tmp_path: Path) -> None:
+    columns = "setting,inner_steps,method,verdict,nrmse,difference,lo,hi,p,p_corrected"
+    row = f"{SETTING},50,amaml_rkc,better,0.5,-0.1,-0.2,-0.05,0.01,0.03"
+    heads, cells = texts(shown(tmp_path, "rating_verdicts", f"{columns}\n{row}\n"))
+    assert heads[1:5] == ["verdict", "method", "difference", "p (corrected)"]
+    assert cells[1:5] == ["✓ better", "A-MAML RKC", "−0.1 [−0.2, −0.05]", "0.03"]
+    assert "p" not in heads  # not the one before correction as well
 
 
 def test_claims_are_named_by_their_words_and_long_texts_folded(tmp_path: Path) -> None:
