@@ -82,8 +82,9 @@ def _study_faults(where: str, grid: "Grid", params: "Params") -> Iterator[str]:
     """Methods that a study needs and nothing defines."""
     studies = grid.studies
     needed = {name: ["amaml", "amaml_rkc"] for name in studies.names}
-    if studies.fidelity is not None:
-        needed["fidelity"] = ["amaml_rkc", *studies.fidelity.methods]
+    for name in ("fidelity", "noise"):
+        if (study := getattr(studies, name)) is not None:
+            needed[name] = ["amaml_rkc", *study.methods]
     for name, labels in needed.items():
         for label in labels:
             if label not in params.methods:

@@ -26,7 +26,7 @@ class _Strict(BaseModel):
 
 
 class Study(_Strict):
-    """What both studies work on."""
+    """What all studies work on."""
 
     seed: Annotated[int, Field(ge=0)] = Field(default=0, description="of tasks and theta")
     families: _Families = Field(description="synthetic families, standardised")
@@ -56,11 +56,22 @@ class FidelityStudy(Study):
     batches: _Count = Field(description="probe batches; the median is reported")
 
 
+class NoiseStudy(Study):
+    methods: Annotated[list[str], Field(min_length=1), AfterValidator(_each_once)] = Field(
+        description="names under `methods`"
+    )
+    inner_steps: _Counts = Field(description="K")
+    batches: Annotated[int, Field(ge=2)] = Field(
+        description="meta-batches whose directions are compared"
+    )
+
+
 class Studies(_Strict):
     """Each makes `results/{grid}/studies/{name}.json`."""
 
     stability: StabilityStudy | None = None
     fidelity: FidelityStudy | None = None
+    noise: NoiseStudy | None = None
 
     @property
     def names(self) -> list[str]:
@@ -68,4 +79,9 @@ class Studies(_Strict):
         return [name for name in STUDIES if getattr(self, name) is not None]
 
 
-STUDIES = {"stability": ("stability", "stiffness"), "fidelity": ("fidelity",)}  # -> tables
+# -> tables
+STUDIES = {
+    "stability": ("stability", "stiffness"),
+    "fidelity": ("fidelity",),
+    "noise": ("noise",),
+}

@@ -1,4 +1,4 @@
-"""Figures of the studies: stability of ways back, stiffness, fidelity against the horizon."""
+"""Figures of the studies: stability of ways back, fidelity and noise against the horizon."""
 
 from collections.abc import Iterable
 
@@ -86,6 +86,28 @@ def draw_fidelity(table: pd.DataFrame) -> Figure:
     for axes in grid[-1]:
         axes.set_xlabel("inner steps K (horizon T = alpha K)")
     legend(figure, table["label"], extra=_marks())
+    return figure
+
+
+def draw_noise(table: pd.DataFrame) -> Figure:
+    """Cosine between the directions of two meta-batches against K, one panel per case."""
+    cells = _cells(table)
+    figure, grid = study_grid(-(-len(cells) // 2), min(2, len(cells)), 2.5)
+    for axes, (family, start) in zip(grid.ravel(), cells, strict=False):
+        rows = table[(table["family"] == family) & (table["initialisation"] == start)]
+        axes.set_title(f"{DATASETS[family]}, {start} initialisation")
+        axes.set_xscale("log")
+        axes.axhline(0.0, color=_GREY, linewidth=0.8, linestyle=":")
+        for label in dict.fromkeys(rows["label"]):
+            line = rows[rows["label"] == label].sort_values("inner_steps")
+            draw_line(axes, label, line["inner_steps"], line["pairwise_cosine"])
+        axes.set_ylim(min(-0.1, rows["pairwise_cosine"].min() - 0.05), 1.05)
+        axes.set_xlabel("inner steps K")
+        axes.set_ylabel("cosine between\ntwo meta-batches")
+        _ticks(axes, table["inner_steps"])
+    for axes in grid.ravel()[len(cells) :]:
+        axes.remove()
+    legend(figure, table["label"])
     return figure
 
 

@@ -28,13 +28,14 @@ from pipeline.figure_horizons import draw_horizons
 from pipeline.figure_instances import draw_instances, synthetic_settings
 from pipeline.figure_ledger import draw_fidelity_nrmse, draw_ledger
 from pipeline.figure_stiffness import draw_stiffness
-from pipeline.figure_studies import draw_fidelity, draw_stability
+from pipeline.figure_studies import draw_fidelity, draw_noise, draw_stability
 from pipeline.figure_style import house_style, save
 
 EXTRA_FIGURES = {
     "stability": draw_stability,
     "stiffness": draw_stiffness,
     "fidelity": draw_fidelity,
+    "noise": draw_noise,
     "ablation": draw_ablation,
     "horizons": draw_horizons,
 }

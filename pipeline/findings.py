@@ -16,11 +16,17 @@ from pipeline.cost_findings import (
 )
 from pipeline.files import write_json
 from pipeline.horizon_findings import horizons_finding
-from pipeline.study_findings import fidelity_finding, stability_finding, stiffness_finding
+from pipeline.study_findings import (
+    fidelity_finding,
+    noise_finding,
+    stability_finding,
+    stiffness_finding,
+)
 
 FINDINGS: dict[str, Callable[[Path], str | None]] = {
     "stability": stability_finding,
     "fidelity": fidelity_finding,
+    "noise": noise_finding,
     "stiffness": stiffness_finding,
     "ledger": ledger_finding,
     "fidelity_nrmse": fidelity_nrmse_finding,

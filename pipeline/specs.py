@@ -40,6 +40,7 @@ CODE = {
     "study": ["studies/problems.py", "data/synthetic.py"],
     "study_stability": ["studies/stability.py", "studies/stiffness.py"],
     "study_fidelity": ["studies/fidelity.py"],
+    "study_noise": ["studies/noise.py"],
 }
 
 

@@ -68,6 +68,10 @@ class _Fidelity(_Study):
     batches: Count
 
 
+class _Noise(_Fidelity):
+    batches: Annotated[int, Field(ge=2)]
+
+
 Schema = TypeVar("Schema", bound=_Study)
 
 
@@ -88,7 +92,15 @@ def check_stability_recipe(recipe: Recipe) -> None:
 
 def check_fidelity_recipe(recipe: Recipe) -> None:
     """The same for the fidelity study's recipe."""
-    given = _validated(_Fidelity, recipe)
+    _check_methods(_validated(_Fidelity, recipe))
+
+
+def check_noise_recipe(recipe: Recipe) -> None:
+    """The same for the noise study's recipe, which needs two meta-batches to compare."""
+    _check_methods(_validated(_Noise, recipe))
+
+
+def _check_methods(given: _Fidelity) -> None:
     for label, method in given.methods.items():
         missing = [k for k in given.inner_steps if str(k) not in method.settings]
         if missing:

@@ -1,11 +1,11 @@
-"""The findings of the studies, from `stability.csv`, `stiffness.csv` and `fidelity.csv`."""
+"""The findings of the studies, from the tables of `config_studies.STUDIES`."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.labels import label_title
+from pipeline.labels import DATASETS, label_title
 
 WRONG = 1.0  # relative error of a meta-gradient as large as the gradient itself
 CLOSE = 0.1
@@ -30,6 +30,12 @@ def stiffness_finding(tables: Path) -> str | None:
     """The measured exponents of both solvers."""
     table = _read(tables, "stiffness")
     return None if table is None else stiffness_sentence(table)
+
+
+def noise_finding(tables: Path) -> str | None:
+    """Whose directions keep from one meta-batch to the next, and whose do not."""
+    table = _read(tables, "noise")
+    return None if table is None else noise_sentence(table)
 
 
 def stability_sentence(table: pd.DataFrame) -> str:
@@ -90,6 +96,27 @@ def fidelity_sentence(table: pd.DataFrame) -> str:
         each = ", ".join(f"{label_title(label)} {_range(*cosines[label])}" for label in rest)
         said += f"; cosines of the others: {each}"
     return f"{said}."
+
+
+def noise_sentence(table: pd.DataFrame) -> str:
+    """From rows of `noise.csv`: at the longest K, from trained initialisations."""
+    steps = table["inner_steps"].max()
+    last = table[(table["inner_steps"] == steps) & (table["initialisation"] == "trained")]
+    last = last.dropna(subset=["pairwise_cosine"])
+    if last.empty:
+        return f"At K = {steps} no method has directions to compare."
+    parts = []
+    for family, rows in last.groupby("family", sort=False):
+        ranked = rows.sort_values("pairwise_cosine", ascending=False, kind="stable")
+        each = ", ".join(
+            f"{label_title(label)} {cosine:.2f}"
+            for label, cosine in zip(ranked["label"], ranked["pairwise_cosine"], strict=True)
+        )
+        parts.append(f"on {DATASETS[family]} {each}")
+    return (
+        f"At K = {steps}, after a short training, the directions of two meta-batches have these "
+        f"cosines with one another, steadiest first: {'; '.join(parts)}."
+    )
 
 
 def stiffness_sentence(table: pd.DataFrame) -> str:

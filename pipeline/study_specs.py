@@ -8,12 +8,12 @@ from pipeline.specs import CODE, MODULES, Recipe, core_settings
 
 
 def study_recipe(params: Params, name: str) -> Recipe:
-    """Recipe of a study that the active grid asks for, `stability` or `fidelity`.
+    """Recipe of a study that the active grid asks for, one of `STUDIES`.
 
     The order in which params.yaml lists horizons, families or methods changes nothing.
     """
     study = getattr(params.active.studies, name)
-    own = _stability(params, study) if name == "stability" else _fidelity(params, study)
+    own = _stability(params, study) if name == "stability" else _of_methods(params, study)
     methods = {entry["method"] for entry in own.pop("used")} | {"amaml_rkc", "amaml"}
     modules = sorted({f"core/methods/{MODULES[method]}.py" for method in methods})
     training = params.grid_training()
@@ -68,7 +68,8 @@ def _stability(params: Params, study: Any) -> Recipe:
     }
 
 
-def _fidelity(params: Params, study: Any) -> Recipe:
+def _of_methods(params: Params, study: Any) -> Recipe:
+    """Every method at every K: the study of fidelity, and that of noise."""
     methods = {
         label: {
             "method": params.methods[label].method,

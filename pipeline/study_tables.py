@@ -1,4 +1,4 @@
-"""Records of the studies to rows of `fidelity.csv`, `stability.csv` and `stiffness.csv`."""
+"""Records of the studies to rows of their tables: `config_studies.STUDIES`."""
 
 import math
 import statistics
@@ -28,6 +28,10 @@ STIFFNESS_COLUMNS = (
 FIDELITY_COLUMNS = (
     *("family", "initialisation", "inner_steps", "label", "n_batches", "n_diverged"),
     *("cosine", "relative_error", "own_cosine", "own_relative_error", "gradients", "hvps"),
+)
+NOISE_COLUMNS = (
+    *("family", "initialisation", "inner_steps", "label", "n_batches", "n_diverged"),
+    *("pairwise_cosine", "signal", "norm"),
 )
 _MEDIANS = FIDELITY_COLUMNS[6:]
 GAP_LIMIT = 0.05  # of the reference to a second solution, as a share of it: beyond, none
@@ -96,13 +100,19 @@ def _fidelity(record: dict[str, Any]) -> dict[str, tuple[tuple[str, ...], list[R
         row["n_batches"] = len(entries)
         row["n_diverged"] = sum(entry["status"] != "ok" for entry in entries)
         rows.append(row | {name: _median(name, entries) for name in _MEDIANS})
-    rows.sort(key=lambda row: (_start_order(row), row["inner_steps"], label_order(row["label"])))
+    rows.sort(key=_method_order)
     return {"fidelity": (FIDELITY_COLUMNS, rows)}
+
+
+def _noise(record: dict[str, Any]) -> dict[str, tuple[tuple[str, ...], list[Row]]]:
+    rows = sorted(_picked(record["records"], NOISE_COLUMNS), key=_method_order)
+    return {"noise": (NOISE_COLUMNS, rows)}
 
 
 _TABLES: dict[str, Callable[[dict[str, Any]], dict[str, tuple[tuple[str, ...], list[Row]]]]] = {
     "stability": _stability,
     "fidelity": _fidelity,
+    "noise": _noise,
 }
 
 
@@ -118,6 +128,10 @@ def _median(name: str, entries: list[Row]) -> float | None:
 
 def _picked(entries: Iterable[Row], columns: tuple[str, ...]) -> list[Row]:
     return [{name: entry[name] for name in columns} for entry in entries]
+
+
+def _method_order(row: Row) -> tuple[Any, ...]:
+    return _start_order(row), row["inner_steps"], label_order(row["label"])
 
 
 def _start_order(row: Row) -> tuple[int, int]:

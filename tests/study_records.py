@@ -1,4 +1,4 @@
-"""Records of studies, written as `study-stability` and `study-fidelity` write them."""
+"""Records of studies, written as the commands `study-*` write them."""
 
 from typing import Any
 
@@ -69,5 +69,22 @@ def fidelity_record(errors: dict[str, list[float | None]] | None = None) -> dict
         for steps in (10, 100)
         for label, batches in given.items()
         for batch, error in enumerate(batches)
+    ]
+    return {"records": records}
+
+
+def noise_record(cosines: dict[str, float | None] | None = None) -> dict[str, Any]:
+    """Cosines of each label at K = 100 and, nearer to 1, at 10; None: nothing to compare."""
+    given = cosines or {"reptile": 0.8, "fomaml": 0.05, "amaml_rkc": 0.1}
+    records = [
+        {
+            **{"family": "cosmixture", "initialisation": start, "inner_steps": steps},
+            **{"label": label, "n_batches": 3, "n_diverged": 3 if cosine is None else 0},
+            "pairwise_cosine": cosine and (cosine if steps == 100 else (1 + cosine) / 2),
+            **{"signal": cosine and 0.5, "norm": cosine and 0.1},
+        }
+        for start in ("untrained", "trained")
+        for steps in (10, 100)
+        for label, cosine in given.items()
     ]
     return {"records": records}

@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command("study-stability")(study_stability)
     app.command("study-fidelity")(study_fidelity)
+    app.command("study-noise")(study_noise)
 
 
 def study_stability(
@@ -33,6 +34,16 @@ def study_fidelity(
     """Every method's meta-gradient against the converged one, as the horizon grows."""
     recipe = _recipe("fidelity", spec, params)
     from pipeline.studies.fidelity import study_fidelity as study
+
+    study(recipe, out, threads=threads)
+
+
+def study_noise(
+    out: Out, spec: Spec = None, params: ParamsFile = Path("params.yaml"), threads: Threads = 1
+) -> None:
+    """How far every method's direction agrees from one meta-batch to the next."""
+    recipe = _recipe("noise", spec, params)
+    from pipeline.studies.noise import study_noise as study
 
     study(recipe, out, threads=threads)
 

@@ -20,6 +20,7 @@ TITLES = {
     "fidelity": "Fidelity of the meta-gradient against inner steps",
     "ledger": "Fidelity of the meta-gradient during training",
     "fidelity_nrmse": "Test error against the fidelity of the meta-gradient",
+    "noise": "Agreement of meta-gradients between meta-batches",
     "equal_cost": "Errors at equal cost",
     "horizons": "Test errors after training for several horizons",
     "stability": "Error of the meta-gradient by ways back",
@@ -31,6 +32,7 @@ TITLES = {
 # figures that show no test error of any data set
 _WITHOUT_DATA = (
     *("instances", "memory", "time", "fidelity", "stability", "stiffness", "equal_cost"),
+    "noise",
     "horizons",  # of synthetic families
 )
 

@@ -29,6 +29,7 @@ KEYS = {
     "audit": ("setting", "label"),
     "equal_cost": ("setting", "label", "update"),
     "fidelity": ("family", "initialisation", "inner_steps", "label"),
+    "noise": ("family", "initialisation", "inner_steps", "label"),
     "stability": ("family", "initialisation", "horizon", "method"),
     "stiffness": ("family", "standardised", "scale", "horizon", "solver"),
     "ablation": ("grid", "setting", "point", "label"),

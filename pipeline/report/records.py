@@ -9,6 +9,7 @@ RECORDS = {
     "stability": "studies/stability.json",
     "stiffness": "studies/stability.json",
     "fidelity": "studies/fidelity.json",
+    "noise": "studies/noise.json",
 }
 # of tables made of runs, columns that are not
 _COLUMN_RECORDS = {

@@ -57,9 +57,11 @@ SHELVES = (
         "fidelity",
         "Fidelity of the meta-gradient",
         "How near each method's meta-gradient is to the converged one of long inner training: as "
-        "the horizon grows, during training, and whether a truer one goes with smaller errors.",
-        tables=("fidelity",),
-        figures=("fidelity", "ledger", "fidelity_nrmse"),
+        "the horizon grows, during training, and whether a truer one goes with smaller errors. "
+        "And how far it keeps from one meta-batch to the next: with steps of a fixed size, "
+        "directions that keep travel farther.",
+        tables=("fidelity", "noise"),
+        figures=("fidelity", "ledger", "fidelity_nrmse", "noise"),
     ),
     Shelf(
         "equal-cost",

@@ -172,6 +172,16 @@ OWN: dict[str, dict[str, tuple[str, str]]] = {
         "hvps": (_HVPS[0], f"{_HVPS[1]}, median over probe batches"),
         "inner_steps": ("K", "inner steps; the truth is that of the horizon T = 0.01 K; a count"),
     },
+    "noise": {
+        "inner_steps": ("K", "inner steps of the training behind each direction; a count"),
+        "n_batches": ("meta-batches", "meta-batches whose directions were compared; a count"),
+        "pairwise_cosine": (
+            "cosine",
+            "mean cosine of the directions of two different meta-batches, from -1 to 1",
+        ),
+        "signal": ("signal", "norm of the mean direction over the root mean square of the norms"),
+        "norm": ("norm", "root mean square of the directions' 2-norms"),
+    },
     "stability": {
         "method": (
             "way back",

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from pipeline.config import RATING_DATASETS, SYNTHETIC_DATASETS, Params, check_params, load_params
+from pipeline.config_studies import STUDIES
 from pipeline.data.sources import SOURCES
 from pipeline.data.synthetic import FAMILIES
 from pipeline.errors import BadInput
@@ -324,6 +325,8 @@ def test_the_committed_schema_is_current():
         ("grids.ci.studies.stability.horizons", [0.0], "greater than 0"),
         ("grids.ci.studies.fidelity.families", ["ml-100k"], "cosmixture"),
         ("grids.ci.studies.fidelity.batches", 0, "found 0"),
+        ("grids.ci.studies.noise.batches", 1, "found 1"),
+        ("grids.ci.studies.noise.methods", ["nope"], "found no entry 'nope'"),
         ("grids.ci.studies.other", {}, "other"),
         ("grids.ci.studies.fidelity.methods", ["nope"], "found no entry 'nope'"),
     ],
@@ -336,4 +339,4 @@ def test_studies_that_cannot_work(path, value, found):
 
 def test_a_grid_without_studies_has_none():
     assert check_params(RAW | {"grid": "ratings"}).active.studies.names == []
-    assert check_params(RAW | {"grid": "paper"}).active.studies.names == ["stability", "fidelity"]
+    assert check_params(RAW | {"grid": "paper"}).active.studies.names == list(STUDIES)

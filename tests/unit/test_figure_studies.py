@@ -12,10 +12,11 @@ from pipeline.figure_studies import (
     ERRORS,
     WAYS,
     draw_fidelity,
+    draw_noise,
     draw_stability,
 )
 from pipeline.figure_style import house_style, save, style_of
-from tests.study_records import fidelity_record, stability_record, stiffness_entries
+from tests.study_records import fidelity_record, noise_record, stability_record, stiffness_entries
 from tests.unit.test_study_findings import tables
 
 
@@ -51,6 +52,21 @@ def test_fidelity_draws_each_method_in_its_style(tmp_path):
         ]
         rows = table[(table["label"] == "fomaml") & (table["initialisation"] == "untrained")]
         np.testing.assert_allclose(line.get_ydata(), rows[column])
+
+
+def test_noise_draws_each_cosine_in_its_style(tmp_path):
+    table = tables(tmp_path, noise=noise_record())["noise"]
+    with house_style():
+        figure = draw_noise(table)
+    assert len(figure.axes) == 2
+    for axes, start in zip(figure.axes, ("untrained", "trained"), strict=True):
+        assert start in axes.get_title()
+        (line,) = [
+            line
+            for line in axes.get_lines()
+            if line.get_color() == style_of("reptile").color and len(line.get_xdata()) == 2
+        ]
+        np.testing.assert_allclose(line.get_ydata(), [0.9, 0.8])
 
 
 def test_stiffness_says_the_exponents():

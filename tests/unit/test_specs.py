@@ -395,7 +395,7 @@ for label in METHODS:
     }
 
 
-for name in ("stability", "fidelity"):
+for name in ("stability", "fidelity", "noise"):
     JOBS[f"study {name}"] = (
         lambda p, name=name: study_recipe(p.model_copy(update={"grid": "ci"}), name),
         (f"studies/{name}.py",),

@@ -10,13 +10,14 @@ from pipeline.files import write_json, write_text
 from pipeline.findings import FINDINGS, write_findings
 from pipeline.study_findings import (
     fidelity_sentence,
+    noise_sentence,
     stability_sentence,
     stiffness_sentence,
     stiffness_slope,
 )
 from pipeline.study_tables import study_tables
 from pipeline.tables import csv_text
-from tests.study_records import fidelity_record, stability_record, stiffness_entries
+from tests.study_records import fidelity_record, noise_record, stability_record, stiffness_entries
 
 
 def tables(root: Path, **records: dict) -> dict[str, pd.DataFrame]:
@@ -66,6 +67,21 @@ def test_fidelity_where_nobody_is_near(tmp_path):
     assert "iMAML none" in said
 
 
+def test_noise_ranks_the_methods_at_the_longest_k(tmp_path):
+    record = noise_record({"fomaml": -0.05, "reptile": 0.8, "amaml_rkc": 0.1, "imaml": None})
+    said = noise_sentence(tables(tmp_path, noise=record)["noise"])
+    assert said == (
+        "At K = 100, after a short training, the directions of two meta-batches have these cosines "
+        "with one another, steadiest first: on CosMixture Reptile 0.80, A-MAML RKC 0.10, FOMAML "
+        "-0.05."
+    )
+
+
+def test_noise_without_directions_says_so(tmp_path):
+    said = noise_sentence(tables(tmp_path, noise=noise_record({"imaml": None}))["noise"])
+    assert said == "At K = 100 no method has directions to compare."
+
+
 @pytest.mark.parametrize("slopes", [{"dopri5": 1.0, "rkc": 0.5}, {"dopri5": 0.9, "rkc": 0.62}])
 def test_exponents_are_those_of_the_table(slopes):
     table = pd.DataFrame(stiffness_entries(slopes))
@@ -97,3 +113,6 @@ def test_the_file_holds_the_figures_that_are_there(tmp_path):
     write_findings(tmp_path / "tables")
     found = json.loads((tmp_path / "tables/findings.json").read_text())
     assert {"stability", "stiffness", "fidelity"} <= found.keys() <= FINDINGS.keys()
+    tables(tmp_path, noise=noise_record())
+    write_findings(tmp_path / "tables")
+    assert "noise" in json.loads((tmp_path / "tables/findings.json").read_text())

@@ -7,12 +7,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from pipeline.config_studies import STUDIES
 from pipeline.errors import BadInput
 from pipeline.files import write_json
 from pipeline.study_findings import stability_sentence
 from pipeline.study_tables import FIDELITY_COLUMNS, STABILITY_COLUMNS, study_tables
 from pipeline.tables import csv_text
-from tests.study_records import fidelity_record, stability_record
+from tests.study_records import fidelity_record, noise_record, stability_record
 
 
 def write(root: Path, **records: dict[str, Any]) -> Path:
@@ -30,12 +31,15 @@ def shuffled(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_order_of_records_changes_no_byte(tmp_path):
-    records = {"stability": stability_record(), "fidelity": fidelity_record()}
+    records = {
+        **{"stability": stability_record(), "fidelity": fidelity_record()},
+        "noise": noise_record(),
+    }
     one = study_tables(write(tmp_path / "a", **records))
     other = study_tables(
         write(tmp_path / "b", **{name: shuffled(record) for name, record in records.items()})
     )
-    assert set(one) == {"stability", "stiffness", "fidelity"}
+    assert set(one) == {name for names in STUDIES.values() for name in names}
     for name in one:
         assert csv_text(*one[name]) == csv_text(*other[name])
 

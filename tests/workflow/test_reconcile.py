@@ -31,7 +31,8 @@ def test_what_left_the_grid_is_deleted(project: Project) -> None:
     assert project.path("results/ci/studies/stability.json").is_file()
     project.set(grids__ci__studies={})
     assert _reconcile(project)["reasons"] == {
-        f"results/ci/studies/{name}.json": "not in the grid" for name in ("fidelity", "stability")
+        f"results/ci/studies/{name}.json": "not in the grid"
+        for name in ("fidelity", "noise", "stability")
     }
     assert project.path(
         "data/episodes/cosmixture-50shot-50val/1.parquet"

@@ -23,11 +23,11 @@ def test_whole_run_leaves_tables_figures_records_and_store(finished: Project) ->
         assert finished.path(f"results/ci/profile/{method}.json").is_file()
     for name in ("tables/main.csv", "tables/main.md", "tables/summary.json", "figures/curves.svg"):
         assert finished.path(f"results/ci/{name}").stat().st_size > 0
-    for name in ("stability", "stiffness", "fidelity"):
+    for name in ("stability", "stiffness", "fidelity", "noise"):
         assert finished.path(f"results/ci/tables/{name}.csv").stat().st_size > 0
         assert finished.path(f"results/ci/figures/{name}.png").stat().st_size > 0
     findings = read_json(finished.path("results/ci/tables/findings.json"))
-    assert {"stability", "stiffness", "fidelity"} <= findings.keys()
+    assert {"stability", "stiffness", "fidelity", "noise"} <= findings.keys()
     assert finished.path("mlflow.db").stat().st_size > 0
 
 

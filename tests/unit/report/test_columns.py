@@ -25,6 +25,7 @@ TABLES = {
     "STABILITY_COLUMNS": "stability",
     "STIFFNESS_COLUMNS": "stiffness",
     "FIDELITY_COLUMNS": "fidelity",
+    "NOISE_COLUMNS": "noise",
     "ABLATION_COLUMNS": "ablation",
     "HORIZON_COLUMNS": "horizons",
     "EARLY_COLUMNS": "early_stopping",
