@@ -1,8 +1,11 @@
 """Figures of the ablation and of long horizons: what is drawn where, and stable bytes."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pipeline.ablation import ablation_rows
 from pipeline.figure_ablation import draw_ablation
@@ -71,6 +74,21 @@ def test_effects_of_very_different_size_are_all_seen(ablation):
     few.loc[few["point"] == "all", ["effect", "lo", "hi"]] *= 100
     scales = [draw(draw_ablation, table).axes[0].get_xscale() for table in (ablation, few)]
     assert scales == ["linear", "symlog"]
+
+
+@pytest.mark.parametrize("factor", [1, 1e6], ids=["linear", "symlog"])
+def test_ticks_of_effects_are_few_enough_not_to_touch(ablation, factor):
+    table = ablation.copy()
+    table.loc[table["point"] == "all", ["effect", "lo", "hi"]] *= factor
+    figure = draw(draw_ablation, table)
+    with house_style():
+        FigureCanvasAgg(figure).draw()
+    for axes in figure.axes:
+        left, right = axes.get_xlim()
+        shown = [t for t in axes.get_xticklabels() if left <= t.get_position()[0] <= right]
+        boxes = [tick.get_window_extent() for tick in shown]
+        assert len(boxes) > 2
+        assert all(one.x1 < two.x0 for one, two in itertools.pairwise(boxes))
 
 
 def test_each_trained_horizon_is_a_line_with_its_own_horizon_marked(horizons):

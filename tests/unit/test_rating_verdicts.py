@@ -85,4 +85,6 @@ def test_two_thirds_of_the_settings(words, verdict):
     ]
     found = rating_claim(rows)
     assert (found.verdict, found.held, found.tested) == (verdict, words.count(BEATS), len(words))
-    assert "s0" in found.figures
+    assert f"{words[0].capitalize()}: s0" in found.figures
+    for word in {BEATS, NO_DIFFERENCE, LOSES}.difference(words):
+        assert word.capitalize() not in found.figures
