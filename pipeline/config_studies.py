@@ -48,19 +48,20 @@ class StabilityStudy(Study):
     stiffness: Stiffness = Field(description="RK45 against Chebyshev steps as curvature grows")
 
 
-class FidelityStudy(Study):
+class MethodStudy(Study):
+    """Every method at every K."""
+
     methods: Annotated[list[str], Field(min_length=1), AfterValidator(_each_once)] = Field(
         description="names under `methods`"
     )
-    inner_steps: _Counts = Field(description="K; the truth is that of a horizon alpha K")
+    inner_steps: _Counts = Field(description="K; a truth is that of a horizon alpha K")
+
+
+class FidelityStudy(MethodStudy):
     batches: _Count = Field(description="probe batches; the median is reported")
 
 
-class NoiseStudy(Study):
-    methods: Annotated[list[str], Field(min_length=1), AfterValidator(_each_once)] = Field(
-        description="names under `methods`"
-    )
-    inner_steps: _Counts = Field(description="K")
+class NoiseStudy(MethodStudy):
     batches: Annotated[int, Field(ge=2)] = Field(
         description="meta-batches whose directions are compared"
     )

@@ -9,7 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pipeline.figure_ends import End, label_ends
-from pipeline.figure_style import WIDTH, Style, draw_line, legend, log_axis, style_of
+from pipeline.figure_style import (
+    WIDTH,
+    Style,
+    draw_line,
+    legend,
+    log_axis,
+    short_number,
+    style_of,
+)
 from pipeline.labels import DATASETS, label_title
 from pipeline.study_findings import NO_REFERENCE, WRONG
 
@@ -181,7 +189,7 @@ def _ruler(axes: Axes, x: float, text: str) -> None:
 def _ticks(axes: Axes, values: Iterable[float]) -> None:
     """The measured places, as plain numbers."""
     places = sorted(set(values))
-    axes.set_xticks(places, [f"{v / 1e3:g}k" if v >= 1e3 else f"{v:g}" for v in places])
+    axes.set_xticks(places, [short_number(v, above=1e3) for v in places])
     axes.minorticks_off()
 
 

@@ -194,9 +194,9 @@ def log_axis(axes: Axes, which: str) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def short_number(value: float) -> str:
-    """`0.02`, `500`, `20k`, `1M`: what fits under a tick."""
+def short_number(value: float, *, above: float = 1e4) -> str:
+    """`0.02`, `500`, `20k`, `1M`: what fits under a tick; thousands are counted from `above` on."""
     for unit, letter in ((1e6, "M"), (1e3, "k")):
-        if value >= max(unit, 1e4):
+        if value >= max(unit, above):
             return f"{value / unit:g}{letter}"
     return f"{value:g}"

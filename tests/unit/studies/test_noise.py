@@ -31,7 +31,7 @@ def test_the_record_holds_every_case(study):
         assert record["norm"] > 0
 
 
-def test_one_step_of_reptile_is_the_support_gradient_and_steady_at_the_untrained_start(study):
+def test_directions_of_one_step_agree_at_the_untrained_start(study):
     """Far from any solution all tasks pull the same way, whatever the method."""
     first = [
         r for r in study["records"] if r["initialisation"] == "untrained" and r["inner_steps"] == 1
@@ -67,20 +67,6 @@ def test_independent_directions_have_nothing_in_common():
 def test_what_cannot_be_compared_is_blank(gradients):
     found = agreement([torch.tensor(g) for g in gradients])
     assert set(found.values()) == {None}
-
-
-def test_the_order_of_params_changes_no_byte(tmp_path: Path):
-    texts = []
-    for flip in (1, -1):
-        changes = {
-            "families": ["cosmixture", "alpine"][::flip],
-            "methods": ["fomaml", "amaml_rkc"][::flip],
-            "inner_steps": [5, 10][::flip],
-        }
-        out = tmp_path / f"{flip}.json"
-        study_noise(recipe("noise", **changes), out)
-        texts.append(out.read_bytes())
-    assert texts[0] == texts[1]
 
 
 def test_a_direction_that_diverged_is_counted_and_left_out(tmp_path: Path):
