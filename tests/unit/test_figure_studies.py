@@ -54,6 +54,15 @@ def test_fidelity_draws_each_method_in_its_style(tmp_path):
         np.testing.assert_allclose(line.get_ydata(), rows[column])
 
 
+def test_the_measured_inner_steps_are_ticks_thousands_with_a_k(tmp_path):
+    table = tables(tmp_path, fidelity=fidelity_record())["fidelity"]
+    table["inner_steps"] = table["inner_steps"].replace({100: 5000})
+    with house_style():
+        figure = draw_fidelity(table)
+    for axes in figure.axes:
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == ["10", "5k"]
+
+
 def test_noise_draws_each_cosine_in_its_style(tmp_path):
     table = tables(tmp_path, noise=noise_record())["noise"]
     with house_style():
