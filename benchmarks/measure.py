@@ -111,8 +111,8 @@ def over_horizons(
                 first = timed(update.run, device)  # untimed by the record: warms up
                 found[name] |= _result(candidate, update, inner_steps, exact)
             except Exception as error:  # a peer that breaks is a finding, not a crash
-                message = f"{type(error).__name__}: {error}"
-                found[name] |= {"status": "failed", "message": message}
+                message = f"{type(error).__name__}: {error}".split("\n")[0]
+                found[name] |= {"status": _how_it_ended(error), "message": message}
                 continue
             updates[name] = update
             repetitions[name] = repetitions_for(first, share=share, fewest=fewest)
@@ -123,6 +123,12 @@ def over_horizons(
             latest[name] = (inner_steps, found[name]["seconds"]["median"])
         entries += found.values()
     return entries
+
+
+def _how_it_ended(error: Exception) -> str:
+    """`out of memory`, which a long horizon is expected to end in, or `failed`."""
+    full = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return "out of memory" if full else "failed"
 
 
 def _entry(candidate: Candidate, inner_steps: int) -> dict[str, Any]:

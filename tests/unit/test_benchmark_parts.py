@@ -63,16 +63,21 @@ def test_nothing_failed_is_exit_status_0(called, monkeypatch):
 
 
 def test_a_method_of_ours_that_fails_is_a_fault(called, monkeypatch):
-    def failed(kind):
+    def ends(kind, how):
         return lambda plan, record: record["entries"].append(
-            {"candidate": "a", "title": "a", "kind": kind, "inner_steps": 1, "status": "failed"}
+            {"candidate": "a", "title": "a", "kind": kind, "inner_steps": 1, "status": how}
             | {"message": "no", "seconds": None}
         )
 
     for name in parts.PARTS:
         monkeypatch.setitem(parts.PARTS, name, ())
-    for kind, status in (("peer", 0), ("ours", 1), ("baseline", 1)):
-        monkeypatch.setitem(parts.PARTS, "horizons", (failed(kind),))
+    for kind, how, status in (
+        ("peer", "failed", 0),
+        ("ours", "failed", 1),
+        ("baseline", "failed", 1),
+        ("baseline", "out of memory", 0),
+    ):
+        monkeypatch.setitem(parts.PARTS, "horizons", (ends(kind, how),))
         assert called() == status
 
 

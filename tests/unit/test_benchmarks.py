@@ -36,13 +36,19 @@ def test_absent_and_broken_candidates_are_recorded(work):
     def broken(work, steps):
         raise RuntimeError("does not run here")
 
+    def full(work, steps):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 14.00 MiB.\nSee")
+
     chosen = {
         "gone": Candidate("gone", "gone", "peer", broken, lambda: "import gone: no such module"),
         "broken": Candidate("broken", "broken", "peer", broken),
+        "full": Candidate("full", "full", "ours", full),
     }
-    gone, failed = measure.over_horizons(work, (1,), {}, candidates=chosen)
+    gone, failed, exhausted = measure.over_horizons(work, (1,), {}, candidates=chosen)
     assert (gone["status"], gone["message"]) == ("absent", "import gone: no such module")
     assert (failed["status"], failed["message"]) == ("failed", "RuntimeError: does not run here")
+    message = "OutOfMemoryError: CUDA out of memory. Tried to allocate 14.00 MiB."
+    assert (exhausted["status"], exhausted["message"]) == ("out of memory", message)
 
 
 def test_repetitions_are_spread_over_the_rounds():
