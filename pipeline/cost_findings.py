@@ -10,11 +10,11 @@ from scipy import stats
 
 from pipeline.audit import READINGS
 from pipeline.audit_paragraphs import NEAR, nearness
+from pipeline.equal_cost import REFERENCE
 from pipeline.fidelity_ledger import fidelity_points, ledger_entries
 from pipeline.labels import label_order, label_title
 from pipeline.paper_numbers import PAPER_EXAMPLE
 
-REFERENCE = "fomaml"  # its whole training is the budget at which errors are compared
 _COSTS = {"process_seconds": "process seconds", "gradient_equivalents": "gradient equivalents"}
 
 
@@ -66,7 +66,23 @@ def equal_cost_sentence(table: pd.DataFrame) -> str:
     memory = best["peak_bytes"].dropna() / 1e6
     if len(memory):
         text += f", at a peak of {_span(memory)} MB per meta-update"
-    return _sentence([*parts, text])
+    return _sentence([*parts, text, *_left_out(table)])
+
+
+def _left_out(table: pd.DataFrame) -> list[str]:
+    """Whose seconds are missing, because they were taken on another machine."""
+    gone = table[table["process_seconds"].isna()]
+    if gone.empty:
+        return []
+    settings = gone.groupby("label")["setting"].nunique()
+    each = [
+        f"{label_title(name)} ({settings[name]})"
+        for name in sorted(settings.index, key=label_order)
+    ]
+    return [
+        "seconds that were taken on another machine are left out, by the number of settings: "
+        + ", ".join(each)
+    ]
 
 
 def lowest_within(rows: pd.DataFrame, cost: str) -> str | None:

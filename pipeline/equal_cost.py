@@ -13,8 +13,12 @@ Costs are cumulative, mean over the same seeds:
 The last row of a method also holds its test nRMSE at K and the peak memory of a meta-update,
 from the cost profile at the steps that it takes at K (`cost_steps`; capped MAML unrolls fewer).
 Between profiled steps the peak is interpolated linearly. Runs that failed are left out.
+
+Seconds are comparable within one machine only: methods of a setting that ran on another one
+(column `machine`) than FOMAML, or than most where it is not, have none.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -27,12 +31,14 @@ from pipeline.records import RunRecord
 from pipeline.run_grid import SettingRuns, is_failed
 from pipeline.thin_curves import kept_updates
 
+REFERENCE = "fomaml"  # its whole training is the budget at which errors are compared
 HVP_GRADIENTS = 2  # gradient evaluations that one Hessian-vector product counts as
-COSTS = ("seconds", "process_seconds", "gradients", "hvps")
+SECONDS = ("seconds", "process_seconds")
+COSTS = (*SECONDS, "gradients", "hvps")
 EQUAL_COST_COLUMNS = (
     *("grid", "setting", "dataset", "inner_steps", "label", "update", "n_seeds"),
     *("validation_nrmse", *COSTS, "gradient_equivalents"),
-    *("test_nrmse", "test_nrmse_stderr", "cost_steps", "peak_bytes"),
+    *("test_nrmse", "test_nrmse_stderr", "cost_steps", "peak_bytes", "machine"),
 )
 _UNROLLED = ("maml", "maml1")  # autograd takes their products, which the counter does not see
 
@@ -58,6 +64,7 @@ def equal_cost_rows(
             taken = _taken_over(companion, table, runs, updates)
             there = {row["label"] for row in own}
             own += [row for row in taken if row["label"] not in there]
+        _drop_other_seconds(own)
         rows += sorted(own, key=lambda row: (label_order(row["label"]), row["update"]))
     return rows
 
@@ -75,6 +82,36 @@ def peak_at(costs: list[Row], label: str, steps: int) -> float:
     return float(np.interp(steps, places, peaks, left=np.nan, right=np.nan))
 
 
+def reference_machine(machines: Mapping[str, str]) -> str | None:
+    """That of `REFERENCE`, or of most labels; of equally many, the first in the alphabet's order.
+
+    Args:
+        machines: of each label.
+    """
+    if REFERENCE in machines:
+        return machines[REFERENCE]
+    counted = Counter(machines.values())
+    return min(counted, key=lambda machine: (-counted[machine], machine), default=None)
+
+
+def _drop_other_seconds(rows: list[Row]) -> None:
+    kept = reference_machine({row["label"]: row["machine"] for row in rows})
+    for row in rows:
+        if row["machine"] != kept:
+            row |= dict.fromkeys(SECONDS)
+
+
+def _machine(done: list[RunRecord]) -> str:
+    """Where the runs of a label were made, as far as their records tell machines apart."""
+    found = set()
+    for run in done:
+        about = run.metrics.get("environment", {})
+        torch = f"torch {about['torch']}" if "torch" in about else None
+        parts = (run.metrics.get("device"), about.get("platform"), torch)
+        found.add(", ".join(str(part) for part in parts if part))
+    return "; ".join(sorted(found))
+
+
 def _label_rows(name: str, runs: SettingRuns, label: str, costs: list[Row]) -> list[Row]:
     by_seed = runs.runs[label]
     done = [run for run in by_seed.values() if not is_failed(run)]
@@ -82,6 +119,7 @@ def _label_rows(name: str, runs: SettingRuns, label: str, costs: list[Row]) -> l
         return []
     keep = kept_updates([run.curve for run in by_seed.values()])
     measured = [_validated(run).reindex(keep).dropna(subset="validation_nrmse") for run in done]
+    machine = _machine(done)
     rows = []
     for update in sorted({int(update) for curve in measured for update in curve.index}):
         here = [curve.loc[update] for curve in measured if update in curve.index]
@@ -93,6 +131,7 @@ def _label_rows(name: str, runs: SettingRuns, label: str, costs: list[Row]) -> l
             "label": label,
             "update": update,
             "n_seeds": len(here),
+            "machine": machine,
         }
         for column in ("validation_nrmse", *COSTS):
             row[column] = float(np.mean([values[column] for values in here]))

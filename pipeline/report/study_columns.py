@@ -158,6 +158,7 @@ OWN: dict[str, dict[str, tuple[str, str]]] = {
             "Hessian-vector products so far, each for a meta-batch, autograd's own ones included, "
             "mean over seeds; a count",
         ),
+        "machine": ("machine", "device, system and torch of the runs; seconds are of one machine"),
     },
     "costs": {
         "inner_steps": ("K", "inner steps of the meta-update that was measured; a count"),

@@ -62,6 +62,15 @@ def test_the_equal_cost_sentence_counts_settings():
     assert alone == "The lowest test nRMSE at K is that of A-MAML in the one setting."
 
 
+def test_seconds_of_another_machine_are_said_to_be_left_out():
+    rows = [(*row[:3], None if row[1] == "imaml" else row[3], *row[4:]) for row in ROWS]
+    text = equal_cost_sentence(cost_table(rows))
+    assert text.endswith(
+        "; seconds that were taken on another machine are left out, by the number of settings: "
+        "iMAML (1)."
+    )
+
+
 def training_table(rows: list[tuple]) -> pd.DataFrame:
     names = ["setting", "label", "update", "cosine", "relative_error"]
     return pd.DataFrame(rows, columns=names)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.equal_cost import peak_at
+from pipeline.equal_cost import peak_at, reference_machine
 from pipeline.files import read_json, write_json
 from tests import run_records
 from tests.table_files import build, read, row
@@ -94,6 +94,31 @@ def test_failed_runs_are_left_out(tmp_path):
     rows = read(build(tmp_path, **GRID), "equal_cost")
     assert {r["label"] for r in rows} == {"maml"}
     assert {r["n_seeds"] for r in rows} == {"1"}
+
+
+def test_seconds_are_those_of_the_machine_of_fomaml(tmp_path):
+    """One seed elsewhere is enough; where FOMAML is not, most methods say which machine counts."""
+    write(tmp_path, methods=["fomaml", "maml", "imaml"])
+
+    def ran_on(label, seed, platform):
+        file = tmp_path / "runs" / label / SETTING / str(seed) / "metrics.json"
+        metrics = read_json(file)
+        write_json(file, metrics | {"environment": {"platform": platform, "torch": "2.13"}})
+
+    for label in ("fomaml", "maml", "imaml"):
+        for seed in (0, 1):
+            ran_on(label, seed, "here")
+    ran_on("maml", 1, "there")
+    rows = read(build(tmp_path, **GRID | {"methods": ["fomaml", "maml", "imaml"]}), "equal_cost")
+    timed = {r["label"] for r in rows if r["process_seconds"] and r["seconds"]}
+    untimed = {r["label"] for r in rows if not (r["process_seconds"] or r["seconds"])}
+    assert (timed, untimed) == ({"fomaml", "imaml"}, {"maml"})
+    assert {r["machine"] for r in rows if r["label"] == "maml"} == {
+        "cpu, here, torch 2.13; cpu, there, torch 2.13"
+    }
+    assert all(r["gradient_equivalents"] and r["validation_nrmse"] for r in rows)
+    assert reference_machine({"a": "x", "b": "y", "c": "y", "d": "x", "e": "z"}) == "x"
+    assert reference_machine({"a": "x", "b": "y", "c": "y", "fomaml": "x"}) == "x"
 
 
 def test_companions_bring_methods_that_trained_as_long(tmp_path):
