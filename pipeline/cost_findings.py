@@ -175,7 +175,8 @@ def _shares(labels: Sequence[str]) -> str:
 
 
 def _of(count: int) -> str:
-    return {1: "the one setting", 2: "both settings"}.get(count, f"all {count} settings")
+    """Settings of the table: synthetic ones only."""
+    return {1: "the one synthetic setting", 2: "both settings"}.get(count, f"all {count} settings")
 
 
 def _span(values: pd.Series) -> str:

@@ -41,6 +41,7 @@ def plain_table(table: GridTable, links: Links) -> Block:
     if limit < len(view):
         what = f"the first {limit} rows"
     left_out = len(table.rows) - len(rows)
+    what_is_left = "row is" if left_out == 1 else f"{left_out} rows are"
     simulated = any(_is_simulated(row) for row, _ in view)
     note = " Rows of simulated data are labelled SIMULATED." if simulated else ""
     title = heading(table.name).capitalize()
@@ -53,9 +54,7 @@ def plain_table(table: GridTable, links: Links) -> Block:
         ],
         rows,
         stack="verdict" in table.columns and len(others) <= MOST_STACKED,
-        more=f"Shown: {what}; the other {left_out} rows are in {table.path.name}."
-        if left_out
-        else "",
+        more=f"Shown: {what}; the other {what_is_left} in {table.path.name}." if left_out else "",
     )
     return Fold(f"{title}: {what}", [block]) if len(rows) > FOLDED else block
 

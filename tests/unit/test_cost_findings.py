@@ -59,7 +59,7 @@ def test_the_equal_cost_sentence_counts_settings():
         "peak of 2 to 3 MB per meta-update."
     )
     alone = equal_cost_sentence(cost_table([(COSMIXTURE, "amaml", 1, 1.0, 1.0, 0.5, 0.4, None)]))
-    assert alone == "The lowest test nRMSE at K is that of A-MAML in the one setting."
+    assert alone == "The lowest test nRMSE at K is that of A-MAML in the one synthetic setting."
 
 
 def test_seconds_of_another_machine_are_said_to_be_left_out():

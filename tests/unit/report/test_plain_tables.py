@@ -82,7 +82,7 @@ def test_claims_that_the_runs_cannot_test_stay_in_the_csv(tmp_path: Path) -> Non
     untested = "memory,paper,It is small.,not tested here,0,0,\n"
     table = shown(tmp_path, "verdicts", head + tested + untested)
     assert [row.names[0].text for row in table.rows] == ["It is best."]
-    shown_rows = "Shown: the claims that these runs test; the other 1 rows are in verdicts.csv."
+    shown_rows = "Shown: the claims that these runs test; the other row is in verdicts.csv."
     assert table.more == shown_rows
     # where none was tested, all are named
     assert len(shown(tmp_path, "verdicts", head + untested + untested).rows) == 2
