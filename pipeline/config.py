@@ -224,6 +224,11 @@ class Params(Strict):
         """`training` with the active grid's replacements."""
         return Training.model_validate(self.training.model_dump() | self.active.training)
 
+    def method_training(self, label: str) -> dict[str, Any]:
+        """`grid_training` with what an entry of `methods` has for itself."""
+        own = self.methods[label].training.model_dump(exclude_none=True)
+        return self.grid_training().model_dump() | own
+
     def grid_evaluation(self) -> Evaluation:
         """`evaluation` with the active grid's replacements."""
         return Evaluation.model_validate(self.evaluation.model_dump() | self.active.evaluation)

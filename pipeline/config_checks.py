@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from pipeline.config_errors import explain
 from pipeline.data.sources import SOURCES
+from pipeline.labels import tuned
 
 if TYPE_CHECKING:
     from pipeline.config import Grid, Params, Setting
@@ -33,6 +34,8 @@ def combination_faults(params: "Params") -> list[str]:
                 "keep_evidence needs at least 2 (also for a single seed): only jobs of blocks "
                 "leave restored runs as they are"
             )
+    for label in params.methods:
+        faults += _label_faults(label, params)
     for name, setting in params.settings.items():
         faults += _row_faults(f"settings.{name}", setting, params)
         faults += _threshold_faults(f"settings.{name}", setting, params)
@@ -78,6 +81,27 @@ def _name_faults(where: str, grid: "Grid", params: "Params") -> Iterator[str]:
             yield f"{where}.{kind}: found {values}, each may stand there once"
 
 
+def _label_faults(label: str, params: "Params") -> Iterator[str]:
+    """A label that says a value which its entry does not have."""
+    if not (found := tuned(label)):
+        return
+    method, parameter, said = found
+    entry = params.methods[label]
+    has = getattr(entry, parameter, getattr(entry.training, parameter, None))
+    try:
+        agrees = has is not None and float(said) == float(has)
+    except ValueError:
+        agrees = False
+    if not agrees:
+        key = parameter if parameter == "omega" else f"training.{parameter}"
+        yield f"methods.{label}: found {key} = {has}, needed the {said} that its name says"
+    if method not in params.methods:
+        yield (
+            f"methods.{label}: found no entry '{method}', which its name says it varies; "
+            f"allowed: {', '.join(params.methods)}"
+        )
+
+
 def _study_faults(where: str, grid: "Grid", params: "Params") -> Iterator[str]:
     """Methods that a study needs and nothing defines."""
     studies = grid.studies
@@ -117,11 +141,19 @@ def _synthetic_faults(where: str, grid: "Grid", params: "Params") -> Iterator[st
             f"{where}.seeds: found {max(grid.seeds)}, but synthetic.seeds = {synthetic.seeds} "
             f"draws seeds 0..{synthetic.seeds - 1} only; raise synthetic.seeds"
         )
-    meta_batch = grid.training.get("meta_batch", params.training.meta_batch)
     left = synthetic.train_tasks - params.data.validation_tasks
-    if isinstance(meta_batch, int) and left < meta_batch:
+    given = {f"{where}": grid.training.get("meta_batch", params.training.meta_batch)}
+    # of the grid that is run: a smaller trial of another need not make room for it
+    active = params.grids.get(params.grid) is grid
+    for label in grid.methods if active else ():
+        own = params.methods[label].training.meta_batch if label in params.methods else None
+        if own is not None:
+            given[f"methods.{label}, used in {where}"] = own
+    for place, meta_batch in given.items():
+        if not isinstance(meta_batch, int) or meta_batch <= left:
+            continue
         yield (
-            f"{where}: found a meta-batch of {meta_batch} tasks, but synthetic.train_tasks = "
+            f"{place}: found a meta-batch of {meta_batch} tasks, but synthetic.train_tasks = "
             f"{synthetic.train_tasks} less data.validation_tasks = {params.data.validation_tasks} "
             f"leaves {left}; raise synthetic.train_tasks or lower training.meta_batch"
         )

@@ -1,9 +1,9 @@
 """What entries of `methods` and `settings` can be made of: another entry, and `variant`."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.variants import METHOD_POINTS, SETTING_POINTS, Point, with_released
 
@@ -53,7 +53,19 @@ class Varied(Strict):
         return with_released(given, points, FAMILIES)
 
 
+class MethodTraining(Strict):
+    """Values of `training` that one entry of `methods` may have for itself."""
+
+    outer_lr: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="replaces training.outer_lr for this method"
+    )
+    meta_batch: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="replaces training.meta_batch for this method"
+    )
+
+
 class VariedMethod(Varied):
+    training: MethodTraining = MethodTraining()
     variant: MethodVariant = MethodVariant()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.ablation import ABLATION_COLUMNS, ablation_rows
+from pipeline.choices import CHOICE_COLUMNS, choice_rows
 from pipeline.companions import companion_tables
 from pipeline.long_horizons import EARLY_COLUMNS, HORIZON_COLUMNS, early_rows, horizon_rows
 from pipeline.main_table import Row
@@ -13,6 +14,7 @@ EXTRA_COLUMNS = {
     "ablation": ABLATION_COLUMNS,
     "horizons": HORIZON_COLUMNS,
     "early_stopping": EARLY_COLUMNS,
+    "choices": CHOICE_COLUMNS,
 }
 
 
@@ -28,6 +30,7 @@ def extra_rows(
         "ablation": ablation_rows(grid, runs, results_dir, companions),
         "horizons": horizon_rows(grid, runs),
         "early_stopping": early_rows(grid, runs),
+        "choices": choice_rows(grid, runs),
     }
     return {
         name: rows or _companions_rows(results_dir, companions, name) for name, rows in own.items()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.ablation_text import ablation_finding
+from pipeline.choice_findings import choices_finding
 from pipeline.cost_findings import (
     audit_finding,
     equal_cost_finding,
@@ -34,6 +35,7 @@ FINDINGS: dict[str, Callable[[Path], str | None]] = {
     "audit": audit_finding,
     "ablation": ablation_finding,
     "horizons": horizons_finding,
+    "choices": choices_finding,
 }
 
 

@@ -1,4 +1,4 @@
-"""Which tables a grid has beyond the main ones: `ablation`, `horizons`, `early_stopping`.
+"""Which tables a grid has beyond the main ones, such as `ablation`.
 
 A grid has its own where its methods and settings allow the comparison; where they do not, it
 shows those that its companions have committed. Imports nothing heavy: every start of Snakemake
@@ -8,9 +8,10 @@ asks.
 from pathlib import Path
 
 from pipeline.config import Params
+from pipeline.labels import tuned
 from pipeline.variants import switched_method, switched_setting
 
-EXTRAS = ("ablation", "horizons", "early_stopping")
+EXTRAS = ("ablation", "horizons", "early_stopping", "choices")
 FIGURES = ("ablation", "horizons")  # those that have a figure
 LONG_FAMILIES = ("cosmixture", "alpine")  # whose settings are asked for longer training
 EARLY = "-early"  # ends the label of a method that gives each task its own horizon
@@ -51,4 +52,7 @@ def _own(params: Params) -> list[str]:
         early = [m for m in grid.methods if m.endswith(EARLY)]
         if any(m.removesuffix(EARLY) in grid.methods for m in early):
             own.append("early_stopping")
+    candidates = [of[0] for method in grid.methods if (of := tuned(method))]
+    if any(method in grid.methods for method in candidates):
+        own.append("choices")
     return own

@@ -30,6 +30,8 @@ VARIANTS = {
         "amaml-released-all": "A-MAML, all as released",
     },
 }
+# Values that a label may vary: `{method}-{parameter}-{value}`, as `reptile-outer_lr-0.003`.
+TUNED = {"omega": "ω", "outer_lr": "outer rate", "meta_batch": "meta-batch"}
 UNTRAINED = "untrained"
 TRIVIAL = {
     "global_mean": "global mean",
@@ -58,7 +60,16 @@ SortKey = tuple[int, tuple[tuple[int, int, str], ...]]
 def label_order(label: str) -> SortKey:
     """Sort key of a method, `untrained` or trivial predictor, in this order."""
     methods = [name for method in METHODS for name in (method, *VARIANTS.get(method, {}))]
-    return _position(label, [*methods, _UNKNOWN, UNTRAINED, *TRIVIAL])
+    registry = [*methods, _UNKNOWN, UNTRAINED, *TRIVIAL]
+    if label not in registry and (found := tuned(label)) and found[0] in registry:
+        return registry.index(found[0]), _pieces(label)
+    return _position(label, registry)
+
+
+def tuned(label: str) -> tuple[str, str, str] | None:
+    """Method, parameter and value of a label that varies one; None of any other."""
+    found = re.fullmatch(rf"(.+)-({'|'.join(TUNED)})-([0-9.e-]+)", label)
+    return (found[1], found[2], found[3]) if found else None
 
 
 def setting_order(dataset: str, setting: str) -> tuple[SortKey, SortKey]:
@@ -71,10 +82,17 @@ def label_title(label: str) -> str:
     titles = METHODS | {UNTRAINED: "untrained"} | TRIVIAL
     for variants in VARIANTS.values():
         titles |= variants
+    if label not in titles and (found := tuned(label)):
+        method, parameter, value = found
+        return f"{titles.get(method, method)}, {TUNED[parameter]} {value}"
     return titles.get(label, label)
 
 
 def _position(name: str, registry: list[str]) -> SortKey:
     place = registry.index(name if name in registry else _UNKNOWN)
+    return place, _pieces(name)
+
+
+def _pieces(name: str) -> tuple[tuple[int, int, str], ...]:
     pieces = (piece for piece in re.split(r"(\d+)", name) if piece)
-    return place, tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in pieces)
+    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in pieces)

@@ -157,7 +157,7 @@ def episodes_recipe(params: Params, setting: str, seed: int) -> Recipe:
 
 def core_settings(params: Params, label: str, inner_steps: int) -> dict[str, Any]:
     """Keyword settings of `pipeline.core.meta_gradient` for a method at K inner steps."""
-    given = params.methods[label].model_dump(exclude={"variant"})
+    given = params.methods[label].model_dump(exclude={"training", "variant"})
     method = given.pop("method")
     inner_lr = params.grid_training().inner_lr
     if method in FLOW_METHODS:
@@ -173,7 +173,7 @@ def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
     method = params.methods[label].method
     variant = params.methods[label].variant.model_dump()
     inner_steps = params.grid_inner_steps(setting)
-    training = with_section("training", params.grid_training().model_dump(), variant)
+    training = with_section("training", params.method_training(label), variant)
     # how often a run saves itself changes nothing in its record
     training.pop("checkpoint_every")
     return {
@@ -205,7 +205,7 @@ def profile_recipe(params: Params, label: str) -> Recipe:
         "method": method,
         "label": label,
         "hidden": params.model.synthetic,
-        "meta_batch": params.grid_training().meta_batch,
+        "meta_batch": params.method_training(label)["meta_batch"],
         "repeats": profile.repeats,
         "settings": {
             # every method at K itself: capping MAML would hide what the figure is about

@@ -78,6 +78,13 @@ SHELVES = (
         figures=("horizons",),
     ),
     Shelf(
+        "choices",
+        "Values chosen on validation tasks",
+        "What an outer rate, a meta-batch or a weight of the running cost of its own would do for "
+        "a method. Validation tasks choose; the test errors only stand beside them.",
+        tables=("choices",),
+    ),
+    Shelf(
         "stability",
         "Stability and stiffness",
         "Ways back through the same flow, and the work of its solvers as curvature grows.",

@@ -224,4 +224,16 @@ OWN: dict[str, dict[str, tuple[str, str]]] = {
         "wins": ("wins", "pairs in which a horizon for each task has the smaller nRMSE; a count"),
         "losses": ("losses", "pairs in which the fixed horizon has the smaller nRMSE; a count"),
     },
+    "choices": {
+        "base": ("of", "the label whose value is varied"),
+        "outer_lr": ("outer rate", "learning rate of the outer optimiser; no unit"),
+        "meta_batch": ("meta-batch", "tasks per meta-update; a count"),
+        "omega": ("ω", "weight of the running cost; blank for methods without one"),
+        "validation_nrmse": (
+            "validation nRMSE",
+            "at K on the validation tasks after the last meta-update, mean over seeds; no unit",
+        ),
+        "validation_stderr": ("± of it", "standard error of that over seeds; no unit"),
+        "chosen": ("chosen", "least validation nRMSE of its method in the setting"),
+    },
 }

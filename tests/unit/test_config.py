@@ -116,12 +116,16 @@ def test_a_label_may_name_another_method():
             5,
             "`cg_steps`? Allowed here: cg_damping, cg_regulariser, cg_steps, method",
         ),
-        ("methods.maml1.steps_divisor", 5, "unknown key (value 5). Allowed here: method, variant."),
+        (
+            "methods.maml1.steps_divisor",
+            5,
+            "unknown key (value 5). Allowed here: method, training, variant.",
+        ),
         (
             "methods.loose",
             {"method": "imaml", "cg_step": 5},
             "methods.loose.cg_step: unknown key (value 5). Did you mean `cg_steps`? Allowed here: "
-            "cg_damping, cg_regulariser, cg_steps, method, proximal, variant.",
+            "cg_damping, cg_regulariser, cg_steps, method, proximal, training, variant.",
         ),
         ("grids.quick", {}, "grids.quick.seeds: missing; it has no default"),
         ("training.outer_lr", GONE, "training.outer_lr: missing; it has no default, write it in."),

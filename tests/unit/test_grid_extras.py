@@ -17,6 +17,7 @@ RAW = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text(encod
     [
         *((name, []) for name in ("ci", "quickstart", "ratings", "paper", "swept")),
         ("horizons", ["horizons", "early_stopping"]),
+        ("choices", ["choices"]),
         ("ablation", ["ablation"]),
         ("ablation-data", ["ablation"]),
     ],

@@ -136,7 +136,7 @@ def test_every_point_has_its_switch_and_its_texts():
 
 
 def test_every_shipped_variant_has_its_title_and_place():
-    labels = [label for label, given in RAW["methods"].items() if "like" in given]
+    labels = [label for label, given in RAW["methods"].items() if "variant" in given]
     named = {label: method for method, its in VARIANTS.items() for label in its}
     assert {label: RAW["methods"][label]["like"] for label in labels} == named
     for label, method in named.items():

@@ -18,7 +18,7 @@ if HAS_RATINGS:
     TABLE_NAMES.append("audit")
 if PARAMS.grid_training().ledger_every is not None:
     FIGURE_NAMES += ["ledger", "fidelity_nrmse"]
-# ablation, long horizons: the grid's own, or committed by its companions
+# ablation, long horizons, choices: the grid's own, or committed by its companions
 EXTRA_NAMES = extra_tables(PARAMS)
 STUDY_NAMES = [table for study in ACTIVE.studies.names for table in STUDIES[study]]
 FIGURE_NAMES += [
@@ -78,6 +78,7 @@ rule build_tables:
             "*findings.py",
             "ablation*.py",
             "long_horizons.py",
+            "choices.py",
             "paired_errors.py",
             "extra_rows.py",
             "grid_extras.py",

@@ -29,6 +29,7 @@ TABLES = {
     "ABLATION_COLUMNS": "ablation",
     "HORIZON_COLUMNS": "horizons",
     "EARLY_COLUMNS": "early_stopping",
+    "CHOICE_COLUMNS": "choices",
 }
 
 
