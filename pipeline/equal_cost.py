@@ -26,7 +26,7 @@ import pandas as pd
 
 from pipeline.config import SYNTHETIC_DATASETS
 from pipeline.labels import label_order
-from pipeline.main_table import Row, pooled_errors
+from pipeline.main_table import Row, machine_of, pooled_errors
 from pipeline.records import RunRecord
 from pipeline.run_grid import SettingRuns, is_failed
 from pipeline.thin_curves import kept_updates
@@ -101,17 +101,6 @@ def _drop_other_seconds(rows: list[Row]) -> None:
             row |= dict.fromkeys(SECONDS)
 
 
-def _machine(done: list[RunRecord]) -> str:
-    """Where the runs of a label were made, as far as their records tell machines apart."""
-    found = set()
-    for run in done:
-        about = run.metrics.get("environment", {})
-        torch = f"torch {about['torch']}" if "torch" in about else None
-        parts = (run.metrics.get("device"), about.get("platform"), torch)
-        found.add(", ".join(str(part) for part in parts if part))
-    return "; ".join(sorted(found))
-
-
 def _label_rows(name: str, runs: SettingRuns, label: str, costs: list[Row]) -> list[Row]:
     by_seed = runs.runs[label]
     done = [run for run in by_seed.values() if not is_failed(run)]
@@ -119,7 +108,7 @@ def _label_rows(name: str, runs: SettingRuns, label: str, costs: list[Row]) -> l
         return []
     keep = kept_updates([run.curve for run in by_seed.values()])
     measured = [_validated(run).reindex(keep).dropna(subset="validation_nrmse") for run in done]
-    machine = _machine(done)
+    machine = "; ".join(sorted({machine_of(run.metrics) for run in done}))
     rows = []
     for update in sorted({int(update) for curve in measured for update in curve.index}):
         here = [curve.loc[update] for curve in measured if update in curve.index]

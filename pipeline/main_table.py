@@ -1,5 +1,6 @@
 """The main comparison: setting x (method | untrained | trivial predictor) at the test horizon."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ PER_SEED_COLUMNS = (
     *(f"{metric}{suffix}" for metric in records.METRICS for suffix in ("", "_stderr")),
     *("untrained_nrmse", "best_trivial", "best_trivial_nrmse"),
     *("meta_updates", "train_seconds", "test_seconds", *WORK),
-    *("target_std", "target_range", "device", "dtype", "threads", "git_commit", "message"),
+    *("target_std", "target_range", "device", "machine", "dtype", "threads", "git_commit"),
+    "message",
 )
 
 
@@ -114,6 +116,15 @@ def _main_row(runs: SettingRuns, label: str) -> Row:
     return row
 
 
+def machine_of(metrics: Mapping[str, Any]) -> str:
+    """Device, system and torch of a run, as far as its record tells machines apart."""
+    about = metrics.get("environment") or {}
+    torch = f"torch {about['torch']}" if "torch" in about else None
+    return ", ".join(
+        str(part) for part in (metrics.get("device"), about.get("platform"), torch) if part
+    )
+
+
 def _seed_row(runs: SettingRuns, label: str, seed: int) -> Row:
     run = runs.runs[label][seed]
     metrics = run.metrics
@@ -131,6 +142,7 @@ def _seed_row(runs: SettingRuns, label: str, seed: int) -> Row:
         "simulated": runs.dataset in SIMULATED,
         "label": label,
         "seed": seed,
+        "machine": machine_of(metrics),
         "inner_steps": runs.inner_steps,
         "n_tasks": _n_tasks(runs, [seed]),
         "untrained_nrmse": untrained["nrmse"].mean,

@@ -82,6 +82,7 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "device": ("device", "processor that the run was made on"),
     "dtype": ("dtype", "floating-point type of the training"),
     "threads": ("threads", "processor threads; a count"),
+    "machine": ("machine", "device, system and torch of the runs"),
     "git_commit": ("commit", "git commit of the code; `+`: with changes not committed"),
     "claim": ("claim", "name of a claim, the same in every grid"),
     "text": ("claim", "the claim in words"),

@@ -30,6 +30,7 @@ class Run:
         here: whether that folder holds a record; else the fields are those of the tables.
         restored: made again from `results/{grid}/evidence/`, not by training in this folder.
         recipe: digest of `spec.json`.
+        machine: device, system and torch.
         commit: git commit of the code that trained it; `+`: with changes not committed.
         settings: keyword settings of the method.
     """
@@ -47,6 +48,7 @@ class Run:
     commit: str | None = None
     fingerprint: str | None = None
     device: str | None = None
+    machine: str | None = None
     dtype: str | None = None
     meta_updates: int | None = None
     settings: Mapping[str, Any] | None = None
@@ -163,6 +165,7 @@ def _read(results_dir: Path, row: Mapping[str, str]) -> Run:
         "status": row.get("status") or None,
         "commit": row.get("git_commit") or None,
         "device": row.get("device") or None,
+        "machine": row.get("machine") or row.get("device") or None,
         "dtype": row.get("dtype") or None,
         "meta_updates": int(row["meta_updates"]) if row.get("meta_updates") else None,
     }

@@ -77,7 +77,7 @@ def method_blocks(runs: list[Run]) -> list[Block]:
 
 
 def origin_blocks(results_dir: Path, grid: str, runs: list[Run], tables: list[str]) -> list[Block]:
-    """Commands, data with their fingerprints and terms, commits and devices."""
+    """Commands, data with their fingerprints and terms, commits and machines."""
     folder = results_dir.as_posix()
     commands = {
         "everything": f"snakemake --cores 2 --resources gpu=1 --config grid={grid}",
@@ -140,13 +140,14 @@ def _terms(source: Source | None) -> Cell:
 
 
 def _commit_table(runs: list[Run]) -> Table:
-    counts = Counter((run.commit or "unknown", run.device or "unknown") for run in runs)
+    counts = Counter((run.commit or "unknown", run.machine or "unknown") for run in runs)
     rows = [
-        Row([Cell(commit, tone="code")], [Cell(device), Cell(str(count))])
-        for (commit, device), count in sorted(counts.items())
+        Row([Cell(commit, tone="code")], [Cell(machine, tone="words"), Cell(str(count))])
+        for (commit, machine), count in sorted(counts.items())
     ]
-    caption = "Code and devices of the runs; + is a commit with changes that were not committed."
-    return Table(caption, [Head("git commit")], [Head("device"), Head("runs")], rows)
+    caption = "Code and machines of the runs; + is a commit with changes that were not committed."
+    heads = [Head("device, system, torch", tone="left"), Head("runs")]
+    return Table(caption, [Head("git commit")], heads, rows)
 
 
 def _training(runs: list[Run]) -> str:

@@ -134,6 +134,20 @@ def test_runs_that_are_not_here_are_told_from_the_tables(results):
     assert "0" * 12 in body.text, "the commit stands in per_seed.csv"
 
 
+def test_machines_that_runs_were_made_on_are_told_apart(results):
+    """By system and torch, from the tables alone: the records may not be here."""
+    file = results / "tables" / "per_seed.csv"
+    lines = file.read_text().splitlines(keepends=True)
+    lines[1] = lines[1].replace(",cpu,cpu,", ',cpu,"cpu, Linux-6.1, torch 2.11",')
+    file.write_text("".join(lines))
+    (table,) = [e for e in of(page(results), "table") if "Code and machines" in e.text]
+    rows = [[c.text.strip() for c in of(row.children, "td")] for row in of(table.children, "tr")]
+    assert [row for row in rows if row] == [
+        ["cpu", str(len(lines) - 2)],
+        ["cpu, Linux-6.1, torch 2.11", "1"],
+    ]
+
+
 @pytest.mark.parametrize("text", ["[]", '{"curves": 1}', "{"])
 def test_findings_that_are_none_are_refused(results, text):
     (results / "tables" / "findings.json").write_text(text)
