@@ -102,6 +102,15 @@ def restore(rows_file: Path, wanted: Iterable[tuple[Path, Recipe]]) -> list[Path
     return restored
 
 
+def kept_recipes(rows_file: Path) -> dict[Key, str]:
+    """Digests of the recipes of the runs by label and seed; {} without a file.
+
+    Raises:
+        BadInput: when the evidence is unreadable.
+    """
+    return {key: entry["recipe"] for key, entry in read_files(rows_file)[0].items()}
+
+
 def kept_runs(rows_file: Path) -> dict[Key, RunRecord]:
     """The runs of a setting by label and seed, as `restore` would write them; {} without a file.
 

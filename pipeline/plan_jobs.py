@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.config import Params
 from pipeline.reconcile import Artifact, fault_of, grid_artifacts
+from pipeline.restore_evidence import restorable
 from pipeline.seed_blocks import seed_blocks
 from pipeline.specs import Recipe
 
@@ -44,7 +45,8 @@ def grid_jobs(params: Params, root: Path = Path()) -> list[Job]:
     """All jobs of the active grid, in the order of the workflow.
 
     An artifact is done when it carries the recipe that it would be made from, whatever
-    modification times say (`python -m pipeline reconcile` puts those right). Data that are not
+    modification times say (`python -m pipeline reconcile` puts those right), or when committed
+    evidence holds it, from which Snakemake restores it. Data that are not
     there count as done as long as nothing that is left needs them. Tables, figures and the
     tracking store carry no recipe: they are done when nothing is left before them, their files
     are there, and none is older than what it is made from.
@@ -52,6 +54,7 @@ def grid_jobs(params: Params, root: Path = Path()) -> list[Job]:
     results = f"results/{params.grid}"
     artifacts = list(grid_artifacts(params, results))
     faulty = {artifact.files[-1] for artifact in artifacts if fault_of(artifact, root)}
+    faulty -= restorable(params, root)
     targets = [a.files[-1] for a in artifacts if a.recipe["kind"] in ("run", "profile", "study")]
     views = _views(root, Path(results), targets, faulty)
     left: set[Path] = set()

@@ -50,6 +50,37 @@ def restore_evidence(params: Params, root: Path = Path()) -> list[Path]:
     return restored
 
 
+def restorable(params: Params, root: Path = Path()) -> set[Path]:
+    """What the next start of Snakemake restores: `spec.json` of runs and profiles, below `root`.
+
+    Raises:
+        BadInput: when evidence is unreadable.
+    """
+    active = params.active
+    results = Path("results") / params.grid
+    kept = root / results / "evidence"
+    found: set[Path] = set()
+    if not active.keep_evidence or not kept.is_dir():
+        return found
+    for setting in active.settings:
+        if not (kept / f"{setting}.parquet").is_file():
+            continue
+        from pipeline.evidence import kept_recipes
+
+        recipes = kept_recipes(kept / f"{setting}.parquet")
+        for method in active.methods:
+            for seed in active.seeds:
+                spec = results / "runs" / method / setting / str(seed) / "spec.json"
+                recipe = specs.run_recipe(params, method, setting, seed)
+                if recipes.get((method, seed)) == specs.digest(recipe):
+                    found.add(spec)
+    for method in active.methods:
+        file = kept / "profile" / f"{method}.json"
+        if file.is_file() and _made_from(file, params, method):
+            found.add(results / "profile" / f"{method}.json")
+    return {path for path in found if not (root / path).is_file()}
+
+
 def _draw_family(params: Params, setting: str, root: Path) -> None:
     """The task set of a synthetic setting, where there is none: figures show an instance of it.
 

@@ -16,7 +16,9 @@ from pipeline.data.schemas import METADATA_KEY
 from pipeline.files import read_json, write_json
 from pipeline.plan_jobs import RULES, Job, grid_jobs, grid_runs
 from pipeline.reconcile import grid_artifacts
-from pipeline.specs import canonical
+from pipeline.restore_evidence import keep_finished
+from pipeline.specs import canonical, profile_recipe
+from tests import run_records
 from tests.unit.tiny_runs import METHODS, RATINGS, SYNTHETIC, tiny_params
 
 RUN = f"results/tiny/runs/imaml/{SYNTHETIC}/1"
@@ -142,6 +144,31 @@ def test_a_block_has_its_missing_seeds_left(root):
     (job,) = (job for job in grid_jobs(params(), root) if job.recipes)
     assert (job.label, job.setting, job.dataset) == ("imaml", SYNTHETIC, "cosmixture")
     assert [recipe["seed"] for recipe in job.recipes] == [1]
+
+
+def test_what_evidence_holds_is_not_left(tmp_path):
+    """A clone has the evidence alone; a run of another recipe, and a lost one, are left."""
+    grid = params().active.model_copy(update={"keep_evidence": True})
+    given = params().model_copy(update={"grids": {"tiny": grid}})
+    results = tmp_path / "results/tiny"
+    of = {"methods": list(grid.methods), "settings": list(grid.settings), "seeds": [0, 1]}
+    run_records.write_grid(results, **of)
+    for recipe, folder in grid_runs(given, tmp_path):
+        write_json(folder / "spec.json", recipe)
+    for method in grid.methods:
+        write_json(results / f"profile/{method}.json", {"spec": profile_recipe(given, method)})
+    write_json(tmp_path / RUN / "spec.json", read_json(tmp_path / RUN / "spec.json") | {"seed": 7})
+    shutil.rmtree(tmp_path / RUN.replace("imaml", "fomaml"))
+    (results / "profile/maml.json").unlink()
+    keep_finished(results, **of)
+    for made in ("runs", "profile"):
+        shutil.rmtree(results / made)
+    left = [job for job in grid_jobs(given, tmp_path) if not job.done]
+    trained = [(job.label, [r["seed"] for r in job.recipes]) for job in left if job.setting]
+    assert sorted(trained) == [("fomaml", [1]), ("imaml", [1])]
+    assert [job.label for job in left if job.rule == "profile_cost"] == ["maml"]
+    without = params().model_copy(update={"grids": {"tiny": params().active}})
+    assert all(not job.done for job in grid_jobs(without, tmp_path) if job.rule == "meta_train")
 
 
 def test_data_are_left_where_a_run_needs_them(root):
