@@ -142,7 +142,7 @@ def _synthetic_faults(where: str, grid: "Grid", params: "Params") -> Iterator[st
             f"draws seeds 0..{synthetic.seeds - 1} only; raise synthetic.seeds"
         )
     left = synthetic.train_tasks - params.data.validation_tasks
-    given = {f"{where}": grid.training.get("meta_batch", params.training.meta_batch)}
+    given = {where: grid.training.get("meta_batch", params.training.meta_batch)}
     # of the grid that is run: a smaller trial of another need not make room for it
     active = params.grids.get(params.grid) is grid
     for label in grid.methods if active else ():

@@ -40,13 +40,10 @@ def restore_evidence(params: Params, root: Path = Path()) -> list[Path]:
             _draw_family(params, setting, root)
             recipes = [(folder, specs.run_recipe(params, *of)) for folder, of in missing]
             restored += restore(rows_file, recipes)
-    for method in active.methods:
-        kept = results / "evidence" / "profile" / f"{method}.json"
-        profile = results / "profile" / f"{method}.json"
-        if kept.is_file() and not profile.is_file() and _made_from(kept, params, method):
-            with replacing(profile) as beside:
-                shutil.copyfile(kept, beside)
-            restored.append(profile)
+    for kept, profile in _missing_profiles(params, results):
+        with replacing(profile) as beside:
+            shutil.copyfile(kept, beside)
+        restored.append(profile)
     return restored
 
 
@@ -74,11 +71,9 @@ def restorable(params: Params, root: Path = Path()) -> set[Path]:
                 recipe = specs.run_recipe(params, method, setting, seed)
                 if recipes.get((method, seed)) == specs.digest(recipe):
                     found.add(spec)
-    for method in active.methods:
-        file = kept / "profile" / f"{method}.json"
-        if file.is_file() and _made_from(file, params, method):
-            found.add(results / "profile" / f"{method}.json")
-    return {path for path in found if not (root / path).is_file()}
+    missing = {path for path in found if not (root / path).is_file()}
+    profiles = (profile for _, profile in _missing_profiles(params, root / results))
+    return missing | {profile.relative_to(root) for profile in profiles}
 
 
 def _draw_family(params: Params, setting: str, root: Path) -> None:
@@ -135,6 +130,19 @@ def keep_profile(profile: Path) -> None:
     if profile.is_file():
         with replacing(kept) as beside:
             shutil.copyfile(profile, beside)
+
+
+def _missing_profiles(params: Params, results: Path) -> list[tuple[Path, Path]]:
+    """Kept profiles of the same recipe, and where they belong and are not."""
+    pairs = [
+        (results / "evidence" / "profile" / f"{m}.json", results / "profile" / f"{m}.json", m)
+        for m in params.active.methods
+    ]
+    return [
+        (kept, profile)
+        for kept, profile, method in pairs
+        if kept.is_file() and not profile.is_file() and _made_from(kept, params, method)
+    ]
 
 
 def _made_from(kept: Path, params: Params, method: str) -> bool:
