@@ -5,6 +5,7 @@ blind readers; there are eight, so one more is taken from P. Tol's muted scheme.
 marker tell methods apart without colour.
 """
 
+import io
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike
+from PIL import Image
 
 from pipeline.files import replacing
 from pipeline.labels import TRIVIAL, UNTRAINED, label_order, label_title
@@ -108,12 +110,14 @@ def house_style() -> Iterator[None]:
 
 def save(figure: Figure, stem: Path) -> None:
     """Write `{stem}.svg` and `{stem}.png`; the same figure gives the same bytes."""
-    for suffix, options in (
-        ("svg", {"metadata": {"Date": None}}),
-        ("png", {"metadata": {"Software": None}, "dpi": 150}),
-    ):
-        with replacing(stem.with_name(f"{stem.name}.{suffix}")) as beside:
-            figure.savefig(beside, format=suffix, **options)
+    with replacing(stem.with_name(f"{stem.name}.svg")) as beside:
+        figure.savefig(beside, format="svg", metadata={"Date": None})
+    raster = io.BytesIO()
+    figure.savefig(raster, format="png", metadata={"Software": None}, dpi=150)
+    with replacing(stem.with_name(f"{stem.name}.png")) as beside, Image.open(raster) as image:
+        # a chart has few colours: a palette takes a third of the bytes, and these go to git
+        palette = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        palette.save(beside, format="PNG", optimize=True, dpi=(150, 150))
 
 
 def panels(count: int, *, rows_each: int = 1, height: float = 2.6) -> tuple[Figure, np.ndarray]:

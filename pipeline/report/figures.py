@@ -1,10 +1,7 @@
 """The figures of a grid inside the page: no file beside it is needed."""
 
 import base64
-import io
 from pathlib import Path
-
-from PIL import Image
 
 from pipeline.errors import BadInput
 from pipeline.files import read_json
@@ -12,7 +9,6 @@ from pipeline.report.blocks import Figure
 from pipeline.report.texts import caption
 
 LARGEST_SVG = 300_000  # bytes; a larger drawing goes in as PNG
-LARGEST_PNG = 250_000  # bytes; a larger one is reduced to a palette
 TITLES = {
     "curves": "nRMSE against test steps",
     "training": "Training curves",
@@ -85,18 +81,7 @@ def data_uri(results_dir: Path, name: str) -> str:
     raster = drawing.with_suffix(".png")
     if drawing.is_file() and (drawing.stat().st_size <= LARGEST_SVG or not raster.is_file()):
         return _uri("svg+xml", drawing.read_bytes())
-    content = raster.read_bytes()
-    return _uri("png", reduced(content) if len(content) > LARGEST_PNG else content)
-
-
-def reduced(png: bytes) -> bytes:
-    """A chart has few colours: a palette of 256 takes a third of the bytes."""
-    out = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
-            out, format="PNG", optimize=True
-        )
-    return min(out.getvalue(), png, key=len)
+    return _uri("png", raster.read_bytes())
 
 
 def _uri(kind: str, content: bytes) -> str:

@@ -1,7 +1,9 @@
 """What all figures share: legends that fit, short numbers on axes."""
 
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
 from pipeline import figure_style
 
@@ -40,3 +42,21 @@ def test_a_legend_is_as_wide_as_fits(labels, count):
 )
 def test_numbers_under_ticks_are_short(value, text):
     assert figure_style.short_number(value) == text
+
+
+def test_a_picture_is_made_smaller_and_looks_the_same(tmp_path):
+    with figure_style.house_style():
+        figure, grid = figure_style.panels(3)
+        for axes in grid.flat:
+            for k, label in enumerate(SHORT):
+                figure_style.draw_line(axes, label, range(20), [k + x**0.5 for x in range(20)])
+        figure_style.legend(figure, SHORT)
+        figure_style.save(figure, tmp_path / "small")
+        figure.savefig(tmp_path / "whole.png", dpi=150)
+    small, whole = (tmp_path / f"{name}.png" for name in ("small", "whole"))
+    assert small.stat().st_size < 0.7 * whole.stat().st_size
+    with Image.open(small) as one, Image.open(whole) as two:
+        assert one.size == two.size
+        before, after = (np.asarray(image.convert("RGB"), int) for image in (two, one))
+    assert np.abs(before - after).max() <= 25  # a tenth of the range, at smoothed edges
+    assert np.abs(before - after).mean() < 0.2

@@ -1,11 +1,13 @@
 """Figures from tables: all files, stable bytes, one style per method, refusals."""
 
+import io
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from pipeline import figure_style
 from pipeline.data.task_sets import build_synthetic_tasks
@@ -58,6 +60,9 @@ def test_files_are_complete_and_their_bytes_do_not_depend_on_settings_of_the_use
     for name, content in first.items():
         assert content.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
         assert len(content) > 2000
+        if name.endswith("png"):  # small enough for git: a palette
+            with Image.open(io.BytesIO(content)) as image:
+                assert image.mode == "P"
     with matplotlib.rc_context({"font.size": 20, "svg.hashsalt": "other"}):
         second = draw(SETTINGS[::-1])
         assert matplotlib.rcParams["font.size"] == 20

@@ -1,7 +1,6 @@
-"""Figures inside the page: the drawing where it is small, else a picture, made small."""
+"""Figures inside the page: the drawing where it is small, else a picture."""
 
 import base64
-import io
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +28,3 @@ def test_a_large_drawing_goes_in_as_its_picture(tmp_path: Path) -> None:
     (folder / "a.svg").write_bytes(b" " * LARGEST_SVG)
     assert data_uri(tmp_path, "a").startswith("data:image/svg+xml")
     assert figure_names(tmp_path) == ["a"]
-
-
-def test_a_large_picture_is_made_smaller_and_looks_the_same(tmp_path: Path) -> None:
-    folder = tmp_path / "figures"
-    folder.mkdir()
-    content = picture(folder / "a.png", colours=200)
-    data = base64.b64decode(data_uri(tmp_path, "a").split(",")[1])
-    assert len(data) < 0.7 * len(content)
-    before, after = (
-        np.asarray(Image.open(io.BytesIO(c)).convert("RGB"), int) for c in (content, data)
-    )
-    assert np.abs(before - after).max() <= 3
