@@ -48,7 +48,7 @@ def ablation_markdown(grid: str, table: pd.DataFrame) -> str:
         "of the seeds' means where they do not (°). All numbers: `ablation.csv`.",
         "",
         "| point | paper | authors' released code | ours | " + " | ".join(heads) + " |",
-        "|" + "---|" * (4 + len(heads)),
+        "|" + ":---|" * (4 + len(heads)),  # columns of words
     ]
     for point, texts in TEXTS.items():
         rows = table[table["point"] == point]

@@ -1,10 +1,12 @@
 """The ablation as a figure: each switch's effect with its interval, one panel per setting."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, SymmetricalLogLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from pipeline.ablation_text import TEXTS, outcome, setting_title, signed
 from pipeline.figure_style import WIDTH, legend, style_of
@@ -12,7 +14,8 @@ from pipeline.labels import label_order
 
 _APART = 0.3  # rows between two methods at the same point
 _SPAN = 30.0  # effects whose largest is this times the median are shown on a symlog axis
-_TICKS = 6  # at most about so many, whose labels else touch
+_TICKS = 5  # at most about so many on a linear axis, whose labels else touch
+_CHARACTER = 0.026  # width of a tick label's character in a panel's, of two side by side
 
 
 def draw_ablation(table: pd.DataFrame) -> Figure:
@@ -83,19 +86,45 @@ def _scale(axes: Axes, rows: pd.DataFrame) -> None:
     low, high = min(finite), max(finite)
     sizes = np.abs(rows["effect"].to_numpy(float))
     middle = float(np.nanmedian(sizes)) if np.isfinite(sizes).any() else 0.0
-    axes.xaxis.set_major_locator(MaxNLocator(_TICKS - 1))
+    axes.xaxis.set_major_locator(MaxNLocator(_TICKS))
+    threshold = 10.0 ** np.floor(np.log10(middle)) if middle else 1.0
     if middle and max(-low, high) > _SPAN * middle:
-        threshold = 10.0 ** np.floor(np.log10(middle))
         axes.set_xscale("symlog", linthresh=threshold, linscale=1.0)
-        locator = SymmetricalLogLocator(base=10, linthresh=threshold)
-        locator.set_params(numticks=_TICKS)
-        axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_minor_locator(NullLocator())
         # the minus sign of linear axes
         axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}".replace("-", "−")))
-    to_axis = axes.transScale.transform
-    left, right = (float(to_axis((edge, 0.5))[0]) for edge in (low, high))
+    left, right = (_place(axes, edge) for edge in (low, high))
     room = 0.28 * (right - left) or 1.0
     back = axes.transScale.inverted().transform
     edges = (left - (room if low < 0 else 0.1 * room), right + room)
     axes.set_xlim(*(float(back((edge, 0.5))[0]) for edge in edges))
+    if axes.get_xscale() == "symlog":
+        axes.xaxis.set_major_locator(FixedLocator(_symlog_ticks(axes, low, high, threshold)))
+
+
+def _symlog_ticks(axes: Axes, low: float, high: float, threshold: float) -> list[float]:
+    """Zero and powers of ten on both sides, as many decades apart as their labels need."""
+    decades = [
+        max(0, int(np.ceil(np.log10(max(abs(end), threshold) / threshold) - 1e-9)))
+        for end in (min(low, 0.0), max(high, 0.0))
+    ]
+    left, right = (_place(axes, edge) for edge in axes.get_xlim())
+    for stride in range(1, max(decades) + 1):
+        # a power beside zero is near it: left out where powers are thinned
+        first = 0 if stride == 1 else stride
+        ticks = [
+            sign * threshold * 10.0**power
+            for sign, count in zip((-1, 1), decades, strict=True)
+            for power in range(first, count + 1, stride)
+        ]
+        ticks = sorted([0.0, *ticks])
+        at = [(_place(axes, tick) - left) / (right - left) for tick in ticks]
+        wide = [_CHARACTER * len(f"{tick:g}") for tick in ticks]
+        room = [(one + two) / 2 + _CHARACTER for one, two in pairwise(wide)]
+        if all(b - a > need for (a, b), need in zip(pairwise(at), room, strict=True)):
+            return ticks
+    return [0.0]
+
+
+def _place(axes: Axes, value: float) -> float:
+    return float(axes.transScale.transform((value, 0.5))[0])

@@ -26,7 +26,7 @@ def draw_curves(curves: pd.DataFrame, main: pd.DataFrame, settings: list[str]) -
         rows = curves[curves["setting"] == setting]
         _draw_errors(axes, rows)
         about = main[main["setting"] == setting].iloc[0]
-        _mark_horizon(axes, int(about["inner_steps"]))
+        mark_horizon(axes, int(about["inner_steps"]))
         axes.set_title(panel_title(about), pad=13)  # room for the mark of K
         axes.set_xlabel("test training steps")
     for axes in grid[:: min(len(settings), 3), 0]:
@@ -113,7 +113,8 @@ def step_axis(axes: Axes, steps: np.ndarray) -> None:
     axes.set_xlim(-0.15, largest * 1.2)
 
 
-def _mark_horizon(axes: Axes, inner_steps: int) -> None:
+def mark_horizon(axes: Axes, inner_steps: int) -> None:
+    """A vertical line at the steps that methods were trained for."""
     axes.axvline(inner_steps, color="#999999", linewidth=0.9, linestyle=(0, (2, 2)), zorder=0)
     axes.annotate(
         f"K = {inner_steps}",

@@ -5,6 +5,7 @@
     memory     peak memory per meta-update against inner steps (the paper's Figure 3)
     time       seconds per meta-update against inner steps (the paper's Figure 4)
     instances  one task of each synthetic family, if the grid has any
+    ratings    our methods minus item mean + user offset, if it has ratings
     equal_cost errors against what training cost, if it has synthetic families
     ledger     fidelity of the meta-gradient against meta-updates, if a ledger was kept
     fidelity_nrmse   test errors against that fidelity
@@ -27,9 +28,11 @@ from pipeline.figure_equal_cost import draw_equal_cost
 from pipeline.figure_horizons import draw_horizons
 from pipeline.figure_instances import draw_instances, synthetic_settings
 from pipeline.figure_ledger import draw_fidelity_nrmse, draw_ledger
+from pipeline.figure_ratings import draw_ratings
 from pipeline.figure_stiffness import draw_stiffness
 from pipeline.figure_studies import draw_fidelity, draw_noise, draw_stability
 from pipeline.figure_style import house_style, save
+from pipeline.labels import OFFSET
 
 EXTRA_FIGURES = {
     "stability": draw_stability,
@@ -77,6 +80,9 @@ def plot_curves(results_dir: Path, *, tasks_dir: Path, grid: str, settings: list
             figures["instances"] = draw_instances(synthetic, tasks_dir, seed)
             equal_cost = _read(results_dir, "equal_cost")
             figures["equal_cost"] = draw_equal_cost(equal_cost[equal_cost["setting"].isin(chosen)])
+        if rated := [setting for setting in chosen if setting in _rated(main)]:
+            comparisons = _read(results_dir, "comparisons")
+            figures["ratings"] = draw_ratings(comparisons, main, rated)
         kept = set(ledger_entries(tables["training"])["setting"])
         if measured := [setting for setting in chosen if setting in kept]:
             figures["ledger"] = draw_ledger(tables["training"], main, measured)
@@ -89,6 +95,11 @@ def plot_curves(results_dir: Path, *, tasks_dir: Path, grid: str, settings: list
                     (results_dir / "figures" / f"{name}.{suffix}").unlink(missing_ok=True)
         for name, figure in figures.items():
             save(figure, results_dir / "figures" / name)
+
+
+def _rated(main: pd.DataFrame) -> set[str]:
+    """Settings with the trivial predictor that ratings are judged by."""
+    return set(main.loc[main["label"] == OFFSET, "setting"])
 
 
 def _read(results_dir: Path, name: str) -> pd.DataFrame:

@@ -17,6 +17,7 @@ from pipeline.cost_findings import (
 )
 from pipeline.files import write_json
 from pipeline.horizon_findings import horizons_finding
+from pipeline.rating_findings import ratings_finding
 from pipeline.study_findings import (
     fidelity_finding,
     noise_finding,
@@ -36,6 +37,7 @@ FINDINGS: dict[str, Callable[[Path], str | None]] = {
     "ablation": ablation_finding,
     "horizons": horizons_finding,
     "choices": choices_finding,
+    "ratings": ratings_finding,
 }
 
 

@@ -33,11 +33,12 @@ VARIANTS = {
 # Values that a label may vary: `{method}-{parameter}-{value}`, as `reptile-outer_lr-0.003`.
 TUNED = {"omega": "ω", "outer_lr": "outer rate", "meta_batch": "meta-batch"}
 UNTRAINED = "untrained"
+OFFSET = "item_user_offset"  # the trivial predictor that ratings are judged by
 TRIVIAL = {
     "global_mean": "global mean",
     "support_mean": "support mean",
     "item_mean": "item mean",
-    "item_user_offset": "item mean + user offset",
+    OFFSET: "item mean + user offset",
 }
 DATASETS = {
     "cosmixture": "CosMixture",

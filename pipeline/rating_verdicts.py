@@ -8,10 +8,9 @@ was picked from (Bonferroni), which no rule of picking can make too small.
 from pipeline.claims import OURS as OUR_CLAIM
 from pipeline.claims import UNTESTED, Verdict, clause, judge
 from pipeline.comparisons import ALPHA, OURS, Comparisons
-from pipeline.labels import SIMULATED
+from pipeline.labels import OFFSET, SIMULATED
 from pipeline.main_table import Row, pooled_errors
 
-OFFSET = "item_user_offset"
 SHARE = 2 / 3  # of the rating settings
 BEATS, NO_DIFFERENCE, LOSES = "better", "no difference shown", "worse"
 RATING_COLUMNS = (

@@ -7,6 +7,7 @@
     verdicts.csv         claim -> does it hold here
     verdicts.md          the same and the next, to read
     rating_verdicts.csv  rating settings: our best method against item mean + user offset
+    rating_verdicts.md   the same by data set, and why no gain is shown where there is none
     curves.csv           errors against test steps
     training.csv         meta-loss and validation error against meta-updates
     costs.csv            seconds and peak memory per meta-update against inner steps
@@ -45,6 +46,7 @@ from pipeline.files import write_json, write_text
 from pipeline.findings import write_findings
 from pipeline.main_markdown import main_markdown
 from pipeline.main_table import MAIN_COLUMNS, PER_SEED_COLUMNS, Row, main_rows, per_seed_rows
+from pipeline.rating_findings import write_rating_reasons
 from pipeline.rating_verdicts import RATING_COLUMNS, rating_rows
 from pipeline.run_grid import SettingRuns, read_grid
 from pipeline.series_tables import (
@@ -117,6 +119,7 @@ def build_tables(
         else:  # of methods or settings that left the grid
             (tables / f"{name}.csv").unlink(missing_ok=True)
     write_ablation(tables, grid)
+    write_rating_reasons(tables)
     write_findings(tables)
 
 

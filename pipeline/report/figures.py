@@ -13,6 +13,7 @@ TITLES = {
     "curves": "nRMSE against test steps",
     "training": "Training curves",
     "instances": "One task of each synthetic family",
+    "ratings": "Gain over item mean + user offset",
     "fidelity": "Fidelity of the meta-gradient against inner steps",
     "ledger": "Fidelity of the meta-gradient during training",
     "fidelity_nrmse": "Test error against the fidelity of the meta-gradient",

@@ -16,7 +16,7 @@ MOST_STACKED = 6  # columns up to which a row of verdicts is a card on a narrow 
 MOST_CELLS = 4000  # that one table puts on the page; the rest stays in the CSV
 _INTERVAL = {"difference", "effect"}  # columns that `lo` and `hi` belong to
 # what a reader wants to see before a wide table has to be moved
-_FIRST = ("verdict", "method", "difference", "p_corrected", "p_holm")
+_FIRST = ("verdict", "method", "label", "nrmse", "effect", "difference", "p_corrected", "p_holm")
 _WORDS = 28  # characters from which a value is prose
 LONGEST_NAME = 50  # characters from which a row's name is
 # columns that mark a table's telling rows, and what these are
@@ -34,6 +34,10 @@ def plain_table(table: GridTable, links: Links) -> Block:
     # a claim is named by its words
     keys = ["text"] if {"claim", "text"} <= set(table.columns) else list(table.keys)
     keys = [column for column in keys if column in shown]
+    grid = _one_grid(shown, [row for row, _ in view])
+    if grid and keys != ["grid"]:  # the same in each row: said in the caption
+        shown.remove("grid")
+        keys = [column for column in keys if column != "grid"]
     others = [column for column in shown if column not in keys]
     others.sort(key=lambda column: _FIRST.index(column) if column in _FIRST else len(_FIRST))
     limit = max(1, MOST_CELLS // max(1, len(others)))
@@ -44,6 +48,8 @@ def plain_table(table: GridTable, links: Links) -> Block:
     what_is_left = "row is" if left_out == 1 else f"{left_out} rows are"
     simulated = any(_is_simulated(row) for row, _ in view)
     note = " Rows of simulated data are labelled SIMULATED." if simulated else ""
+    if grid:
+        note += f" All from runs of grid {grid}."
     title = heading(table.name).capitalize()
     block = Table(
         (caption("table", table.name) or f"{title}.") + note,
@@ -57,6 +63,12 @@ def plain_table(table: GridTable, links: Links) -> Block:
         more=f"Shown: {what}; the other {what_is_left} in {table.path.name}." if left_out else "",
     )
     return Fold(f"{title}: {what}", [block]) if len(rows) > FOLDED else block
+
+
+def _one_grid(shown: list[str], rows: list[Values]) -> str:
+    """The grid of all rows; empty where they are of several, or where no column says it."""
+    grids = {row["grid"] for row in rows} if "grid" in shown else set()
+    return grids.pop() if len(grids) == 1 else ""
 
 
 def _head(table: str, column: str, below: list[Cell]) -> Head:

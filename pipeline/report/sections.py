@@ -45,6 +45,8 @@ SHELVES = (
         "ratings",
         "Ratings: does a meta-learned initialisation beat trivial predictors?",
         tables=("rating_verdicts",),
+        figures=("ratings",),
+        texts=("rating_verdicts",),
     ),
     Shelf("curves", "Learning curves", figures=("curves", "training", "instances")),
     Shelf(

@@ -76,10 +76,16 @@ def test_effects_of_very_different_size_are_all_seen(ablation):
     assert scales == ["linear", "symlog"]
 
 
-@pytest.mark.parametrize("factor", [1, 1e6], ids=["linear", "symlog"])
-def test_ticks_of_effects_are_few_enough_not_to_touch(ablation, factor):
+@pytest.mark.parametrize(
+    ("lowest", "factor"), [(None, 1), (None, 1e6), (-0.6, 1e3)], ids=["linear", "symlog", "both"]
+)
+def test_ticks_of_effects_are_few_enough_not_to_touch(ablation, lowest, factor):
     table = ablation.copy()
     table.loc[table["point"] == "all", ["effect", "lo", "hi"]] *= factor
+    if lowest is not None:
+        others = table["point"] != "all"
+        table.loc[others, ["effect", "lo", "hi"]] *= 1e-3
+        table.loc[table.index[others][:1], "lo"] = lowest
     figure = draw(draw_ablation, table)
     with house_style():
         FigureCanvasAgg(figure).draw()

@@ -23,7 +23,7 @@ from tests import run_records
 LABELS = ["maml", "fomaml", "amaml"]
 SETTINGS = ["cosmixture-50shot-50val", "simulated-10shot-15val-50steps"]
 NAMES = ["curves", "training", "memory", "time", "instances"]
-NAMES += ["equal_cost", "ledger", "fidelity_nrmse"]
+NAMES += ["equal_cost", "ledger", "fidelity_nrmse", "ratings"]
 
 
 @pytest.fixture(scope="module")

@@ -132,7 +132,8 @@ def test_bytes_do_not_depend_on_the_order_of_arguments_or_rows(small):
     first = contents()
     assert set(first) == {
         *("main.csv", "main.md", "per_seed.csv", "curves.csv", "training.csv", "costs.csv"),
-        *("comparisons.csv", "verdicts.csv", "verdicts.md", "rating_verdicts.csv"),
+        *("comparisons.csv", "verdicts.csv", "verdicts.md"),
+        *("rating_verdicts.csv", "rating_verdicts.md"),
         *("audit.csv", "audit.md", "findings.json", "summary.json"),
     }
     for label in ("fomaml", "amaml"):

@@ -16,6 +16,7 @@ if any(PARAMS.settings[setting].is_synthetic for setting in ACTIVE.settings):
 HAS_RATINGS = any(not PARAMS.settings[name].is_synthetic for name in ACTIVE.settings)
 if HAS_RATINGS:
     TABLE_NAMES.append("audit")
+    FIGURE_NAMES.append("ratings")
 if PARAMS.grid_training().ledger_every is not None:
     FIGURE_NAMES += ["ledger", "fidelity_nrmse"]
 # ablation, long horizons, choices: the grid's own, or committed by its companions
@@ -45,7 +46,10 @@ rule build_tables:
             for name in [*TABLE_NAMES, *STUDY_NAMES, *EXTRA_NAMES]
         ],
         [f"{RESULTS}/tables/ablation.md"] if "ablation" in EXTRA_NAMES else [],
-        [f"{RESULTS}/tables/audit.md"] if HAS_RATINGS else [],
+        expand(
+            f"{RESULTS}/tables/{{name}}.md",
+            name=["audit", "rating_verdicts"] if HAS_RATINGS else [],
+        ),
         f"{RESULTS}/tables/main.md",
         f"{RESULTS}/tables/verdicts.md",
         f"{RESULTS}/tables/findings.json",

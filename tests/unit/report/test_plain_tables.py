@@ -58,9 +58,18 @@ def test_what_decides_a_rating_verdict_stands_first(tmp_path: Path) -> None:
     columns = "setting,inner_steps,method,verdict,nrmse,difference,lo,hi,p,p_corrected"
     row = f"{SETTING},50,amaml_rkc,better,0.5,-0.1,-0.2,-0.05,0.01,0.03"
     heads, cells = texts(shown(tmp_path, "rating_verdicts", f"{columns}\n{row}\n"))
-    assert heads[1:5] == ["verdict", "method", "difference", "p (corrected)"]
-    assert cells[1:5] == ["✓ better", "A-MAML RKC", "−0.1 [−0.2, −0.05]", "0.03"]
+    assert heads[1:6] == ["verdict", "method", "nRMSE", "difference", "p (corrected)"]
+    assert cells[1:6] == ["✓ better", "A-MAML RKC", "0.5", "−0.1 [−0.2, −0.05]", "0.03"]
     assert "p" not in heads  # not the one before correction as well
+
+
+@pytest.mark.parametrize("grids", [("horizons", "horizons"), ("horizons", "paper")])
+def test_a_grid_that_is_that_of_every_row_is_said_once(tmp_path: Path, grids: tuple) -> None:
+    rows = [f"{grid},{SETTING},amaml{place},0.5\n" for place, grid in enumerate(grids)]
+    table = shown(tmp_path, "horizons", "grid,setting,label,nrmse\n" + "".join(rows))
+    one = len(set(grids)) == 1
+    assert ("grid" in texts(table)[0]) is not one
+    assert ("All from runs of grid horizons." in table.caption) is one
 
 
 def test_claims_are_named_by_their_words_and_long_texts_folded(tmp_path: Path) -> None:
