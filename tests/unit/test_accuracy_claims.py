@@ -103,6 +103,16 @@ def test_figures_name_what_was_not_beaten():
     assert "smallest mean among these methods in 2" in figures
 
 
+def test_solvers_that_disagree_have_the_interval_of_their_difference():
+    level = changed(amaml_rkc=0.36, where=lambda setting, _: setting == JESTER)
+    (setting,) = compared(level, settings=[JESTER])
+    row = setting.row(K, "amaml", "amaml_rkc")
+    ends = [f"{row[name]:+.2g}" for name in ("difference", "lo", "hi")]
+    figures = verdicts(level)["solvers_agree"].figures
+    assert figures.endswith(f". {JESTER}: {ends[0]}, 95 % interval {ends[1]} to {ends[2]}.")
+    assert "interval" not in verdicts()["solvers_agree"].figures
+
+
 def test_a_grid_with_few_baselines_names_them():
     found = verdicts(methods=["maml", "imaml", "amaml"], settings=[JESTER])
     for claim in ("best_at_horizon:amaml", "best_throughout:amaml"):
