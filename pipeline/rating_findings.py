@@ -88,13 +88,10 @@ def _by_users(verdicts: pd.DataFrame) -> list[str]:
     named = {name: TASK_COUNTS.get(name, {}).get(USERS) for name in verdicts["dataset"].unique()}
     for name, users in sorted(named.items(), key=lambda item: (item[1] is None, item[1])):
         rows = verdicts[verdicts["dataset"] == name]
-        simulated = bool(rows["simulated"].iloc[0])
         better = f"{(rows['verdict'] == BEATS).sum()} of {len(rows)}"
         count = f"{users:,}" if users else ""
         title = DATASETS.get(name, name)
         lines.append(f"| {title} | {count} | {better} | {rows['difference'].mean():+.2g} |")
-        if simulated:
-            lines[-1] = lines[-1].replace(title, f"{title} (SIMULATED)", 1)
     counts = [(named[r["dataset"]], r["difference"]) for r in verdicts.to_dict("records")]
     counts = [(users, difference) for users, difference in counts if users]
     if len({users for users, _ in counts}) > 2:
