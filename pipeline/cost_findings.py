@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from pipeline.accuracy_claims import BASELINES
 from pipeline.audit import READINGS
 from pipeline.audit_paragraphs import NEAR, nearness
 from pipeline.equal_cost import REFERENCE
@@ -62,11 +63,12 @@ def equal_cost_sentence(table: pd.DataFrame) -> str:
             )
     ends = table[table["test_nrmse"].notna()]
     best = ends.loc[ends.groupby("setting", sort=False)["test_nrmse"].idxmin()]
-    text = f"the lowest test nRMSE at K is {_shares(list(best['label']))}"
-    memory = best["peak_bytes"].dropna() / 1e6
-    if len(memory):
-        text += f", at a peak of {_span(memory)} MB per meta-update"
-    return _sentence([*parts, text, *_left_out(table)])
+    if len(best):
+        parts.append(f"the lowest test nRMSE at K is {_shares(list(best['label']))}")
+        memory = best["peak_bytes"].dropna() / 1e6
+        if len(memory):
+            parts[-1] += f", at a peak of {_span(memory)} MB per meta-update"
+    return _sentence([*parts, *_left_out(table)])
 
 
 def _left_out(table: pd.DataFrame) -> list[str]:
@@ -102,15 +104,20 @@ def lowest_within(rows: pd.DataFrame, cost: str) -> str | None:
 def ledger_sentence(training: pd.DataFrame) -> str:
     """From `training.csv`: relative error of each method's last entry, over settings."""
     entries = ledger_entries(training)
-    last = entries.groupby(["setting", "label"], sort=False).last().reset_index()
+    last = entries.groupby(["setting", "label"], sort=False).tail(1)
     each = []
     for label in sorted(set(last["label"]), key=label_order):
         rows = last[last["label"] == label]
         each.append(f"{label_title(label)} {_span(rows['relative_error'])}")
+        gone = int(rows["relative_error"].isna().sum())
+        notes = [f"{gone} diverged"] if 0 < gone < len(rows) else []
+        if rows["own_relative_error"].notna().any():
+            notes.append(f"{_span(rows['own_relative_error'])} to that of its own objective")
+        each[-1] += f" ({', '.join(notes)})" if notes else ""
     settings = last["setting"].nunique()
     return _sentence(
         [
-            "relative error of the meta-gradient at the last entry, over "
+            "relative error to the true meta-gradient of the final loss at the last entry, over "
             f"{settings} setting{'' if settings == 1 else 's'}: {', '.join(each)}"
         ]
     )
@@ -133,8 +140,21 @@ def fidelity_nrmse_sentence(training: pd.DataFrame, main: pd.DataFrame) -> str:
             f"smaller error) in {agreeing[0]} of {len(error)} settings",
             f"that of its cosine {np.mean(cosine):+.2f}, negative (the truer, the smaller) in "
             f"{agreeing[1]} of {len(cosine)}",
+            *_among_baselines(training, main),
         ]
     )
+
+
+def _among_baselines(training: pd.DataFrame, main: pd.DataFrame) -> list[str]:
+    """The same of the paper's rivals alone: ours are alike in both, and would decide it."""
+    rivals = main[main["label"].isin(BASELINES) | (main["kind"] != "method")]
+    found = _rank_correlations(training, rivals, "relative_error")
+    if not found or len(rivals) == len(main):
+        return []
+    return [
+        f"among the baselines alone that of the error is {np.mean(found):+.2f}, positive in "
+        f"{sum(value > 0 for value in found)} of {len(found)}"
+    ]
 
 
 def _rank_correlations(training: pd.DataFrame, main: pd.DataFrame, by: str) -> list[float]:
@@ -171,12 +191,13 @@ def _shares(labels: Sequence[str]) -> str:
     if len(order) == 1:
         return f"that of {label_title(order[0])} in {_of(len(labels))}"
     each = ", ".join(f"{label_title(label)} ({counts[label]})" for label in order)
-    return f"that of {each} among {len(labels)} settings"
+    return f"that of {each} among {len(labels)} synthetic settings"
 
 
 def _of(count: int) -> str:
     """Settings of the table: synthetic ones only."""
-    return {1: "the one synthetic setting", 2: "both settings"}.get(count, f"all {count} settings")
+    named = {1: "the one synthetic setting", 2: "both synthetic settings"}
+    return named.get(count, f"all {count} synthetic settings")
 
 
 def _span(values: pd.Series) -> str:

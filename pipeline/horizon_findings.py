@@ -19,7 +19,8 @@ def horizons_finding(tables: Path) -> str | None:
         return None
     said = horizon_sentence(pd.read_csv(path))
     if said and early.is_file():
-        said = f"{said}; {early_sentence(pd.read_csv(early))}"
+        table = pd.read_csv(early)
+        said += f"; {early_sentence(table)}" if table["own"].any() else ""
     return f"{said}." if said else None
 
 
@@ -56,7 +57,7 @@ def early_sentence(table: pd.DataFrame) -> str:
     worse = int((sure & (own["difference"] > 0) & (own["rank_biserial"] > 0)).sum())
     return (
         f"a horizon for each task beats the fixed one at the trained horizon in {better} of "
-        f"{len(own)} settings and loses in {worse}"
+        f"{len(own)} pairs of family and T and loses in {worse}"
     )
 
 

@@ -45,8 +45,9 @@ def verdicts_markdown(grid: str, verdicts: list[Row], ratings: list[Row]) -> str
         "method is compared with, and a mean difference of the same sign (`comparisons.csv`). "
         "Baselines are MAML, MAML with 1 step, FOMAML, Reptile and iMAML, as far as the grid has "
         "them and they finished in a seed; a method of ours that failed in a seed is not called "
-        "better. SIMULATED ratings count for no claim. Memory, time and stability are "
-        "measurements on one machine, without a test.",
+        "better. The rank test takes pairs for independent and does not see that seeds scatter; "
+        "the intervals in `comparisons.csv` do. SIMULATED ratings count for no claim. Memory, "
+        "time and stability are measurements on one machine, without a test.",
     ]
     for source, heading in _SOURCES.items():
         lines += [

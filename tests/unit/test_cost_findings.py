@@ -53,10 +53,11 @@ def test_the_equal_cost_sentence_counts_settings():
     text = equal_cost_sentence(cost_table(ROWS + other))
     assert text == (
         "Within the process seconds of FOMAML's whole training the lowest validation nRMSE is "
-        "that of FOMAML (1), A-MAML (1) among 2 settings; within the gradient equivalents of "
-        "FOMAML's whole training the lowest validation nRMSE is that of A-MAML in both settings; "
-        "the lowest test nRMSE at K is that of FOMAML (1), A-MAML (1) among 2 settings, at a "
-        "peak of 2 to 3 MB per meta-update."
+        "that of FOMAML (1), A-MAML (1) among 2 synthetic settings; within the gradient "
+        "equivalents of FOMAML's whole training the lowest validation nRMSE is that of A-MAML in "
+        "both synthetic "
+        "settings; the lowest test nRMSE at K is that of FOMAML (1), A-MAML (1) among 2 synthetic "
+        "settings, at a peak of 2 to 3 MB per meta-update."
     )
     alone = equal_cost_sentence(cost_table([(COSMIXTURE, "amaml", 1, 1.0, 1.0, 0.5, 0.4, None)]))
     assert alone == "The lowest test nRMSE at K is that of A-MAML in the one synthetic setting."
@@ -73,7 +74,7 @@ def test_seconds_of_another_machine_are_said_to_be_left_out():
 
 def training_table(rows: list[tuple]) -> pd.DataFrame:
     names = ["setting", "label", "update", "cosine", "relative_error"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=names).assign(own_relative_error=float("nan"))
 
 
 def main_table(rows: list[tuple]) -> pd.DataFrame:
@@ -135,8 +136,37 @@ def test_the_ledger_sentence_has_each_methods_last_errors():
         ]
     )
     assert ledger_sentence(training) == (
-        "Relative error of the meta-gradient at the last entry, over 2 settings: "
-        "MAML, unrolled 0.5, FOMAML 4 to 6."
+        "Relative error to the true meta-gradient of the final loss at the last entry, over 2 "
+        "settings: MAML, unrolled 0.5, FOMAML 4 to 6."
+    )
+
+
+def test_the_ledger_sentence_tells_what_diverged_and_what_has_its_own_objective():
+    training = training_table(
+        [
+            (COSMIXTURE, "maml", 1, 0.9, 0.5),  # not in place of the last one
+            (COSMIXTURE, "maml", 9, 0.9, None),
+            (ALPINE, "maml", 9, 0.9, 2.0),
+            (ALPINE, "amaml_anytime", 9, 0.9, 0.4),
+        ]
+    )
+    training.loc[training["label"] == "amaml_anytime", "own_relative_error"] = 0.02
+    assert ledger_sentence(training).endswith(
+        "MAML, unrolled 2 (1 diverged), A-MAML anytime 0.4 (0.02 to that of its own objective)."
+    )
+
+
+def test_the_baselines_alone_are_told_apart():
+    """Ours are true and good; among the others the truer one is the worse."""
+    labels = ["maml", "fomaml", "imaml", "amaml", "amaml_rkc"]
+    errors, nrmse = [0.5, 0.8, 1.0, 0.01, 0.02], [0.6, 0.5, 0.4, 0.1, 0.2]
+    rows = [(ALPINE, label, 9, 0.5 - e / 9, e) for label, e in zip(labels, errors, strict=True)]
+    training = training_table(rows)
+    main = main_table([(ALPINE, *pair) for pair in zip(labels, nrmse, strict=True)])
+    text = fidelity_nrmse_sentence(training, main)
+    assert "positive (the truer gradient, the smaller error) in 1 of 1" in text
+    assert text.endswith(
+        "among the baselines alone that of the error is -1.00, positive in 0 of 1."
     )
 
 

@@ -105,8 +105,8 @@ def test_early_stopping_is_compared_with_the_fixed_horizon_of_its_setting(runs):
     family = [at(found, "amaml_rkc-early", k, 10) for k in LEVELS]
     assert [row["p_holm"] for row in family] == holm([row["p"] for row in family])
     assert early_sentence(found) == (
-        "a horizon for each task beats the fixed one at the trained horizon in 2 of 3 settings "
-        "and loses in 1"
+        "a horizon for each task beats the fixed one at the trained horizon in 2 of 3 pairs "
+        "of family and T and loses in 1"
     )
 
 

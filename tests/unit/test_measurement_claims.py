@@ -100,6 +100,23 @@ def test_figures_name_the_horizons_in_order(tmp_path):
     records = [record(100, None, "failed"), record(5, 0.5), record(1, 1e-3)]
     figures = verdicts(tmp_path, stability=records)["backsolve_diverges"].figures
     assert "1: 0.001; 5: 0.5; 100: failed" in figures
+    assert "in 1 of 3 cases, in every case at 1 of 3 horizons" in figures
+
+
+def test_a_horizon_is_every_case_of_it(tmp_path):
+    """Two families: one case of the shorter horizon fails, both of the longer one."""
+    records = [record(5, 0.5), record(5, 3.0), record(100, 2.0), record(100, None, "failed")]
+    found = verdicts(tmp_path, stability=records)["backsolve_diverges"]
+    assert (found.verdict, found.held, found.tested) == (HOLDS, 3, 4)
+    assert "in every case at 1 of 2 horizons" in found.figures
+
+
+@pytest.mark.parametrize(("limit", "words"), [(500, "fitted"), (None, "was measured")])
+def test_the_longest_that_fitted_or_was_measured(tmp_path, limit, words):
+    maml = {s: None if s == limit else MB * s for s in STEPS}
+    found = verdicts(tmp_path, {"maml": maml})["maml_out_of_memory"]
+    assert found.verdict == (HOLDS if limit else FAILS)
+    assert found.figures.endswith(f"the longest that {words}.")
 
 
 @pytest.mark.parametrize("bad", [{}, [{"horizon": 1}], [3], {"records": [record("far", 1.0)]}])

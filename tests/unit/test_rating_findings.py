@@ -81,9 +81,10 @@ def test_each_setting_without_a_gain_has_its_reasons():
     ].set_index("reference")
     row = verdicts.set_index("setting").loc[LATEST]
     mine = at.loc[row["method"]]
-    needed = least_shown(mine["difference"] / mine["d_z"], 40, 3)
-    assert f"less than the {needed:.2g} that 40 pairs" in reasons[0]
     assert f"smaller in {mine['wins']} of 40 pairs" in reasons[0]
+    needed = least_shown(mine["difference"] / mine["d_z"], 40, 3)
+    assert row["lo"] < 0 < row["hi"]
+    assert f"as many show a mean of {needed:.2g} with a chance of 80 %" in reasons[0]
     assert "chance" not in reasons[1]  # it is worse: no lack of pairs
     assert "smaller in 0 of 40 pairs" in reasons[1]
 
@@ -100,13 +101,19 @@ def test_where_the_learning_curve_is_lowest(later, words):
 
 
 def test_a_mean_that_the_typical_task_does_not_follow_is_said():
+    """Few tasks gain much: the interval of the mean is off zero, and the rank test sees nothing."""
     verdicts, comparisons, _ = tables({LATEST: 0.2993}, (LATEST,))
-    assert "typical task" not in rating_reasons(
-        verdicts, comparisons.assign(rank_biserial=comparisons["difference"])
+    assert "typical task" not in rating_reasons(verdicts, comparisons)
+    text = rating_reasons(
+        verdicts.assign(lo=-0.02, hi=-0.01), comparisons.assign(rank_biserial=-0.1)
     )
-    assert "so the mean and the typical task disagree" in rating_reasons(
-        verdicts, comparisons.assign(rank_biserial=-comparisons["difference"])
-    )
+    assert "the typical task hardly differs (rank-biserial correlation -0.10)" in text
+    assert "chance" not in text  # pairs are not what is lacking
+
+
+def test_without_a_spread_nothing_is_said_of_it():
+    verdicts, comparisons, _ = tables({LATEST: 0.2993}, (LATEST,))
+    assert "nan" not in rating_reasons(verdicts, comparisons.assign(d_z=float("nan")))
 
 
 def test_users_and_gains_by_data_set():
@@ -117,8 +124,16 @@ def test_users_and_gains_by_data_set():
     rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
     assert [row.split(" | ")[1] for row in rows] == ["489", "4,985", "24,983", ""]
     assert rows[-1].startswith("| SIMULATED ratings |")
-    assert "over 3 settings: -1.00 (negative" in text  # the more users, the larger the gain
     assert "Where no gain" not in text
+
+
+def test_simulated_ratings_do_not_count_beside_real_ones(tmp_path):
+    both = {JESTER: 0.6, SIMULATED: 0.6}
+    verdicts, comparisons, _ = tables(both, (JESTER, SIMULATED))
+    write(tmp_path, verdicts, comparisons)
+    assert "in 1 of 1 setting (Jester-1 1 of 1)" in ratings_finding(tmp_path)
+    write(tmp_path, verdicts[verdicts["setting"] == SIMULATED], comparisons)
+    assert "(SIMULATED ratings 1 of 1)" in ratings_finding(tmp_path)
 
 
 def test_the_least_difference_that_is_shown_by_simulation():
