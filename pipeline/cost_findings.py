@@ -111,8 +111,9 @@ def ledger_sentence(training: pd.DataFrame) -> str:
         each.append(f"{label_title(label)} {_span(rows['relative_error'])}")
         gone = int(rows["relative_error"].isna().sum())
         notes = [f"{gone} diverged"] if 0 < gone < len(rows) else []
-        if rows["own_relative_error"].notna().any():
-            notes.append(f"{_span(rows['own_relative_error'])} to that of its own objective")
+        own = rows["own_relative_error"]
+        if own.notna().any() and not np.allclose(own, rows["relative_error"], equal_nan=True):
+            notes.append(f"{_span(own)} to that of its own objective")
         each[-1] += f" ({', '.join(notes)})" if notes else ""
     settings = last["setting"].nunique()
     return _sentence(

@@ -12,6 +12,8 @@ from pipeline.labels import OFFSET, SIMULATED
 from pipeline.main_table import Row, pooled_errors
 
 SHARE = 2 / 3  # of the rating settings
+# The paper's "MovieLens-100K" has the 489 tasks of ml-latest-small-2016; this one stands beside.
+BESIDE = ("ml-100k",)
 BEATS, NO_DIFFERENCE, LOSES = "better", "no difference shown", "worse"
 RATING_COLUMNS = (
     *("setting", "dataset", "simulated", "inner_steps", "method", "verdict"),
@@ -26,8 +28,13 @@ def rating_rows(settings: list[Comparisons]) -> list[Row]:
 
 
 def rating_claim(rows: list[Row]) -> Verdict:
-    """On two thirds of the real rating settings our best method beats the user offset."""
-    tested = [row for row in rows if not row["simulated"] and row["verdict"] != UNTESTED]
+    """On two thirds of the paper's rating settings our best method beats the user offset.
+
+    Settings of `BESIDE` are told, and count where a grid has no other real ratings.
+    """
+    real = [row for row in rows if not row["simulated"] and row["verdict"] != UNTESTED]
+    tested = [row for row in real if row["dataset"] not in BESIDE] or real
+    beside = [row for row in real if row not in tested]
     checks = {row["setting"]: row["verdict"] == BEATS for row in tested}
     named = {
         word: [row["setting"] for row in tested if row["verdict"] == word]
@@ -36,9 +43,12 @@ def rating_claim(rows: list[Row]) -> Verdict:
     figures = f"{sum(checks.values())} of {len(checks)} settings." + "".join(
         clause(word.capitalize(), names) for word, names in named.items()
     )
+    if beside:
+        found = [f"{row['setting']}, {row['verdict']}" for row in beside]
+        figures += f" Beside them: {'; '.join(found)}."
     text = (
         "The best of our methods is better than item mean + user offset with p < "
-        f"{ALPHA} in two thirds of the rating settings"
+        f"{ALPHA} in two thirds of the paper's rating settings"
     )
     return judge("better_than_user_offset", OUR_CLAIM, text, checks.values(), figures, share=SHARE)
 

@@ -150,6 +150,7 @@ def test_the_ledger_sentence_tells_what_diverged_and_what_has_its_own_objective(
             (ALPINE, "amaml_anytime", 9, 0.9, 0.4),
         ]
     )
+    training["own_relative_error"] = training["relative_error"]
     training.loc[training["label"] == "amaml_anytime", "own_relative_error"] = 0.02
     assert ledger_sentence(training).endswith(
         "MAML, unrolled 2 (1 diverged), A-MAML anytime 0.4 (0.02 to that of its own objective)."

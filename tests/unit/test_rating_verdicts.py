@@ -81,10 +81,23 @@ def test_only_rating_settings_have_rows_and_simulated_ones_do_not_count():
 )
 def test_two_thirds_of_the_settings(words, verdict):
     rows = [
-        {"setting": f"s{i}", "simulated": False, "verdict": word} for i, word in enumerate(words)
+        {"setting": f"s{i}", "dataset": "ml-1m", "simulated": False, "verdict": word}
+        for i, word in enumerate(words)
     ]
     found = rating_claim(rows)
     assert (found.verdict, found.held, found.tested) == (verdict, words.count(BEATS), len(words))
     assert f"{words[0].capitalize()}: s0" in found.figures
     for word in {BEATS, NO_DIFFERENCE, LOSES}.difference(words):
         assert word.capitalize() not in found.figures
+
+
+def test_another_release_stands_beside_the_papers_settings():
+    def row(dataset, word):
+        return {"setting": dataset, "dataset": dataset, "simulated": False, "verdict": word}
+
+    rows = [row("ml-1m", BEATS), row("ml-100k", LOSES)]
+    found = rating_claim(rows)
+    assert (found.verdict, found.held, found.tested) == (HOLDS, 1, 1)
+    assert found.figures == "1 of 1 settings. Better: ml-1m. Beside them: ml-100k, worse."
+    alone = rating_claim(rows[1:])
+    assert (alone.verdict, alone.tested) == (FAILS, 1)
