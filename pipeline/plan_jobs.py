@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.config import Params
+from pipeline.config import SYNTHETIC_DATASETS, Params
 from pipeline.reconcile import Artifact, fault_of, grid_artifacts
 from pipeline.restore_evidence import restorable
 from pipeline.seed_blocks import seed_blocks
@@ -59,8 +59,9 @@ def grid_jobs(params: Params, root: Path = Path()) -> list[Job]:
     views = _views(root, Path(results), targets, faulty)
     left: set[Path] = set()
     needed = set(targets)
-    if not views[1].done:  # the figures show instances of each family
-        needed |= {a.files[-1] for a in artifacts if a.recipe["kind"] == "tasks"}
+    if not views[1].done:  # the figures show instances of each synthetic family
+        tasks = [a for a in artifacts if a.recipe["kind"] == "tasks"]
+        needed |= {a.files[-1] for a in tasks if a.recipe["dataset"] in SYNTHETIC_DATASETS}
     for artifact in reversed(artifacts):
         if artifact.files[-1] in faulty & needed:
             left.add(artifact.files[-1])
@@ -141,6 +142,11 @@ def _views(root: Path, results: Path, targets: list[Path], faulty: set[Path]) ->
     return jobs
 
 
-def _is_fresh(file: Path, inputs: Iterable[Path]) -> bool:
-    newest = max(path.stat().st_mtime_ns for path in inputs)
-    return file.is_file() and file.stat().st_mtime_ns >= newest
+def _is_fresh(file: Path, inputs: list[Path]) -> bool:
+    """Whether a file is there and no older than its inputs.
+
+    Records that evidence will restore are not there yet; restored, they are newer than `file`.
+    """
+    if not all(path.is_file() for path in (file, *inputs)):
+        return False
+    return file.stat().st_mtime_ns >= max(path.stat().st_mtime_ns for path in inputs)
