@@ -244,8 +244,8 @@ def _few_baselines(settings: Settings) -> str:
 def _missed(setting: Comparisons, label: str, rivals: list[str]) -> str:
     """Which rivals a method is worse than at the trained horizon, and which it does not beat."""
     rows = {name: setting.row(setting.runs.inner_steps, label, name) for name in rivals}
-    lost = label in setting.whole
-    worse = [name for name, row in rows.items() if lost and row is not None and is_worse(row)]
+    compared = rows if label in setting.whole else {}  # a method that failed is called no worse
+    worse = [name for name, row in compared.items() if row is not None and is_worse(row)]
     rest = [name for name in rivals if name not in worse]
     parts = [f"worse than {listed(worse)}"] if worse else []
     parts += [f"not better than {listed(rest)}"] if rest else []

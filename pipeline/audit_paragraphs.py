@@ -10,7 +10,7 @@ import pandas as pd
 
 from pipeline.audit import READINGS
 from pipeline.data_counts import TASK_COUNTS
-from pipeline.labels import DATASETS, label_title
+from pipeline.labels import DATASETS, counted, label_title
 from pipeline.paper_numbers import PAPER_EXAMPLE, PAPER_TASKS
 
 NEAR = 2.0  # a factor: our numbers and the paper's are of one order of magnitude
@@ -66,7 +66,7 @@ def _gap(own: pd.DataFrame, methods: pd.DataFrame, dataset: str) -> str:
     beside = f"; {label_title(name)}, a trivial predictor, has {span(trivial['nrmse'])}"
     return (
         f"{DATASETS.get(dataset, dataset)}: the methods' nRMSE is {span(methods['nrmse'])} over "
-        f"{_count(methods['setting'].nunique(), 'setting')}, "
+        f"{counted(methods['setting'].nunique(), 'setting')}, "
         f"{span(methods['nrmse'] / PAPER_EXAMPLE)} times the {PAPER_EXAMPLE} that stands for the "
         f"paper's order of magnitude{beside if name else ''}.{simulated}"
     )
@@ -140,7 +140,7 @@ def _release(rows: pd.DataFrame, dataset: str) -> str:
     low, high = f"{min(changes):+.1f}", f"{max(changes):+.1f}"
     return (
         f"The release matters little at this scale: on {DATASETS[other]} the lowest nRMSE differs "
-        f"by {low if low == high else f'{low} to {high}'} % ({_count(len(changes), 'setting')})."
+        f"by {low if low == high else f'{low} to {high}'} % ({counted(len(changes), 'setting')})."
         if max(map(abs, changes)) < 100 * (NEAR - 1)
         else f"On {DATASETS[other]} the lowest nRMSE differs by {low} to {high} %."
     )
@@ -211,10 +211,6 @@ def _with_verdict(methods: pd.DataFrame, reading: str) -> str:
 
 def _simulated(own: pd.DataFrame) -> bool:
     return bool(own["simulated"].iloc[0])
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 _HOW = {"every": "for every method", "some": "for some", "no": "for none"}

@@ -13,7 +13,7 @@ from pipeline.audit import READINGS
 from pipeline.audit_paragraphs import NEAR, nearness
 from pipeline.equal_cost import REFERENCE
 from pipeline.fidelity_ledger import fidelity_points, ledger_entries
-from pipeline.labels import label_order, label_title
+from pipeline.labels import counted, label_order, label_title
 from pipeline.paper_numbers import PAPER_EXAMPLE
 
 _COSTS = {"process_seconds": "process seconds", "gradient_equivalents": "gradient equivalents"}
@@ -119,7 +119,7 @@ def ledger_sentence(training: pd.DataFrame) -> str:
     return _sentence(
         [
             "relative error to the true meta-gradient of the final loss at the last entry, over "
-            f"{settings} setting{'' if settings == 1 else 's'}: {', '.join(each)}"
+            f"{counted(settings, 'setting')}: {', '.join(each)}"
         ]
     )
 

@@ -9,7 +9,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from pipeline.figure_style import draw_line, legend, log_axis, panels, style_of
 from pipeline.labels import DATASETS
 
-_BANDS = 0.15  # opacity of the standard-error bands
+BANDS = 0.15  # opacity of bands around lines
 _CEILING = 1.25  # what is worse than this times the worst trivial predictor is not shown
 _LOG_RATIO = 3.0  # a y axis is logarithmic when its values span more than this factor
 
@@ -26,9 +26,7 @@ def draw_curves(curves: pd.DataFrame, main: pd.DataFrame, settings: list[str]) -
         rows = curves[curves["setting"] == setting]
         _draw_errors(axes, rows)
         about = main[main["setting"] == setting].iloc[0]
-        mark_horizon(axes, int(about["inner_steps"]))
-        axes.set_title(panel_title(about), pad=13)  # room for the mark of K
-        axes.set_xlabel("test training steps")
+        frame_steps(axes, about)
     for axes in grid[:: min(len(settings), 3), 0]:
         axes.set_ylabel("nRMSE")
     legend(figure, curves.loc[curves["setting"].isin(settings), "label"])
@@ -81,7 +79,7 @@ def _draw_errors(axes: Axes, rows: pd.DataFrame) -> None:
                 mean - error,
                 mean + error,
                 color=style_of(label).color,
-                alpha=_BANDS,
+                alpha=BANDS,
                 linewidth=0,
                 zorder=kinds[kind] - 0.5,
             )
@@ -113,8 +111,14 @@ def step_axis(axes: Axes, steps: np.ndarray) -> None:
     axes.set_xlim(-0.15, largest * 1.2)
 
 
-def mark_horizon(axes: Axes, inner_steps: int) -> None:
-    """A vertical line at the steps that methods were trained for."""
+def frame_steps(axes: Axes, about: pd.Series) -> None:
+    """Title, mark of K and axis of a panel against test steps; `about`: a row of `main.csv`."""
+    _mark_horizon(axes, int(about["inner_steps"]))
+    axes.set_title(panel_title(about), pad=13)  # room for the mark of K
+    axes.set_xlabel("test training steps")
+
+
+def _mark_horizon(axes: Axes, inner_steps: int) -> None:
     axes.axvline(inner_steps, color="#999999", linewidth=0.9, linestyle=(0, (2, 2)), zorder=0)
     axes.annotate(
         f"K = {inner_steps}",

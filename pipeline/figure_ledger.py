@@ -8,6 +8,7 @@ from pipeline.config import SYNTHETIC_DATASETS
 from pipeline.fidelity_ledger import fidelity_points, ledger_entries
 from pipeline.figure_curves import fit_y, panel_title
 from pipeline.figure_style import COLUMNS, POINT, WIDTH, draw_line, legend, log_axis, panels
+from pipeline.labels import counted
 
 _GREY = "#4d4d4d"
 
@@ -65,8 +66,7 @@ def draw_fidelity_nrmse(training: pd.DataFrame, main: pd.DataFrame, settings: li
                 line = rows[rows["label"] == label]
                 draw_line(axes, label, line[measure], line["ratio"], linestyle="", markersize=POINT)
             fit_y(axes, rows["ratio"].to_numpy(float))
-            count = rows["setting"].nunique()
-            axes.set_title(f"{kind}: {count} setting{'' if count == 1 else 's'}")
+            axes.set_title(f"{kind}: {counted(rows['setting'].nunique(), 'setting')}")
             axes.set_ylabel("test nRMSE / lowest\nof the setting")
         if (rows["relative_error"] > 0).any():
             log_axis(left, "x")

@@ -5,11 +5,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.figure_curves import mark_horizon, panel_title, step_axis
+from pipeline.figure_curves import BANDS, frame_steps, step_axis
 from pipeline.figure_style import draw_line, legend, panels, style_of
 from pipeline.labels import OFFSET, label_order
 
-_BANDS = 0.15  # opacity of the intervals
 _ROOM = 1.6  # limits of y, in widest intervals at K around the differences there
 
 
@@ -26,8 +25,7 @@ def draw_ratings(comparisons: pd.DataFrame, main: pd.DataFrame, settings: list[s
     for setting, axes in zip(settings, grid[:, 0], strict=True):
         about = main[main["setting"] == setting].iloc[0]
         _draw_differences(axes, rows[rows["setting"] == setting], int(about["inner_steps"]))
-        axes.set_title(panel_title(about), pad=13)  # room for the mark of K
-        axes.set_xlabel("test training steps")
+        frame_steps(axes, about)
     for axes in grid[:: min(len(settings), 3), 0]:
         axes.set_ylabel("nRMSE − that of\nitem mean + user offset")
     legend(figure, rows.loc[rows["setting"].isin(settings), "reference"])
@@ -52,14 +50,13 @@ def _draw_differences(axes: Axes, rows: pd.DataFrame, inner_steps: int) -> None:
             line["lo"].to_numpy(float),
             line["hi"].to_numpy(float),
             color=style_of(label).color,
-            alpha=_BANDS,
+            alpha=BANDS,
             linewidth=0,
             zorder=2,
         )
     _limits(axes, rows[rows["step"] == inner_steps])
     if len(rows):
         step_axis(axes, rows["step"].to_numpy(float))
-    mark_horizon(axes, inner_steps)
 
 
 def _limits(axes: Axes, at_horizon: pd.DataFrame) -> None:

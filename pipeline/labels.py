@@ -89,6 +89,11 @@ def label_title(label: str) -> str:
     return titles.get(label, label)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 setting`, `2 settings`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _position(name: str, registry: list[str]) -> SortKey:
     place = registry.index(name if name in registry else _UNKNOWN)
     return place, _pieces(name)

@@ -14,7 +14,7 @@ from pipeline.claims import UNTESTED
 from pipeline.comparisons import ALPHA
 from pipeline.data_counts import TASK_COUNTS
 from pipeline.files import write_text
-from pipeline.labels import DATASETS, OFFSET, label_title
+from pipeline.labels import DATASETS, OFFSET, counted, label_title
 from pipeline.rating_verdicts import BEATS, LOSES
 
 POWER = 0.8  # chance of showing a difference that is there, as is usual
@@ -33,10 +33,10 @@ def ratings_finding(tables: Path) -> str | None:
         f"{DATASETS.get(str(name), str(name))} {(rows['verdict'] == BEATS).sum()} of {len(rows)}"
         for name, rows in tested.groupby("dataset", sort=False)
     )
+    better, worse = ((tested["verdict"] == word).sum() for word in (BEATS, LOSES))
     return (
         f"The best of our methods beats item mean + user offset at the trained horizon in "
-        f"{(tested['verdict'] == BEATS).sum()} of {_settings(len(tested))} ({each}) and is "
-        f"worse in {(tested['verdict'] == LOSES).sum()}."
+        f"{better} of {counted(len(tested), 'setting')} ({each}) and is worse in {worse}."
     )
 
 
@@ -78,10 +78,6 @@ def least_shown(sd: float, pairs: int, tests: int) -> float:
     return float(quantiles.sum() * sd / np.sqrt(pairs))
 
 
-def _settings(count: int) -> str:
-    return f"{count} setting{'' if count == 1 else 's'}"
-
-
 def _tested(verdicts: pd.DataFrame) -> pd.DataFrame:
     return verdicts[verdicts["verdict"] != UNTESTED]
 
@@ -92,7 +88,7 @@ def _by_users(verdicts: pd.DataFrame) -> list[str]:
         "|---|---|---|---|",
     ]
     named = {name: TASK_COUNTS.get(name, {}).get(USERS) for name in verdicts["dataset"].unique()}
-    for name, users in sorted(named.items(), key=lambda item: (item[1] is None, item[1])):
+    for name, users in sorted(named.items(), key=lambda item: (item[1] is None, item[1] or 0)):
         rows = verdicts[verdicts["dataset"] == name]
         better = f"{(rows['verdict'] == BEATS).sum()} of {len(rows)}"
         count = f"{users:,}" if users else ""
@@ -126,10 +122,10 @@ def _reason(row: dict, comparisons: pd.DataFrame) -> str:
     if lowest["step"] == row["inner_steps"]:
         parts.append("of the measured steps its learning curve is lowest at K itself")
     else:
-        steps = int(lowest["step"])
+        steps = counted(int(lowest["step"]), "step")
         parts.append(
-            f"of the measured steps its learning curve is lowest after {steps} "
-            f"step{'' if steps == 1 else 's'}, not after K = {row['inner_steps']}: "
+            f"of the measured steps its learning curve is lowest after {steps}, not after "
+            f"K = {row['inner_steps']}: "
             f"{lowest['difference']:+.2g} there ({lowest['lo']:+.2g} to {lowest['hi']:+.2g})"
         )
     return "; ".join(parts) + "."

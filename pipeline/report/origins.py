@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 
 from pipeline.data.sources import SOURCES, Source
-from pipeline.labels import DATASETS, SIMULATED, label_title
+from pipeline.labels import DATASETS, SIMULATED, counted, label_title
 from pipeline.report.blocks import Block, Cell, Head, Prose, Row, Table
 from pipeline.report.evidence import Run
 from pipeline.report.numbers import listed
@@ -23,7 +23,7 @@ def summary_blocks(grid: str, runs: list[Run], verdicts: Iterable[str]) -> list[
     datasets = list(dict.fromkeys(run.dataset for run in runs))
     simulated = [name for name in datasets if name in SIMULATED]
     facts = {
-        "Runs": f"{_count(len(runs), 'run')}: {_distinct(runs, 'label', 'method')} × "
+        "Runs": f"{counted(len(runs), 'run')}: {_distinct(runs, 'label', 'method')} × "
         f"{_distinct(runs, 'setting', 'setting')} × {_distinct(runs, 'seed', 'seed')}"
         + (f"; {failed} failed" if failed else "; none failed"),
         "Methods": "; ".join(label_title(label) for label in _values(runs, "label")),
@@ -185,8 +185,4 @@ def _values(runs: Iterable[Run], attribute: str) -> list[str]:
 
 
 def _distinct(runs: list[Run], attribute: str, what: str) -> str:
-    return _count(len(_values(runs, attribute)), what)
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return counted(len(_values(runs, attribute)), what)

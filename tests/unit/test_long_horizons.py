@@ -121,6 +121,14 @@ def test_the_finding_says_up_to_which_horizon_longer_training_pays(rows):
     assert horizon_sentence(rows.assign(nrmse=np.nan)) is None
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_early_stopping_without_its_own_horizon_is_not_counted(tmp_path, runs, rows, own):
+    early = pd.DataFrame(early_rows("horizons", runs))
+    rows.to_csv(tmp_path / "horizons.csv", index=False)
+    early.assign(own=early["own"] & own).to_csv(tmp_path / "early_stopping.csv", index=False)
+    assert ("a horizon for each task" in str(horizons_finding(tmp_path))) is own
+
+
 def test_one_horizon_alone_or_ratings_have_no_rows(tmp_path):
     one = {BASE: 500}
     runs = read(write(tmp_path / "one", settings=one), one)

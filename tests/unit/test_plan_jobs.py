@@ -184,6 +184,14 @@ def test_data_are_left_where_a_run_needs_them(root):
     )
 
 
+def test_figures_need_no_tasks_of_ratings(root):
+    shutil.rmtree(root / "data")
+    (root / "results/tiny/figures/curves.svg").unlink()
+    assert left(root) == Counter(
+        {"build_tasks": 1} | {rule: 1 for rule in AFTER if rule != "build_tables"}
+    )
+
+
 def test_an_archive_that_is_there_is_not_downloaded(root):
     """The simulated one is made with its ratings: stale ratings mean a stale archive."""
     shutil.rmtree(root / f"results/tiny/runs/fomaml/{RATINGS}/0")
