@@ -115,7 +115,7 @@ def _cost(recipe: Recipe, settings: dict[str, Any], wanted: str, threads: int) -
     dtype = DTYPES[recipe["dtype"]]
     model = MLP(2, recipe["hidden"])
     theta = model.init(torch.Generator().manual_seed(0), dtype=dtype, device=place)
-    batch = _work(recipe["meta_batch"], dtype, place)
+    batch = work_batch(recipe["meta_batch"], dtype, place)
 
     def update() -> None:
         meta_gradient(recipe["method"], model, theta, batch, **settings)
@@ -159,7 +159,7 @@ def _failure(status: str, message: str) -> dict[str, Any]:
     return {"status": status, "seconds": None, "peak_bytes": None, "message": message}
 
 
-def _work(n_tasks: int, dtype: torch.dtype, device: torch.device) -> TaskBatch:
+def work_batch(n_tasks: int, dtype: torch.dtype, device: torch.device) -> TaskBatch:
     """A standardised meta-batch of CosMixture tasks, 50 support and 50 query rows each."""
     drawn = draw_tasks(
         "cosmixture",

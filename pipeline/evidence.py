@@ -3,17 +3,20 @@
 In `results/{grid}/evidence/`:
 
     {setting}.parquet       per-test-task rows of every finished run
-    {setting}.runs.parquet  its runs: recipe, metrics, and the training curve at the updates that
-                            `training.csv` shows
+    {setting}.runs.parquet  its runs: recipe, behaviour, metrics, and the training curve at the
+                            updates that `training.csv` shows
 
 `meta-train --evidence` adds each run as it finishes. `restore` makes run records of them again,
 all but theta, where a clone has none: tables and figures then come out the same to the byte,
-and nothing is trained again. What evidence does not hold of the records follows from what it
-does: pipeline/metrics.py, pipeline/thin_curves.py.
+and nothing is trained again. Evidence is good for a recipe with the same parameters as long as
+the code behaves as it did (pipeline/runs/behaviour.py): text may change, numbers may not. What
+evidence does not hold of the records follows from what it does: pipeline/metrics.py,
+pipeline/thin_curves.py.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +33,21 @@ from pipeline.records import (
     read_run,
     write_run,
 )
-from pipeline.specs import Recipe, digest
+from pipeline.runs.behaviour import behaviour_of, difference
+from pipeline.specs import Recipe, parameters_of
 from pipeline.thin_curves import kept_updates, thinned
 
 OWN = "meta_init"
+
+
+@dataclass
+class Restored:
+    """What `restore` did: folders written, and why other evidence of the same parameters is not
+    used, by folder.
+    """
+
+    folders: list[Path] = field(default_factory=list)
+    refused: dict[Path, str] = field(default_factory=dict)
 
 
 def evidence_file(results_dir: Path, setting: str) -> Path:
@@ -41,7 +55,7 @@ def evidence_file(results_dir: Path, setting: str) -> Path:
     return results_dir / "evidence" / f"{setting}.parquet"
 
 
-def add_runs(rows_file: Path, run_dirs: Sequence[Path]) -> None:
+def add_runs(rows_file: Path, run_dirs: Sequence[Path], cache: Path | None = None) -> None:
     """Put the runs of one job in, in place of what there was of the same methods and seeds.
 
     Jobs of a setting may end at the same time: a lock makes them wait for one another. The
@@ -50,7 +64,8 @@ def add_runs(rows_file: Path, run_dirs: Sequence[Path]) -> None:
     Args:
         rows_file: `{setting}.parquet`.
         run_dirs: whole records of one setting; seeds trained together, whose curves are thinned
-            alike.
+            alike. Their code is the code that runs now.
+        cache: folder of `behaviour_of`.
 
     Raises:
         BadInput: when a record or the evidence is unreadable.
@@ -62,32 +77,37 @@ def add_runs(rows_file: Path, run_dirs: Sequence[Path]) -> None:
         keep = kept_updates([run.curve for run in found])
         for run in found:
             key = _key(run)
-            runs[key] = _run_entry(run, keep)
+            runs[key] = _run_entry(run, keep) | {
+                "behaviour": json.dumps(behaviour_of(run.spec, cache), sort_keys=True)
+            }
             rows[key] = _rows_of(run, rows, key)
         write_files(rows_file, runs, rows)
 
 
-def restore(rows_file: Path, wanted: Iterable[tuple[Path, Recipe]]) -> list[Path]:
-    """Write the records that are wanted, not there, and in the evidence with the same recipe.
+def restore(
+    rows_file: Path, wanted: Iterable[tuple[Path, Recipe]], cache: Path | None = None
+) -> Restored:
+    """Write the records that are wanted, not there, and in the evidence.
 
     Args:
         wanted: folder and recipe of each run of the setting.
-
-    Returns:
-        The folders written.
+        cache: folder of `behaviour_of`.
 
     Raises:
         BadInput: when the evidence is unreadable.
     """
+    done = Restored()
     missing = [(folder, spec) for folder, spec in wanted if not holds_run(folder, spec)]
     if not missing or not rows_file.is_file():
-        return []
+        return done
     runs, rows = read_files(rows_file)
-    restored = []
     for folder, spec in missing:
         key = (spec["label"], spec["seed"])
         entry = runs.get(key)
-        if entry is None or entry["recipe"] != digest(spec):
+        if entry is None or not same_parameters(json.loads(entry["spec"]), spec):
+            continue
+        if fault := behaviour_fault(json.loads(entry["spec"]), entry["behaviour"], spec, cache):
+            done.refused[folder] = fault
             continue
         run = _record(folder, entry, rows, key)
         write_run(
@@ -98,17 +118,31 @@ def restore(rows_file: Path, wanted: Iterable[tuple[Path, Recipe]]) -> list[Path
             test_rows=run.test_rows,
             theta=None,
         )
-        restored.append(folder)
-    return restored
+        done.folders.append(folder)
+    return done
 
 
-def kept_recipes(rows_file: Path) -> dict[Key, str]:
-    """Digests of the recipes of the runs by label and seed; {} without a file.
+def same_parameters(kept: Mapping[str, Any], wanted: Recipe) -> bool:
+    """Whether two recipes differ in the text of the code at most."""
+    return parameters_of(dict(kept)) == parameters_of(wanted)
+
+
+def behaviour_fault(
+    kept: Mapping[str, Any], behaviour: str, wanted: Recipe, cache: Path | None
+) -> str | None:
+    """Which number the code of today gives otherwise; None where it behaves as it did."""
+    if dict(kept) == wanted:  # the very code
+        return None
+    return difference(json.loads(behaviour), behaviour_of(wanted, cache))
+
+
+def kept_recipes(rows_file: Path) -> dict[Key, Recipe]:
+    """Recipes of the runs by label and seed; {} without a file.
 
     Raises:
         BadInput: when the evidence is unreadable.
     """
-    return {key: entry["recipe"] for key, entry in read_files(rows_file)[0].items()}
+    return {key: json.loads(entry["spec"]) for key, entry in read_files(rows_file)[0].items()}
 
 
 def kept_runs(rows_file: Path) -> dict[Key, RunRecord]:
@@ -147,7 +181,6 @@ def _run_entry(run: RunRecord, keep: list[int]) -> dict[str, Any]:
     return {
         "label": label,
         "seed": seed,
-        "recipe": digest(run.spec),
         "spec": json.dumps(run.spec, sort_keys=True),
         "metrics": json.dumps(metrics, sort_keys=True),
         **{f"curve_{name}": curve[name].to_numpy() for name in CURVE_SCHEMA.names},

@@ -31,8 +31,8 @@ RUNS_SCHEMA = pa.schema(
     [
         pa.field("label", pa.string()),
         pa.field("seed", pa.int32()),
-        pa.field("recipe", pa.string()),  # digest of `spec`
-        pa.field("spec", pa.string()),  # JSON
+        pa.field("spec", pa.string()),  # JSON: the recipe
+        pa.field("behaviour", pa.string()),  # JSON: what its code did (runs/behaviour.py)
         pa.field("metrics", pa.string()),  # JSON
         *(pa.field(f"curve_{field.name}", pa.list_(field.type)) for field in CURVE_SCHEMA),
     ]

@@ -1,22 +1,29 @@
-"""Run records and profiles to committed evidence, and back where a clone lacks them.
+"""Records of runs, profiles and studies to committed evidence, and back where a clone lacks them.
 
 Only for grids with `keep_evidence`. Imports nothing heavy unless there is something to do, because
 every start of Snakemake calls `restore_evidence`.
 """
 
-import shutil
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline import specs
 from pipeline.config import Params
-from pipeline.files import read_json, replacing
+from pipeline.files import read_json, write_json
+from pipeline.study_specs import study_recipe
 
 
-def restore_evidence(params: Params, root: Path = Path()) -> list[Path]:
-    """Restore what the active grid wants and evidence has with the same recipe.
+def restore_evidence(
+    params: Params, root: Path = Path(), say: Callable[[str], None] = lambda line: None
+) -> list[Path]:
+    """Restore what the active grid wants and evidence can give.
+
+    Args:
+        say: gets a line for each kind of evidence that the code of today contradicts.
 
     Returns:
-        The run folders and profiles written, below `root`.
+        The run folders, profiles and studies written, below `root`.
 
     Raises:
         BadInput: when evidence is unreadable.
@@ -26,29 +33,51 @@ def restore_evidence(params: Params, root: Path = Path()) -> list[Path]:
     if not active.keep_evidence or not (results / "evidence").is_dir():
         return []
     restored: list[Path] = []
+    refused: dict[Path, str] = {}
     for setting in active.settings:
         rows_file = results / "evidence" / f"{setting}.parquet"
-        wanted = [
+        missing = [
             (results / "runs" / method / setting / str(seed), (method, setting, seed))
             for method in active.methods
             for seed in active.seeds
         ]
-        missing = [(folder, of) for folder, of in wanted if not (folder / "spec.json").is_file()]
+        missing = [(folder, of) for folder, of in missing if not (folder / "spec.json").is_file()]
         if missing and rows_file.is_file():
             from pipeline.evidence import restore
+            from pipeline.runs.behaviour import cache_folder
 
             _draw_family(params, setting, root)
             recipes = [(folder, specs.run_recipe(params, *of)) for folder, of in missing]
-            restored += restore(rows_file, recipes)
-    for kept, profile in _missing_profiles(params, results):
-        with replacing(profile) as beside:
-            shutil.copyfile(kept, beside)
-        restored.append(profile)
+            done = restore(rows_file, recipes, cache_folder(root))
+            restored += done.folders
+            refused |= done.refused
+    for kept, record, recipe in _missing_records(params, results):
+        if fault := restore_record(kept, record, recipe, root):
+            refused[record] = fault
+        else:
+            restored.append(record)
+    for line in refusals(refused):
+        say(line)
     return restored
 
 
+def refusals(refused: dict[Path, str]) -> list[str]:
+    """One line for each reason, with the records that it holds for."""
+    by_reason: dict[str, list[str]] = {}
+    for place, reason in refused.items():
+        by_reason.setdefault(reason, []).append(place.as_posix())
+    return [
+        f"evidence not used for {places[0]}"
+        + (f" and {len(places) - 1} more" if len(places) > 1 else "")
+        + f": {reason}; it is made again"
+        for reason, places in by_reason.items()
+    ]
+
+
 def restorable(params: Params, root: Path = Path()) -> set[Path]:
-    """What the next start of Snakemake restores: `spec.json` of runs and profiles, below `root`.
+    """What evidence has with the same parameters and is not there, below `root`: `spec.json` of
+    runs, profiles and studies. Whether the code still behaves as it did shows when they are
+    restored.
 
     Raises:
         BadInput: when evidence is unreadable.
@@ -62,18 +91,18 @@ def restorable(params: Params, root: Path = Path()) -> set[Path]:
     for setting in active.settings:
         if not (kept / f"{setting}.parquet").is_file():
             continue
-        from pipeline.evidence import kept_recipes
+        from pipeline.evidence import kept_recipes, same_parameters
 
         recipes = kept_recipes(kept / f"{setting}.parquet")
         for method in active.methods:
             for seed in active.seeds:
                 spec = results / "runs" / method / setting / str(seed) / "spec.json"
                 recipe = specs.run_recipe(params, method, setting, seed)
-                if recipes.get((method, seed)) == specs.digest(recipe):
+                if same_parameters(recipes.get((method, seed), {}), recipe):
                     found.add(spec)
     missing = {path for path in found if not (root / path).is_file()}
-    profiles = (profile for _, profile in _missing_profiles(params, root / results))
-    return missing | {profile.relative_to(root) for profile in profiles}
+    records = (record for _, record, _ in _missing_records(params, root / results))
+    return missing | {record.relative_to(root) for record in records}
 
 
 def _draw_family(params: Params, setting: str, root: Path) -> None:
@@ -101,7 +130,7 @@ def _draw_family(params: Params, setting: str, root: Path) -> None:
 def keep_finished(
     results_dir: Path, *, methods: list[str], settings: list[str], seeds: list[int]
 ) -> int:
-    """Put every finished run and profile below `results_dir` into evidence.
+    """Put every finished run, profile and study below `results_dir` into evidence.
 
     Returns:
         The number of runs.
@@ -110,6 +139,7 @@ def keep_finished(
         BadInput: when a record or the evidence is unreadable.
     """
     from pipeline.evidence import add_runs, evidence_file
+    from pipeline.runs.behaviour import cache_folder
 
     count = 0
     for setting in settings:
@@ -117,36 +147,78 @@ def keep_finished(
             folders = [results_dir / "runs" / method / setting / str(seed) for seed in seeds]
             whole = [folder for folder in folders if (folder / "spec.json").is_file()]
             if whole:
-                add_runs(evidence_file(results_dir, setting), whole)
+                add_runs(evidence_file(results_dir, setting), whole, cache_folder())
             count += len(whole)
-    for method in methods:
-        keep_profile(results_dir / "profile" / f"{method}.json")
+    for record in sorted(
+        (*results_dir.glob("profile/*.json"), *results_dir.glob("studies/*.json"))
+    ):
+        keep_record(record)
     return count
 
 
-def keep_profile(profile: Path) -> None:
-    """Copy a profile, if there is one, to where evidence keeps it."""
-    kept = profile.parents[1] / "evidence" / "profile" / profile.name
-    if profile.is_file():
-        with replacing(kept) as beside:
-            shutil.copyfile(profile, beside)
+def kept_record(record: Path) -> Path:
+    """Where evidence keeps `results/{grid}/profile/{method}.json` or `studies/{study}.json`."""
+    return record.parents[1] / "evidence" / record.parent.name / record.name
 
 
-def _missing_profiles(params: Params, results: Path) -> list[tuple[Path, Path]]:
-    """Kept profiles of the same recipe, and where they belong and are not."""
-    pairs = [
-        (results / "evidence" / "profile" / f"{m}.json", results / "profile" / f"{m}.json", m)
-        for m in params.active.methods
-    ]
+def keep_record(record: Path, kept: Path | None = None, root: Path = Path()) -> None:
+    """Put a profile or study, if there is one, into evidence, with what its code does.
+
+    Args:
+        kept: where; None: where `restore_evidence` looks for it.
+    """
+    if not record.is_file():
+        return
+    from pipeline.runs.behaviour import behaviour_of, cache_folder
+
+    found = read_json(record)
+    behaviour = behaviour_of(found["spec"], cache_folder(root))
+    write_json(kept or kept_record(record), found | {"behaviour": behaviour})
+
+
+def restore_record(kept: Path, record: Path, recipe: specs.Recipe, root: Path) -> str | None:
+    """Write a profile or study from evidence of the same parameters.
+
+    Returns:
+        Which number the code gives otherwise, and nothing is written; None when it is done.
+    """
+    from pipeline.evidence import behaviour_fault
+    from pipeline.runs.behaviour import cache_folder
+
+    found = read_json(kept)
+    behaviour = json.dumps(found.pop("behaviour"))
+    fault = behaviour_fault(found["spec"], behaviour, recipe, cache_folder(root))
+    if fault is None:
+        write_json(record, found | {"spec": recipe})
+    return fault
+
+
+def _missing_records(params: Params, results: Path) -> list[tuple[Path, Path, specs.Recipe]]:
+    """Profiles and studies that evidence has with the same parameters and that are not there:
+    the kept file, the record, and its recipe.
+    """
+    active = params.active
+    records = {
+        results / "profile" / f"{method}.json": specs.profile_recipe(params, method)
+        for method in active.methods
+    } | {
+        results / "studies" / f"{study}.json": study_recipe(params, study)
+        for study in active.studies.names
+    }
     return [
-        (kept, profile)
-        for kept, profile, method in pairs
-        if kept.is_file() and not profile.is_file() and _made_from(kept, params, method)
+        (kept, record, recipe)
+        for record, recipe in records.items()
+        if (kept := kept_record(record)).is_file()
+        and not record.is_file()
+        and _made_from(kept, recipe)
     ]
 
 
-def _made_from(kept: Path, params: Params, method: str) -> bool:
+def _made_from(kept: Path, recipe: specs.Recipe) -> bool:
+    from pipeline.evidence import same_parameters
+
     try:
-        return bool(read_json(kept)["spec"] == specs.profile_recipe(params, method))
+        found = read_json(kept)
+        return "behaviour" in found and same_parameters(found["spec"], recipe)
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -7,41 +7,33 @@ the artifact carries it (`spec.json`, or the parquet schema metadata under `spec
 so that a workflow with hundreds of jobs parses in a moment.
 """
 
-import ast
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from pipeline.config import Params
 from pipeline.data.sources import SOURCES
+from pipeline.jobs.code import code_digest
 from pipeline.variants import with_section
 
 Recipe = dict[str, Any]
-PACKAGE = Path(__file__).parent
 
-# Code each kind of artifact depends on, as globs below `pipeline/`; that of its inputs comes
-# in through their recipes. tests/unit/test_specs.py compares this with what is imported.
-_PARSING = ["data/parsers*.py", "data/ratings.py", "data/schemas.py"]
-CODE = {
+# The module whose function makes each kind of artifact; `jobs.code` follows its imports.
+JOBS = {
     # the simulated archive states the fingerprint that `build_ratings` then looks for
-    "archive": ["data/simulated.py", *_PARSING],
-    "ratings": _PARSING,
-    "tasks": ["data/task_sets.py", "data/synthetic.py", "data/pools.py", "data/schemas.py"],
-    "episodes": ["data/episode*.py", "data/pools.py", "data/schemas.py"],
-    "core": ["core/*.py", "core/solvers/*.py", "core/methods/problem.py"],
-    "run": [
-        *("train.py", "meta_training.py", "seed_training.py", "ledger.py"),
-        *("meta_testing.py", "evaluate.py", "metrics.py", "trivial.py"),
-    ],
-    "profile": ["cost_profile.py", "data/synthetic.py"],
-    "study": ["studies/problems.py", "data/synthetic.py"],
-    "study_stability": ["studies/stability.py", "studies/stiffness.py"],
-    "study_fidelity": ["studies/fidelity.py"],
-    "study_noise": ["studies/noise.py"],
+    "archive": "pipeline.data.simulated",
+    "ratings": "pipeline.data.ratings",
+    "tasks": "pipeline.data.task_sets",
+    "episodes": "pipeline.data.episodes",
+    "run": "pipeline.train",
+    "profile": "pipeline.cost_profile",
+    "stability": "pipeline.studies.stability",
+    "fidelity": "pipeline.studies.fidelity",
+    "noise": "pipeline.studies.noise",
 }
+# Entries of a recipe that say by which code, directly or in its inputs; all else are parameters.
+OF_CODE = ("code", "episodes")
 
 
 # What reading an archive takes from its `Source`; addresses and texts change no number.
@@ -65,30 +57,9 @@ def job_digest(recipes: Sequence[Recipe]) -> str:
     return digest({"recipes": [digest(recipe) for recipe in recipes]})
 
 
-@cache
-def code_digest(*globs: str) -> str:
-    """Digest of what the matching modules do: comments, docstrings and layout do not count."""
-    total = hashlib.sha256()
-    paths = sorted({path for pattern in globs for path in PACKAGE.glob(pattern)})
-    for path in paths:
-        total.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0")
-        total.update(_meaning(path).encode() + b"\0")
-    return total.hexdigest()[:16]
-
-
-@cache  # every method's digest holds the same core modules
-def _meaning(path: Path) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+def parameters_of(recipe: Recipe) -> Recipe:
+    """A recipe without what the text of the code decides."""
+    return {name: value for name, value in recipe.items() if name not in OF_CODE}
 
 
 def archive_recipe(params: Params, dataset: str) -> Recipe:
@@ -99,7 +70,7 @@ def archive_recipe(params: Params, dataset: str) -> Recipe:
         "kind": "archive",
         "dataset": dataset,
         "simulated": params.simulated.model_dump(),
-        "code": code_digest(*CODE["archive"]),
+        "code": code_digest(JOBS["archive"]),
     }
 
 
@@ -111,13 +82,13 @@ def ratings_recipe(params: Params, dataset: str) -> Recipe:
         "dataset": dataset,
         "source": {name: getattr(source, name) for name in READ_OF_SOURCE},
         "archive": digest(archive_recipe(params, dataset)),
-        "code": code_digest(*CODE["ratings"]),
+        "code": code_digest(JOBS["ratings"]),
     }
 
 
 def tasks_recipe(params: Params, dataset: str) -> Recipe:
     """Recipe of `data/tasks/{dataset}.parquet`."""
-    recipe: Recipe = {"kind": "tasks", "dataset": dataset, "code": code_digest(*CODE["tasks"])}
+    recipe: Recipe = {"kind": "tasks", "dataset": dataset, "code": code_digest(JOBS["tasks"])}
     if dataset in SOURCES:
         return recipe | {
             "n_items": params.data.items,
@@ -151,8 +122,25 @@ def episodes_recipe(params: Params, setting: str, seed: int) -> Recipe:
         "standardise": given.standardise,
         "scaling": given.scaling,
         "tasks": digest(tasks_recipe(params, given.dataset)),
-        "code": code_digest(*CODE["episodes"]),
+        "code": code_digest(JOBS["episodes"]),
     }
+
+
+def data_parameters(params: Params, setting: str, seed: int) -> Recipe:
+    """All parameters behind a setting's episodes, down to the archive; no digest of code."""
+    dataset = params.settings[setting].dataset
+    episodes, tasks = episodes_recipe(params, setting, seed), tasks_recipe(params, dataset)
+    found = _without(episodes, "kind", "seed", "tasks", "code")
+    found["tasks"] = _without(tasks, "kind", "ratings", "code")
+    if dataset in SOURCES:
+        source = _without(ratings_recipe(params, dataset), "kind", "dataset", "archive", "code")
+        archive = _without(archive_recipe(params, dataset), "kind", "dataset", "code")
+        found["tasks"] |= source | archive
+    return found
+
+
+def _without(recipe: Recipe, *names: str) -> Recipe:
+    return {name: value for name, value in recipe.items() if name not in names}
 
 
 def core_settings(params: Params, label: str, inner_steps: int) -> dict[str, Any]:
@@ -191,8 +179,9 @@ def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
         "training": training,
         "evaluation": with_section("evaluation", params.grid_evaluation().model_dump(), variant),
         "dtype": params.dtype,
+        "data": data_parameters(params, setting, seed),
         "episodes": digest(episodes_recipe(params, setting, seed)),
-        "code": code_digest(*CODE["core"], *CODE["run"], *_method_modules(method)),
+        "code": code_digest(JOBS["run"], method_module(method)),
     }
 
 
@@ -214,7 +203,7 @@ def profile_recipe(params: Params, label: str) -> Recipe:
             for steps in profile.inner_steps
         },
         "dtype": params.dtype,
-        "code": code_digest(*CODE["core"], *CODE["profile"], *_method_modules(method)),
+        "code": code_digest(JOBS["profile"], method_module(method)),
     }
 
 
@@ -222,9 +211,9 @@ def _hidden(params: Params, dataset: str) -> list[int]:
     return params.model.ratings if dataset in SOURCES else params.model.synthetic
 
 
-def _method_modules(method: str) -> list[str]:
-    """Globs of the module of one method: editing another method leaves its runs standing."""
-    return [f"core/methods/{MODULES[method]}.py"]
+def method_module(method: str) -> str:
+    """The module of one method: editing another method leaves its runs standing."""
+    return f"pipeline.core.methods.{MODULES[method]}"
 
 
 FLOW_METHODS = ("amaml", "amaml_rkc", "amaml_anytime")  # trained over a horizon, not K steps

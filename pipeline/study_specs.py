@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pipeline import specs
 from pipeline.config import Params
-from pipeline.specs import CODE, MODULES, Recipe, core_settings
+from pipeline.jobs.code import code_digest
+from pipeline.specs import JOBS, Recipe, core_settings, method_module
 
 
 def study_recipe(params: Params, name: str) -> Recipe:
@@ -15,7 +15,7 @@ def study_recipe(params: Params, name: str) -> Recipe:
     study = getattr(params.active.studies, name)
     own = _stability(params, study) if name == "stability" else _of_methods(params, study)
     methods = {entry["method"] for entry in own.pop("used")} | {"amaml_rkc", "amaml"}
-    modules = sorted({f"core/methods/{MODULES[method]}.py" for method in methods})
+    modules = sorted({method_module(method) for method in methods})
     training = params.grid_training()
     return own | {
         "kind": "study",
@@ -34,7 +34,7 @@ def study_recipe(params: Params, name: str) -> Recipe:
             "meta_batch": training.meta_batch,
             "updates": study.training_updates,
         },
-        "code": specs.code_digest(*CODE["core"], *CODE["study"], *CODE[f"study_{name}"], *modules),
+        "code": code_digest(JOBS[name], *modules),
     }
 
 

@@ -229,7 +229,7 @@ def metrics(
 def spec(label: str, setting: str, seed: int, inner_steps: int) -> dict[str, Any]:
     """`spec.json` of one run, the keys that readers use."""
     identity = _identity(label, setting, seed, inner_steps)
-    return {"kind": "run", **identity, "support": 10, "query": 15}
+    return {"kind": "run", **identity, "support": 10, "query": 15, "code": "digest"}
 
 
 def profile(label: str) -> dict[str, Any]:
@@ -250,7 +250,7 @@ def profile(label: str) -> dict[str, Any]:
             }
         )
     return {
-        "spec": {"kind": "profile", "label": label},
+        "spec": {"kind": "profile", "label": label, "code": "digest"},
         "method": label,
         "label": label,
         "device": "cpu",

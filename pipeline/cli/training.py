@@ -1,6 +1,5 @@
 """Commands that meta-train and measure costs."""
 
-import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +7,6 @@ import typer
 
 from pipeline.cli.options import Device, ParamsFile, Spec, Threads, parse_spec, parse_specs
 from pipeline.errors import BadInput
-from pipeline.files import replacing
 
 Evidence = Annotated[
     Path | None, typer.Option(help="small file for git to which what was made is added")
@@ -86,8 +84,9 @@ def meta_train(
     )
     if evidence is not None:
         from pipeline.evidence import add_runs
+        from pipeline.runs.behaviour import cache_folder
 
-        add_runs(evidence, run_dirs)
+        add_runs(evidence, run_dirs, cache_folder())
 
 
 def profile_cost(
@@ -116,8 +115,9 @@ def profile_cost(
 
     profile(recipe, out, device=device, threads=threads)
     if evidence is not None:
-        with replacing(evidence) as beside:
-            shutil.copyfile(out, beside)
+        from pipeline.restore_evidence import keep_record
+
+        keep_record(out, evidence)
 
 
 def _known(option: str, found: str | None, allowed: dict) -> None:

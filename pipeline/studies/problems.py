@@ -16,6 +16,7 @@ from torch import Tensor
 from pipeline.core import MLP, Diverged, MetaTrainer, TaskBatch, meta_gradient
 from pipeline.core.fidelity import compare, converged_gradient
 from pipeline.data.synthetic import draw_tasks
+from pipeline.devices import DTYPES
 
 REFERENCE_RTOL = 1e-8
 WORK = ("gradients", "hvps", "accepted", "rejected", "kept_states", "kept_bytes")
@@ -61,12 +62,14 @@ def draw_study_tasks(
 def initialisations(
     model: MLP, tasks: StudyTasks, training: Mapping[str, Any], seed: int
 ) -> dict[str, Tensor]:
-    """Theta (P,) in float32: `untrained`, as drawn, and `trained`, after a short meta-training.
+    """Theta (P,): `untrained`, as drawn, and `trained`, after a short meta-training.
 
     Args:
-        training: method, settings, outer_lr, meta_batch and updates of the latter.
+        training: method, settings, outer_lr, meta_batch and updates of the latter; its dtype,
+            float32 where none is named.
     """
-    theta = model.init(torch.Generator().manual_seed(seed))
+    dtype = DTYPES[training.get("dtype", "float32")]
+    theta = model.init(torch.Generator().manual_seed(seed), dtype=dtype)
     trainer = MetaTrainer(
         training["method"],
         model,
@@ -77,7 +80,7 @@ def initialisations(
     draw = np.random.default_rng([seed, 1])
     for _ in range(training["updates"]):
         chosen = draw.choice(len(tasks.y), training["meta_batch"], replace=False)
-        trainer.step(tasks.batch(chosen, torch.float32))
+        trainer.step(tasks.batch(chosen, dtype))
     return {"untrained": theta, "trained": trainer.theta}
 
 

@@ -13,6 +13,7 @@ from pipeline.evidence import add_runs, evidence_file, restore
 from pipeline.files import read_json, write_json
 from pipeline.records import read_run
 from pipeline.restore_evidence import keep_finished
+from pipeline.runs import behaviour
 from tests import run_records
 from tests.table_files import SETTING, build
 
@@ -46,7 +47,7 @@ def test_tables_made_of_restored_records_are_the_same_bytes(grid: Path) -> None:
     before = {path.name: path.read_bytes() for path in build(grid).iterdir()}
     runs = wanted(grid)
     shutil.rmtree(grid / "runs")
-    assert restore(evidence_file(grid, SETTING), runs) == folders(grid)
+    assert restore(evidence_file(grid, SETTING), runs).folders == folders(grid)
     shutil.rmtree(grid / "tables")
     assert {path.name: path.read_bytes() for path in build(grid).iterdir()} == before
 
@@ -96,22 +97,45 @@ def test_jobs_that_end_together_lose_nothing(grid: Path) -> None:
         list(pool.map(add_runs, [rows_file] * 4, [[folder] for folder in folders(grid)]))
     runs = wanted(grid)
     shutil.rmtree(grid / "runs")
-    assert restore(rows_file, runs) == folders(grid)
+    assert restore(rows_file, runs).folders == folders(grid)
 
 
 def test_another_recipe_is_not_restored(grid: Path) -> None:
     keep_finished(grid, **GRID)
+    runs = [(folder, spec | {"support": 11}) for folder, spec in wanted(grid)]
+    shutil.rmtree(grid / "runs")
+    found = restore(evidence_file(grid, SETTING), runs)
+    assert (found.folders, found.refused) == ([], {})
+    assert not (grid / "runs").exists()
+
+
+def test_code_that_behaves_as_it_did_restores_under_the_new_recipe(grid: Path) -> None:
+    keep_finished(grid, **GRID)
     runs = [(folder, spec | {"code": "of today"}) for folder, spec in wanted(grid)]
     shutil.rmtree(grid / "runs")
-    assert restore(evidence_file(grid, SETTING), runs) == []
-    assert not (grid / "runs").exists()
+    assert restore(evidence_file(grid, SETTING), runs).folders == folders(grid)
+    assert read_json(folders(grid)[0] / "spec.json")["code"] == "of today"
+
+
+def test_code_that_gives_another_number_is_refused_with_its_name(
+    grid: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_finished(grid, **GRID)
+    runs = [(folder, spec | {"code": "of today"}) for folder, spec in wanted(grid)]
+    shutil.rmtree(grid / "runs")
+    small = behaviour.PROBES["run"][0]
+    monkeypatch.setitem(behaviour.PROBES, "run", (small, lambda probe: {"number": 1.01}))
+    found = restore(evidence_file(grid, SETTING), runs)
+    assert found.folders == []
+    assert set(found.refused) == set(folders(grid))
+    assert "number is 1 in the evidence and 1.01" in found.refused[folders(grid)[0]]
 
 
 def test_a_record_that_is_there_is_left_alone(grid: Path) -> None:
     keep_finished(grid, **GRID)
     mine = folders(grid)[0]
     write_json(mine / "metrics.json", read_json(mine / "metrics.json") | {"mine": 1})
-    assert restore(evidence_file(grid, SETTING), wanted(grid)) == []
+    assert restore(evidence_file(grid, SETTING), wanted(grid)).folders == []
     assert read_json(mine / "metrics.json")["mine"] == 1
 
 

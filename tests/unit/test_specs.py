@@ -1,6 +1,5 @@
 """Recipes: what makes an artifact stale, what does not, and that no module is forgotten."""
 
-import ast
 import copy
 import dataclasses
 import functools
@@ -16,34 +15,13 @@ import yaml
 from pipeline import specs
 from pipeline.config import Params, check_params
 from pipeline.data.sources import SOURCES
-from pipeline.study_specs import study_recipe
+from pipeline.jobs import code
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "pipeline"
 RAW = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 METHODS = [label for label, given in RAW["methods"].items() if "like" not in given]
 SYNTHETIC, RATINGS = "cosmixture-50shot-50val", "simulated-10shot-15val-50steps"
-
-# Modules that no number depends on, and why. Everything else that a job imports from `pipeline`
-# has to stand in `specs.CODE`.
-HARMLESS = {
-    "__init__.py": "the version",
-    "allocator.py": "when memory goes back to the system",
-    "checkpoint.py": "keeps a state and gives it back",
-    "config.py": "what it holds reaches a job through its recipe",
-    "core/methods/__init__.py": "the registry, compared with specs.MODULES below",
-    "data/__init__.py": "a docstring",
-    "data/sources.py": "what is read of it stands in the ratings recipe",
-    "devices.py": "the device is no part of a recipe",
-    "errors.py": "a message",
-    "files.py": "writes what it is given",
-    "progress.py": "a bar",
-    "recipe_checks.py": "refuses recipes",
-    "records.py": "names of columns and files",
-    "specs.py": "what it decides stands in the recipe",
-    "studies/__init__.py": "a docstring",
-    "study_checks.py": "refuses recipes",
-}
 
 
 def params(change: Callable[[dict[str, Any]], None] = lambda raw: None) -> Params:
@@ -238,15 +216,14 @@ def test_a_recipe_survives_json():
 
 
 def forget() -> None:
-    specs.code_digest.cache_clear()
-    specs._meaning.cache_clear()
+    code.forget()
 
 
 @pytest.fixture
 def copied(tmp_path, monkeypatch) -> Iterator[Path]:
     """A copy of the package that recipes digest instead of the real one."""
     shutil.copytree(PACKAGE, tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(specs, "PACKAGE", tmp_path / "pipeline")
+    monkeypatch.setattr(code, "PACKAGE", tmp_path / "pipeline")
     forget()
     yield tmp_path / "pipeline"
     forget()
@@ -296,19 +273,20 @@ def test_a_new_method_module_changes_nothing(copied):
 
 
 def test_comments_docstrings_and_layout_do_not_count(copied):
-    module = copied / "core/another.py"
-    module.write_text('def f(a, b):\n    """Doc."""\n    return a + b\n')
+    module = copied / "core/work.py"
+    plain = module.read_text(encoding="utf-8")
+    module.write_text(plain + 'def f(a, b):\n    """Doc."""\n    return a + b\n')
     before = digests("maml")
     module.write_text(
-        '"""A module."""\n\n# a comment\ndef f(\n    a,\n    b,\n):\n    return (a + b)  # more\n'
+        plain + "\n\n# a comment\ndef f(\n    a,\n    b,\n):\n    return (a + b)  # more\n"
     )
     assert digests("maml") == before
-    module.write_text('def f(a, b):\n    """Doc."""\n    return a - b\n')
+    module.write_text(plain + 'def f(a, b):\n    """Doc."""\n    return a - b\n')
     assert digests("maml") != before
 
 
 def test_a_function_of_a_docstring_alone_is_read(copied):
-    (copied / "core/another.py").write_text('def f():\n    """Doc."""\n')
+    edit(copied / "core/work.py", 'def f():\n    """Doc."""\n')
     assert digests("maml")
 
 
@@ -316,12 +294,6 @@ def test_renaming_a_module_counts(copied):
     before = digests("maml")
     (copied / "core/work.py").rename(copied / "core/work_counts.py")
     assert digests("maml") != before
-
-
-def test_every_glob_matches_a_file():
-    for kind, globs in specs.CODE.items():
-        for pattern in globs:
-            assert list(PACKAGE.glob(pattern)), f"CODE[{kind!r}]: {pattern} matches nothing"
 
 
 def test_modules_are_where_the_methods_are():
@@ -334,100 +306,41 @@ def test_modules_are_where_the_methods_are():
     assert where == specs.MODULES
 
 
-# --- no module is forgotten
-
-
-@functools.cache
-def imported(path: Path) -> set[Path]:
-    """Files of `pipeline` that a file imports, wherever in it the statement stands."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports are not followed here"
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-    found = set()
-    for name in names:
-        parts = name.split(".")
-        if parts[0] != "pipeline":
-            continue
-        for depth in range(1, len(parts) + 1):  # a package's __init__ runs too
-            place = ROOT.joinpath(*parts[:depth])
-            found |= {p for p in (place / "__init__.py", place.with_suffix(".py")) if p.is_file()}
-    return found
-
-
-def reached(*entries: str) -> set[str]:
-    """What is imported from `entries` on, not looking into harmless modules."""
-    waiting, seen = [PACKAGE / entry for entry in entries], set()
-    while waiting:
-        path = waiting.pop()
-        name = path.relative_to(PACKAGE).as_posix()
-        if name in seen:
-            continue
-        seen.add(name)
-        if name not in HARMLESS:
-            waiting += imported(path)
-    return seen
-
-
-JOBS: dict[str, tuple[Callable[[Params], specs.Recipe], tuple[str, ...]]] = {
-    "archive": (lambda p: specs.archive_recipe(p, "simulated"), ("data/simulated.py",)),
-    "ratings": (lambda p: specs.ratings_recipe(p, "ml-100k"), ("data/ratings.py",)),
-    "rating tasks": (lambda p: specs.tasks_recipe(p, "ml-100k"), ("data/task_sets.py",)),
-    "synthetic tasks": (lambda p: specs.tasks_recipe(p, "alpine"), ("data/task_sets.py",)),
-    "rating episodes": (lambda p: specs.episodes_recipe(p, RATINGS, 0), ("data/episodes.py",)),
-    "episodes": (lambda p: specs.episodes_recipe(p, SYNTHETIC, 0), ("data/episodes.py",)),
-}
-for label in METHODS:
-    method = RAW["methods"][label].get("method", label)
-    own = f"core/methods/{specs.MODULES[method]}.py"
-    JOBS |= {
-        f"run {label}": (
-            lambda p, label=label: specs.run_recipe(p, label, SYNTHETIC, 0),
-            ("train.py", own),
-        ),
-        f"profile {label}": (
-            lambda p, label=label: specs.profile_recipe(p, label),
-            ("cost_profile.py", own),
-        ),
-    }
-
-
-for name in ("stability", "fidelity", "noise"):
-    JOBS[f"study {name}"] = (
-        lambda p, name=name: study_recipe(p.model_copy(update={"grid": "ci"}), name),
-        (f"studies/{name}.py",),
-    )
-
-
-@pytest.mark.parametrize("job", JOBS)
-def test_every_module_that_a_job_imports_is_in_its_recipe(job, monkeypatch):
-    recipe_of, entries = JOBS[job]
-    globs: set[str] = set()
-
-    def collect(*patterns: str) -> str:
-        globs.update(patterns)
-        return ""
-
-    monkeypatch.setattr(specs, "code_digest", collect)
-    recipe_of(params())
-    covered = {p.relative_to(PACKAGE).as_posix() for g in globs for p in PACKAGE.glob(g)}
-    forgotten = reached(*entries) - covered - HARMLESS.keys()
-    assert not forgotten, (
-        f"{job}: editing {', '.join(sorted(forgotten))} would leave old artifacts standing. "
-        "Add it to CODE in pipeline/specs.py, or to HARMLESS here if no number depends on it."
-    )
-
-
-def test_nothing_harmless_is_listed_in_vain():
-    everywhere = set().union(*(reached(*entries) for _, entries in JOBS.values()))
-    assert HARMLESS.keys() <= everywhere | {"config.py"}
+# --- the walk
 
 
 def test_the_walk_follows_imports():
-    found = reached("train.py")
-    assert {"core/mlp.py", "core/solvers/flow.py", "data/episodes.py", "trivial.py"} <= found
-    assert "data/task_sets.py" in found  # two steps away, from inside a function
-    assert "core/methods/imaml.py" not in found
+    found = code.reached("pipeline.train")
+    assert {"pipeline.core.mlp", "pipeline.core.solvers.flow", "pipeline.trivial"} <= set(found)
+    assert "pipeline.data.task_sets" in found  # two steps away, from inside a function
+    assert "pipeline.core.methods.imaml" not in found
+
+
+def test_the_walk_stops_where_no_number_is_decided():
+    everywhere = {m for job in specs.JOBS.values() for m in code.reached(job)}
+    assert not {m for m in everywhere if code.is_outside(m)}
+
+
+def test_an_entry_that_is_no_module_is_refused():
+    with pytest.raises(ValueError, match="no module"):
+        code.reached("pipeline.nothing")
+
+
+def test_data_parameters_hold_no_digest_of_code():
+    """Else evidence would fall with the text of the code."""
+    for setting in (SYNTHETIC, RATINGS, "ml-1m-10shot-15val-50steps"):
+        data = specs.data_parameters(params(), setting, 0)
+        text = json.dumps(data)
+        assert "code" not in text
+        assert data["tasks"]["dataset"] == params().settings[setting].dataset
+
+
+def test_parameters_of_a_run_do_not_change_with_the_code(copied):
+    before = specs.run_recipe(params(), "maml", SYNTHETIC, 0)
+    for module in ("core/mlp.py", "data/episodes.py", "data/task_sets.py", "train.py"):
+        edit(copied / module)
+    forget()
+    after = specs.run_recipe(params(), "maml", SYNTHETIC, 0)
+    assert after["code"] != before["code"]
+    assert after["episodes"] != before["episodes"]
+    assert specs.parameters_of(after) == specs.parameters_of(before)

@@ -29,7 +29,9 @@ except BadInput as error:
 if workflow.is_main_process and workflow_lock.join():
     print("Removed the lock of a Snakemake that was killed.", file=sys.stderr)
 
-if workflow.is_main_process and (restored := restore_evidence(PARAMS)):
+if workflow.is_main_process and (
+    restored := restore_evidence(PARAMS, say=lambda line: print(line, file=sys.stderr))
+):
     print(f"Restored {len(restored)} records from evidence.", file=sys.stderr)
 
 GRID = PARAMS.grid

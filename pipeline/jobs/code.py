@@ -1,0 +1,134 @@
+"""Which code a job depends on: the imports of the module that does it, followed to their end.
+
+A recipe holds a digest of that code. Imports count wherever they stand in a module; comments,
+docstrings and layout do not. This module reads code as text and imports none of it, so that a
+workflow with hundreds of jobs parses in a moment.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[1]
+NAME = "pipeline"
+
+# Where the walk stops, and why no number depends on what lies there. A package stands for all
+# that is in it.
+OUTSIDE = {
+    "pipeline": "the version",
+    "pipeline.config": "what it holds reaches a job through its recipe",
+    "pipeline.config_checks": "refuses parameters",
+    "pipeline.config_errors": "messages",
+    "pipeline.config_sections": "what it holds reaches a job through its recipe",
+    "pipeline.config_studies": "what it holds reaches a job through its recipe",
+    "pipeline.config_variants": "what it holds reaches a job through its recipe",
+    "pipeline.config_yaml": "what it holds reaches a job through its recipe",
+    "pipeline.jobs": "what it decides stands in the recipe",
+    "pipeline.specs": "what it decides stands in the recipe",
+    "pipeline.study_specs": "what it decides stands in the recipe",
+    "pipeline.core.methods": "the registry: a recipe names the module of its method",
+    "pipeline.data.sources": "what reading takes of it stands in the recipe of ratings",
+    "pipeline.allocator": "when memory goes back to the system",
+    "pipeline.checkpoint": "keeps a state and gives it back",
+    "pipeline.devices": "the device is no part of a recipe",
+    "pipeline.errors": "a message",
+    "pipeline.files": "writes what it is given",
+    "pipeline.progress": "a bar",
+    "pipeline.recipe_checks": "refuses recipes",
+    "pipeline.study_checks": "refuses recipes",
+}
+# Packages of which every module is outside; of the others only the `__init__`.
+WHOLE = ("pipeline.config", "pipeline.jobs")
+
+
+@cache
+def code_digest(*entries: str) -> str:
+    """Digest of what the modules do that are reached from `entries`, these among them."""
+    total = hashlib.sha256()
+    for module in reached(*entries):
+        total.update(module.encode() + b"\0")
+        total.update(_meaning(module).encode() + b"\0")
+    return total.hexdigest()[:16]
+
+
+@cache
+def reached(*entries: str) -> tuple[str, ...]:
+    """Names of the modules that `entries` import, directly or not, in alphabetical order.
+
+    Args:
+        entries: modules such as `pipeline.data.ratings`.
+
+    Raises:
+        ValueError: for an entry that is no module of the package.
+    """
+    for entry in entries:
+        if _file(entry) is None:
+            raise ValueError(f"{entry} is no module of {NAME}.")
+    waiting, seen = list(entries), set()
+    while waiting:
+        module = waiting.pop()
+        if module in seen or is_outside(module):
+            continue
+        seen.add(module)
+        waiting += _imports(module)
+    return tuple(sorted(seen))
+
+
+def is_outside(module: str) -> bool:
+    """Whether no number depends on a module."""
+    return module in OUTSIDE or any(module.startswith(f"{package}.") for package in WHOLE)
+
+
+@cache
+def _imports(module: str) -> frozenset[str]:
+    """Modules of the package that a module imports, with the packages on the way to them."""
+    names = set()
+    for node in ast.walk(_tree(module)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    found = set()
+    for name in names:
+        parts = name.split(".")
+        if parts[0] == NAME:
+            found |= {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
+    return frozenset(name for name in found if _file(name) is not None)
+
+
+@cache  # the digest of every method holds the same core modules
+def _meaning(module: str) -> str:
+    """The code without docstrings, in one layout."""
+    tree = _tree(module)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if (
+                isinstance(first, ast.Expr)
+                and isinstance(first.value, ast.Constant)
+                and isinstance(first.value.value, str)
+            ):
+                node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _tree(module: str) -> ast.Module:
+    file = _file(module)
+    assert file is not None
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _file(module: str) -> Path | None:
+    """The file of a module or package below `PACKAGE`."""
+    place = PACKAGE.joinpath(*module.split(".")[1:])
+    for file in (place.with_suffix(".py"), place / "__init__.py"):
+        if file.is_file():
+            return file
+    return None
+
+
+def forget() -> None:
+    """Read the code again: for tests that edit it."""
+    for kept in (code_digest, reached, _imports, _meaning):
+        kept.cache_clear()
