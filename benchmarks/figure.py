@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from pipeline.figure_style import Style, house_style, log_axis, panels, save, style_of
+from pipeline.figures.style import Style, house_style, log_axis, panels, save, style_of
 
 LINES = {  # candidate -> label of its style; others have a style of their own below
     "amaml_rkc": "amaml_rkc",

@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmarks.candidates import CANDIDATES, Candidate, Update, counts
 from benchmarks.problem import Work
 from benchmarks.reference import compare
-from pipeline.progress import track
+from pipeline.runs.progress import track
 
 LONGEST_S = 3.0  # a candidate whose update is projected to take longer is skipped
 SHARE_S = 1.5  # wanted seconds of timing for one candidate at one horizon

@@ -16,12 +16,12 @@ import torch
 
 from benchmarks.candidates import CANDIDATES, CAPTURED
 from benchmarks.problem import cos_mixture
-from pipeline.cost_profile import tensor_peak
+from pipeline.runs.profile import tensor_peak
 
 LIMIT_S = 180.0
 LONGEST_PROFILED_S = 1.0  # seconds of an update whose allocations are still recorded on the CPU
 WARM_UP_STEPS = 2
-PRELOAD = ["pipeline.cost_profile", "torch._dynamo", "benchmarks.memory"]  # Adam wants dynamo
+PRELOAD = ["pipeline.runs.profile", "torch._dynamo", "benchmarks.memory"]  # Adam wants dynamo
 _UNIT = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
 
 

@@ -24,8 +24,8 @@ from benchmarks.candidates import CANDIDATES, CAPTURED
 from benchmarks.measure import repetitions_for, timed
 from benchmarks.problem import Work, cos_mixture
 from benchmarks.table import table
-from pipeline.allocator import keep_freed_memory
-from pipeline.progress import track
+from pipeline.runs.device import keep_freed_memory
+from pipeline.runs.progress import track
 
 CELLS = (("amaml_rkc", 500), ("fomaml", 500), ("amaml_rkc", 5_000), ("fomaml", 5_000))
 QUICK_CELLS = (("amaml_rkc", 5), ("fomaml", 5))

@@ -26,7 +26,7 @@ from benchmarks import (
 )
 from benchmarks.candidates import CANDIDATES, CAPTURED, Candidate
 from benchmarks.problem import HORIZONS, QUICK_HORIZONS, TASKS, Work, cos_mixture
-from pipeline.progress import track
+from pipeline.runs.progress import track
 
 THREADS = 1
 MANY_TASKS = 1_000  # in a batch, measured on CUDA

@@ -16,10 +16,9 @@ import torch
 from benchmarks import figure, report, targets
 from benchmarks.parts import PARTS, THREADS, Plan, Record, empty_record, parts_of, run_parts
 from benchmarks.problem import ROWS, TASKS, cos_mixture
-from pipeline.allocator import keep_freed_memory
-from pipeline.devices import choose_device, device_name, environment
 from pipeline.errors import BadInput
 from pipeline.files import write_json
+from pipeline.runs.device import choose_device, device_name, environment, keep_freed_memory
 
 RESULTS = Path(__file__).with_name("results")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.comparisons import Comparisons
-from pipeline.labels import label_order
-from pipeline.records import METRICS, RunRecord
-from pipeline.run_grid import SettingRuns
+from pipeline.config.titles import label_order
+from pipeline.runs.records import METRICS, RunRecord
+from pipeline.tables.comparisons import Comparisons
+from pipeline.tables.grid import SettingRuns
 from tests import run_records
 
 METHODS = (

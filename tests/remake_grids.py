@@ -32,10 +32,10 @@ DROPPED: dict[str, str] = {}
 
 def remake(grid: str, root: Path) -> None:
     """Records and tables of a grid below `root`, from the evidence in git."""
-    from pipeline.config import load_params
-    from pipeline.reconcile import on_grid
-    from pipeline.restore_evidence import restore_evidence
-    from pipeline.tables import build_tables
+    from pipeline.config.schema import load_params
+    from pipeline.jobs.reconcile import on_grid
+    from pipeline.jobs.restore import restore_evidence
+    from pipeline.tables.build import build_tables
 
     params = on_grid(load_params(ROOT / "params.yaml"), grid)
     active = params.active

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.files import write_json
-from pipeline.metrics import derived_errors
-from pipeline.records import CURVE_SCHEMA, METRICS, TEST_ROWS_SCHEMA, write_run
+from pipeline.runs.metrics import derived_errors
+from pipeline.runs.records import CURVE_SCHEMA, METRICS, TEST_ROWS_SCHEMA, write_run
 
 METHODS = (
     *("maml", "maml1", "maml_sweep", "fomaml"),

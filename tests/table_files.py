@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from pipeline.tables import build_tables
+from pipeline.tables.build import build_tables
 
 SETTING = "simulated-10shot-15val-50steps"
 

@@ -9,8 +9,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.utils.file_utils import local_file_uri_to_path
 
-from pipeline.records import read_run, write_run
-from pipeline.tracking import log_tracking
+from pipeline.runs.records import read_run, write_run
+from pipeline.tracking.replay import log_tracking
 from tests import run_records
 
 SETTING = "simulated-10shot-15val-50steps"

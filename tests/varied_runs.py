@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.restore_evidence import keep_finished
+from pipeline.jobs.restore import keep_finished
 from tests import run_records
 
 Errors = Callable[[str, str, int, int], Sequence[float] | None]

@@ -37,8 +37,8 @@ def download(
     source = _source(dataset)
     simulated = None
     if dataset == "simulated":
-        from pipeline.config import load_params
-        from pipeline.specs import archive_recipe
+        from pipeline.config.schema import load_params
+        from pipeline.jobs.recipes import archive_recipe
 
         recipe = parse_spec(spec) if spec else archive_recipe(load_params(params), dataset)
         simulated = take(recipe, "simulated")["simulated"]
@@ -53,9 +53,9 @@ def build_ratings(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Parse an archive, verify every rating and the fingerprint, write a ratings parquet."""
-    from pipeline.config import load_params
+    from pipeline.config.schema import load_params
     from pipeline.data import ratings
-    from pipeline.specs import ratings_recipe
+    from pipeline.jobs.recipes import ratings_recipe
 
     source = _source(dataset)
     recipe = parse_spec(spec) if spec else ratings_recipe(load_params(params), dataset)
@@ -71,9 +71,9 @@ def build_tasks(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Turn ratings into tasks (one user, one task), or draw a synthetic family."""
-    from pipeline.config import RATING_DATASETS, SYNTHETIC_DATASETS, load_params
+    from pipeline.config.schema import RATING_DATASETS, SYNTHETIC_DATASETS, load_params
     from pipeline.data import task_sets
-    from pipeline.specs import tasks_recipe
+    from pipeline.jobs.recipes import tasks_recipe
 
     known = (*RATING_DATASETS, *SYNTHETIC_DATASETS)
     if dataset not in known:
@@ -101,9 +101,9 @@ def freeze_episodes(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Draw meta-train, validation and meta-test tasks and freeze their rows."""
-    from pipeline.config import load_params
+    from pipeline.config.schema import load_params
     from pipeline.data import episodes
-    from pipeline.specs import episodes_recipe
+    from pipeline.jobs.recipes import episodes_recipe
 
     if spec:
         recipe = parse_spec(spec)
@@ -129,6 +129,6 @@ def _source(dataset: str) -> Any:
 
 
 def _metadata(recipe: dict[str, Any]) -> dict[str, str]:
-    from pipeline.specs import canonical
+    from pipeline.runs.recipe import canonical
 
     return {"spec": canonical(recipe)}

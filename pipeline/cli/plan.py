@@ -10,8 +10,8 @@ from pipeline.cli.options import ParamsFile
 from pipeline.errors import BadInput
 
 if TYPE_CHECKING:
-    from pipeline.config import Params
-    from pipeline.plan_costs import Costs
+    from pipeline.config.schema import Params
+    from pipeline.jobs.costs import Costs
 
 
 def register(app: typer.Typer) -> None:
@@ -47,11 +47,10 @@ def plan(
     slows down as training goes on is not seen by fresh meta-updates: once some runs are
     finished, --measured projects the rest from what they took.
     """
-    from pipeline.config import load_params
-    from pipeline.plan import make_plan
-    from pipeline.plan_jobs import grid_jobs
-    from pipeline.plan_text import plan_text
-    from pipeline.reconcile import on_grid
+    from pipeline.config.schema import load_params
+    from pipeline.jobs.plan import grid_jobs, make_plan
+    from pipeline.jobs.plan_text import plan_text
+    from pipeline.jobs.reconcile import on_grid
 
     if measured and not measure:
         raise BadInput("--no-measure: found --measured beside it; give one of the two")
@@ -66,9 +65,9 @@ def plan(
 
 def _costs(params: "Params", device: str, measured: bool) -> tuple["Costs", bool]:
     """Where seconds come from, and whether jobs share a GPU."""
-    from pipeline.plan_costs import Recorded
-    from pipeline.plan_jobs import grid_runs
-    from pipeline.plan_measure import Measured
+    from pipeline.jobs.costs import Recorded
+    from pipeline.jobs.measure import Measured
+    from pipeline.jobs.plan import grid_runs
 
     costs = Measured(params, device=device)
     on_gpu = costs.device != "cpu"

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
 def check_params(params: ParamsFile = Path("params.yaml")) -> None:
     """Say whether a parameter file is sound, and what its grid holds."""
-    from pipeline.config import load_params
+    from pipeline.config.schema import load_params
 
     loaded = load_params(params)
     grid = loaded.active
@@ -33,8 +33,8 @@ def check_params(params: ParamsFile = Path("params.yaml")) -> None:
 def schema(
     out: Annotated[Path | None, typer.Argument(help="file to write; default: print it")] = None,
 ) -> None:
-    """Write the JSON Schema of params.yaml, generated from pipeline/config.py."""
-    from pipeline.config import Params
+    """Write the JSON Schema of params.yaml, generated from pipeline/config/schema.py."""
+    from pipeline.config.schema import Params
     from pipeline.files import write_text
 
     text = json.dumps(Params.model_json_schema(), indent=2) + "\n"
@@ -53,7 +53,7 @@ def reconcile(
     Run it before `snakemake --rerun-triggers mtime` in a fresh clone or after `dvc pull`,
     where modification times say nothing.
     """
-    from pipeline.config import load_params
-    from pipeline.reconcile import reconcile as run
+    from pipeline.config.schema import load_params
+    from pipeline.jobs.reconcile import reconcile as run
 
     typer.echo(json.dumps(run(load_params(params), grid=grid), default=str))

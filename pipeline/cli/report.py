@@ -50,6 +50,6 @@ def explain(
 def _grid_name(spec: str | None, params: Path) -> str:
     if spec:
         return str(take(parse_spec(spec), "grid")["grid"])
-    from pipeline.config import load_params
+    from pipeline.config.schema import load_params
 
     return load_params(params).grid

@@ -22,9 +22,9 @@ def build_tables(
     results_dir: ResultsDir, spec: Spec = None, params: ParamsFile = Path("params.yaml")
 ) -> None:
     """Turn the grid's run records into tables/ (CSV, Markdown, JSON)."""
-    from pipeline import tables
+    from pipeline.tables import build
 
-    tables.build_tables(results_dir, **_grid(spec, params), companions=_companions(spec, params))
+    build.build_tables(results_dir, **_grid(spec, params), companions=_companions(spec, params))
 
 
 def plot_curves(
@@ -34,7 +34,7 @@ def plot_curves(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Draw the figures from tables/ into figures/."""
-    from pipeline.figures import plot_curves as draw
+    from pipeline.figures.draw import plot_curves as draw
 
     grid = _grid(spec, params)
     draw(results_dir, tasks_dir=tasks, grid=grid["grid"], settings=grid["settings"])
@@ -47,9 +47,9 @@ def log_tracking(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Replay finished runs into MLflow; what is there already is left alone."""
-    from pipeline import tracking
+    from pipeline.tracking import replay
 
-    typer.echo(str(tracking.log_tracking(results_dir, uri=uri, **_grid(spec, params))))
+    typer.echo(str(replay.log_tracking(results_dir, uri=uri, **_grid(spec, params))))
 
 
 def keep_evidence(
@@ -60,7 +60,7 @@ def keep_evidence(
     Training does so by itself in grids with `keep_evidence`; this is for runs that are already
     there.
     """
-    from pipeline.restore_evidence import keep_finished
+    from pipeline.jobs.restore import keep_finished
 
     grid = _grid(spec, params)
     del grid["grid"]
@@ -71,7 +71,7 @@ def _companions(spec: str | None, params: Path) -> list[str]:
     """Grids whose tables are shown beside."""
     if spec:
         return list(parse_spec(spec).get("companions", []))
-    from pipeline.config import load_params
+    from pipeline.config.schema import load_params
 
     return load_params(params).active.companions
 
@@ -80,7 +80,7 @@ def _grid(spec: str | None, params: Path) -> dict[str, Any]:
     """Which runs: grid, methods, settings, seeds."""
     if spec:
         return take(parse_spec(spec), "grid", "methods", "settings", "seeds")
-    from pipeline.config import load_params
+    from pipeline.config.schema import load_params
 
     loaded = load_params(params)
     active = loaded.active

@@ -49,9 +49,9 @@ def study_noise(
 
 
 def _recipe(name: str, spec: str | None, params: Path) -> dict[str, Any]:
-    from pipeline.config import load_params
-    from pipeline.parent_death import die_with_parent
-    from pipeline.study_specs import study_recipe
+    from pipeline.config.schema import load_params
+    from pipeline.jobs.process import die_with_parent
+    from pipeline.jobs.recipes import study_recipe
 
     die_with_parent()
     if spec:

@@ -51,9 +51,9 @@ def meta_train(
     seeds: repeat --seed, or give --spec a list of recipes; `{seed}` in EPISODES and RUN_DIR
     then stands for each one's seed.
     """
-    from pipeline.config import load_params
-    from pipeline.parent_death import die_with_parent
-    from pipeline.specs import run_recipe
+    from pipeline.config.schema import load_params
+    from pipeline.jobs.process import die_with_parent
+    from pipeline.jobs.recipes import run_recipe
 
     die_with_parent()
     if spec:
@@ -70,7 +70,7 @@ def meta_train(
     episodes_files = _of_seeds("EPISODES", episodes, recipes) if together else [episodes]
     run_dirs = _of_seeds("RUN_DIR", run_dir, recipes) if together else [run_dir]
 
-    from pipeline.train import run_seeds
+    from pipeline.runs.job import run_seeds
 
     run_seeds(
         recipes,
@@ -83,10 +83,10 @@ def meta_train(
         keep_finished=keep_finished,
     )
     if evidence is not None:
-        from pipeline.evidence import add_runs
-        from pipeline.runs.behaviour import cache_folder
+        from pipeline.runs.evidence import add_runs
+        from pipeline.runs.probes import behaviours
 
-        add_runs(evidence, run_dirs, cache_folder())
+        add_runs(evidence, run_dirs, behaviours())
 
 
 def profile_cost(
@@ -99,9 +99,9 @@ def profile_cost(
     evidence: Evidence = None,
 ) -> None:
     """Measure memory and seconds per meta-update against the number of inner steps."""
-    from pipeline.config import load_params
-    from pipeline.parent_death import die_with_parent
-    from pipeline.specs import profile_recipe
+    from pipeline.config.schema import load_params
+    from pipeline.jobs.process import die_with_parent
+    from pipeline.jobs.recipes import profile_recipe
 
     die_with_parent()
     if spec:
@@ -111,11 +111,11 @@ def profile_cost(
         _known("--method", method, loaded.methods)
         recipe = profile_recipe(loaded, str(method))
 
-    from pipeline.cost_profile import profile
+    from pipeline.runs.profile import profile
 
     profile(recipe, out, device=device, threads=threads)
     if evidence is not None:
-        from pipeline.restore_evidence import keep_record
+        from pipeline.jobs.restore import keep_record
 
         keep_record(out, evidence)
 

@@ -1,1 +1,1 @@
-"""Recipes, and by them what is stale, what is left to do and what evidence can give back."""
+"""Recipes, what is stale, plan, restore; above `runs` and `studies`, below `tables`."""

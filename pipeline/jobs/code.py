@@ -17,29 +17,17 @@ NAME = "pipeline"
 # that is in it.
 OUTSIDE = {
     "pipeline": "the version",
-    "pipeline.config": "what it holds reaches a job through its recipe",
-    "pipeline.config_checks": "refuses parameters",
-    "pipeline.config_errors": "messages",
-    "pipeline.config_sections": "what it holds reaches a job through its recipe",
-    "pipeline.config_studies": "what it holds reaches a job through its recipe",
-    "pipeline.config_variants": "what it holds reaches a job through its recipe",
-    "pipeline.config_yaml": "what it holds reaches a job through its recipe",
     "pipeline.jobs": "what it decides stands in the recipe",
-    "pipeline.specs": "what it decides stands in the recipe",
-    "pipeline.study_specs": "what it decides stands in the recipe",
     "pipeline.core.methods": "the registry: a recipe names the module of its method",
     "pipeline.data.sources": "what reading takes of it stands in the recipe of ratings",
-    "pipeline.allocator": "when memory goes back to the system",
-    "pipeline.checkpoint": "keeps a state and gives it back",
-    "pipeline.devices": "the device is no part of a recipe",
     "pipeline.errors": "a message",
     "pipeline.files": "writes what it is given",
-    "pipeline.progress": "a bar",
-    "pipeline.recipe_checks": "refuses recipes",
-    "pipeline.study_checks": "refuses recipes",
+    "pipeline.runs.checks": "refuses recipes",
+    "pipeline.runs.device": "the device and its allocator are no part of a recipe",
+    "pipeline.runs.progress": "a bar",
 }
 # Packages of which every module is outside; of the others only the `__init__`.
-WHOLE = ("pipeline.config", "pipeline.jobs")
+WHOLE = ("pipeline.config.schema", "pipeline.jobs")
 
 
 @cache

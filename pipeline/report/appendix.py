@@ -1,6 +1,6 @@
 """The evidence appendix: per setting and method, the runs behind its cells."""
 
-from pipeline.labels import DATASETS, SIMULATED, label_title
+from pipeline.config.titles import DATASETS, SIMULATED, label_title
 from pipeline.report.blocks import Anchor, Block, Cell, Evidence, EvidenceGroup, Fold, Prose
 from pipeline.report.evidence import Run, evidence_file, runs_behind
 from pipeline.report.grid_tables import GridTable

@@ -117,7 +117,10 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "n_pairs": ("pairs", "pairs of seed and test task; a count"),
 }
 _SUFFIXES = {
-    "_stderr": ("± se", "standard error of {}, over test tasks and seeds (pipeline/pooling.py)"),
+    "_stderr": (
+        "± se",
+        "standard error of {}, over test tasks and seeds (pipeline/tables/pooling.py)",
+    ),
     "_seed_std": ("seed sd", "standard deviation over seeds of {}"),
 }
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.titles import TRIVIAL, UNTRAINED, label_order, setting_order
 from pipeline.errors import BadInput
 from pipeline.files import read_json
-from pipeline.labels import TRIVIAL, UNTRAINED, label_order, setting_order
 from pipeline.report.grid_tables import GridTable, read_table
-from pipeline.specs import digest
+from pipeline.runs.recipe import digest
 
 # columns of a row that may name a method
 LABEL_COLUMNS = ("label", "method", "other", "reference", "released", "fixed")

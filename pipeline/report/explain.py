@@ -15,7 +15,7 @@ from pipeline.report.evidence import (
 )
 from pipeline.report.grid_tables import read_table
 from pipeline.report.records import record_command, record_files
-from pipeline.tracking_lookup import logged_ids
+from pipeline.tracking.lookup import logged_ids
 
 SHOWN = 12  # runs that are listed in full
 _NOT_HERE = "not here (run `dvc pull`, or the first command)"

@@ -2,13 +2,20 @@
 
 from collections.abc import Mapping
 
-from pipeline.labels import DATASETS, KINDS, SIMULATED, label_order, label_title, setting_order
-from pipeline.records import METRICS
+from pipeline.config.titles import (
+    DATASETS,
+    KINDS,
+    SIMULATED,
+    label_order,
+    label_title,
+    setting_order,
+)
 from pipeline.report.blocks import Anchor, Block, Cell, Fold, Head, Prose, Row, Table
 from pipeline.report.columns import heading, meaning
 from pipeline.report.grid_tables import GridTable, Values
 from pipeline.report.links import Links
 from pipeline.report.numbers import number, percent, with_error
+from pipeline.runs.records import METRICS
 
 MARKS = {"best": "★", "close": "≈"}
 _INTRO = (

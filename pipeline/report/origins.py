@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
+from pipeline.config.titles import DATASETS, SIMULATED, counted, label_title
 from pipeline.data.sources import SOURCES, Source
-from pipeline.labels import DATASETS, SIMULATED, counted, label_title
 from pipeline.report.blocks import Block, Cell, Head, Prose, Row, Table
 from pipeline.report.evidence import Run
 from pipeline.report.numbers import listed

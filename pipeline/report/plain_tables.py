@@ -1,7 +1,7 @@
 """Any other table on the page, as it stands: key columns first, errors beside their means."""
 
-from pipeline.claims import UNTESTED
-from pipeline.labels import DATASETS, SIMULATED, label_title
+from pipeline.config.titles import DATASETS, SIMULATED, label_title
+from pipeline.paper.claims import UNTESTED
 from pipeline.report.blocks import Block, Cell, Fold, Head, Row, Table
 from pipeline.report.columns import heading, meaning
 from pipeline.report.evidence import LABEL_COLUMNS

@@ -10,7 +10,7 @@ from fnmatch import fnmatch
 from html import escape
 from pathlib import Path
 
-from pipeline.labels import SIMULATED
+from pipeline.config.titles import SIMULATED
 from pipeline.report.appendix import anchors, evidence_blocks
 from pipeline.report.blocks import Block, Prose, Section
 from pipeline.report.evidence import Run

@@ -1,1 +1,1 @@
-"""Train, test, profile, study: what one job does, the record it leaves, and evidence for git."""
+"""Train, test, profile; the record of each; evidence; above `config`, below `jobs`."""

@@ -13,11 +13,11 @@ import torch
 
 from pipeline.core import MLP
 from pipeline.core.fidelity import compare
-from pipeline.devices import DTYPES
 from pipeline.files import write_json
-from pipeline.specs import Recipe
+from pipeline.runs.checks import check_fidelity_recipe
+from pipeline.runs.device import DTYPES
+from pipeline.runs.recipe import Recipe
 from pipeline.studies.problems import draw_study_tasks, initialisations, measured, truth
-from pipeline.study_checks import check_fidelity_recipe
 
 ANYTIME = 0.5  # omega of `amaml_anytime` where its settings do not say
 

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from pipeline.core import MLP, Diverged, meta_gradient
-from pipeline.devices import DTYPES
 from pipeline.files import write_json
-from pipeline.specs import Recipe
+from pipeline.runs.checks import check_noise_recipe
+from pipeline.runs.device import DTYPES
+from pipeline.runs.recipe import Recipe
 from pipeline.studies.problems import draw_study_tasks, initialisations
-from pipeline.study_checks import check_noise_recipe
 
 BATCH_STREAM = 2  # of the generator that draws meta-batches; the short training has 1
 

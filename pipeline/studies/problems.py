@@ -16,7 +16,7 @@ from torch import Tensor
 from pipeline.core import MLP, Diverged, MetaTrainer, TaskBatch, meta_gradient
 from pipeline.core.fidelity import compare, converged_gradient
 from pipeline.data.synthetic import draw_tasks
-from pipeline.devices import DTYPES
+from pipeline.runs.device import DTYPES
 
 REFERENCE_RTOL = 1e-8
 WORK = ("gradients", "hvps", "accepted", "rejected", "kept_states", "kept_bytes")

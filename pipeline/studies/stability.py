@@ -13,12 +13,12 @@ import torch
 
 from pipeline.core import MLP, meta_gradient
 from pipeline.core.fidelity import compare
-from pipeline.devices import DTYPES
 from pipeline.files import write_json
-from pipeline.specs import Recipe
+from pipeline.runs.checks import check_stability_recipe
+from pipeline.runs.device import DTYPES
+from pipeline.runs.recipe import Recipe
 from pipeline.studies.problems import draw_study_tasks, initialisations, measured, truth
 from pipeline.studies.stiffness import stiffness_records
-from pipeline.study_checks import check_stability_recipe
 
 CHECK: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-8}  # of the second, independent solution
 

@@ -19,8 +19,8 @@ from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.runge_kutta import solve_flow
 from pipeline.core.solvers.spectral import MARGIN, SpectralRadius
-from pipeline.devices import DTYPES
-from pipeline.specs import Recipe
+from pipeline.runs.device import DTYPES
+from pipeline.runs.recipe import Recipe
 from pipeline.studies.problems import StudyTasks, draw_study_tasks
 
 COUNTS = ("gradients", "radius_hvps", "accepted", "rejected")

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from pipeline.core import MetaTrainer, TaskBatch
-from pipeline.records import RunRecord, read_run
-from pipeline.specs import Recipe
-from pipeline.train import run, run_seeds
+from pipeline.runs.job import run, run_seeds
+from pipeline.runs.recipe import Recipe
+from pipeline.runs.records import RunRecord, read_run
 from tests.unit.tiny_runs import SYNTHETIC, make_files, recipe
 
 SEEDS = (0, 1, 2)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import yaml
 
-from pipeline import specs
-from pipeline.config import Params, check_params
+from pipeline.config.schema import Params, check_params
 from pipeline.data import schemas
 from pipeline.data.episodes import freeze_episodes
 from pipeline.data.task_sets import build_rating_tasks, build_synthetic_tasks
+from pipeline.jobs import recipes as specs
+from pipeline.runs.recipe import Recipe, canonical
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -49,7 +50,7 @@ def tiny_params(**training: Any) -> Params:
 
 def recipe(
     method: str = "fomaml", setting: str = SYNTHETIC, seed: int = 0, **training: Any
-) -> specs.Recipe:
+) -> Recipe:
     """The recipe of a run on the files of `make_files`."""
     return specs.run_recipe(tiny_params(**training), method, setting, seed)
 
@@ -60,7 +61,7 @@ def make_files(root: Path, setting: str = SYNTHETIC, seed: int = 0) -> tuple[Pat
     dataset = params.settings[setting].dataset
     tasks, episodes = root / f"{dataset}.parquet", root / f"{setting}-{seed}.parquet"
     made = specs.tasks_recipe(params, dataset)
-    metadata = {"spec": specs.canonical(made)}
+    metadata = {"spec": canonical(made)}
     if dataset == "cosmixture":
         shape = {name: made[name] for name in ("n_train", "n_test", "points")}
         build_synthetic_tasks(dataset, tasks, seeds=range(3), **shape, metadata=metadata)
@@ -72,7 +73,7 @@ def make_files(root: Path, setting: str = SYNTHETIC, seed: int = 0) -> tuple[Pat
     chosen = {
         name: value for name, value in frozen.items() if name not in ("kind", "tasks", "code")
     }
-    freeze_episodes(tasks, episodes, **chosen, metadata={"spec": specs.canonical(frozen)})
+    freeze_episodes(tasks, episodes, **chosen, metadata={"spec": canonical(frozen)})
     return tasks, episodes
 
 

@@ -15,7 +15,7 @@ import pytest
 import requests
 from mlflow import MlflowClient
 
-from pipeline.tracking import log_tracking
+from pipeline.tracking.replay import log_tracking
 from tests import tracked_project
 from tests.tracked_project import GRID, SETTING, artifacts, log, runs
 

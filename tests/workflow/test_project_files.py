@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.config import Params, load_params
-from pipeline.records import FILES
+from pipeline.config.schema import Params, load_params
+from pipeline.runs.records import FILES
 from tests.workflow.project import ROOT
 
 

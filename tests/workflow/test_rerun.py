@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pipeline.files import read_json
-from pipeline.records import FILES
+from pipeline.runs.records import FILES
 from tests.workflow.project import Project
 
 AFTERWARDS = Counter(build_tables=1, plot_curves=1, build_report=1, log_tracking=1)
@@ -50,7 +50,7 @@ def test_code_of_a_method_reruns_its_jobs_only(project: Project) -> None:
 
 
 def test_code_of_the_tables_reruns_no_training(project: Project) -> None:
-    module = project.path("pipeline/tables.py")
+    module = project.path("pipeline/tables/build.py")
     module.write_text(module.read_text() + "\nUNUSED = 1\n")
     assert project.planned() == AFTERWARDS
 

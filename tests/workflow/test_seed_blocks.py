@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import load_params
-from pipeline.records import FILES
-from pipeline.seed_blocks import seed_blocks
-from pipeline.specs import run_recipe
+from pipeline.config.schema import load_params
+from pipeline.jobs.blocks import seed_blocks
+from pipeline.jobs.recipes import run_recipe
+from pipeline.runs.records import FILES
 from tests.workflow.project import Project, environment, new_project
 from tests.workflow.test_kill import _children, _wait_for, _wait_until_gone
 

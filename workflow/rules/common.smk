@@ -7,18 +7,19 @@ from pathlib import Path
 # the folder that holds pipeline/, so that this checkout's own code is the one used
 sys.path.insert(0, str(Path(workflow.basedir).resolve().parent))
 
-from pipeline import specs, workflow_lock
-from pipeline.companions import companion_file
-from pipeline.config import RATING_DATASETS, SYNTHETIC_DATASETS, check_params
-from pipeline.config_studies import STUDIES
+from pipeline.runs.recipe import canonical
+from pipeline.config.schema import RATING_DATASETS, SYNTHETIC_DATASETS, check_params
+from pipeline.config.studies import STUDIES
 from pipeline.data.sources import SOURCES
 from pipeline.errors import BadInput
-from pipeline.grid_extras import FIGURES, extra_inputs, extra_tables
-from pipeline.hardware import gpu_here
+from pipeline.jobs import process, recipes
+from pipeline.jobs.blocks import seed_blocks
+from pipeline.jobs.process import gpu_here
+from pipeline.jobs.recipes import study_recipe
+from pipeline.jobs.restore import restore_evidence
 from pipeline.report.texts import texts_digest
-from pipeline.restore_evidence import restore_evidence
-from pipeline.seed_blocks import seed_blocks
-from pipeline.study_specs import study_recipe
+from pipeline.tables.optional import FIGURES, extra_inputs, extra_tables
+from pipeline.tables.other_grids import companion_file
 
 try:
     PARAMS = check_params(config)
@@ -26,7 +27,7 @@ except BadInput as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
 
-if workflow.is_main_process and workflow_lock.join():
+if workflow.is_main_process and process.join():
     print("Removed the lock of a Snakemake that was killed.", file=sys.stderr)
 
 if workflow.is_main_process and (
@@ -44,7 +45,7 @@ BLOCKS = (
     seed_blocks(ACTIVE.seeds, ACTIVE.seeds_per_job) if ACTIVE.seeds_per_job > 1 else {}
 )
 
-# `exec`: no shell between Snakemake and the job, which dies with its parent (parent_death.py)
+# `exec`: no shell between Snakemake and the job, which dies with its parent (jobs/process.py)
 PYTHON = shlex.quote(str(Path(sys.executable).parent))
 shell.prefix(
     "exec env PIPELINE_PARENT_DEATH=1 "
@@ -118,25 +119,25 @@ def source_options(wildcards, resources):
 
 # Recipes: what makes an artifact stale, and what it carries.
 def archive_spec(wildcards):
-    return specs.canonical(specs.archive_recipe(PARAMS, wildcards.dataset))
+    return canonical(recipes.archive_recipe(PARAMS, wildcards.dataset))
 
 
 def ratings_spec(wildcards):
-    return specs.canonical(specs.ratings_recipe(PARAMS, wildcards.dataset))
+    return canonical(recipes.ratings_recipe(PARAMS, wildcards.dataset))
 
 
 def tasks_spec(wildcards):
-    return specs.canonical(specs.tasks_recipe(PARAMS, wildcards.dataset))
+    return canonical(recipes.tasks_recipe(PARAMS, wildcards.dataset))
 
 
 def episodes_spec(wildcards):
     seed = int(wildcards.seed)
-    return specs.canonical(specs.episodes_recipe(PARAMS, wildcards.setting, seed))
+    return canonical(recipes.episodes_recipe(PARAMS, wildcards.setting, seed))
 
 
 def run_spec(wildcards):
     of = (wildcards.method, wildcards.setting, int(wildcards.seed))
-    return specs.canonical(specs.run_recipe(PARAMS, *of))
+    return canonical(recipes.run_recipe(PARAMS, *of))
 
 
 # Paths of a block's seeds, as `meta-train` takes them: `{seed}` stands for each one's.
@@ -152,29 +153,29 @@ def block_spec(seeds):
     """Recipes of a block's runs: each is that of its seed trained alone."""
 
     def spec(wildcards):
-        recipes = [
-            specs.run_recipe(PARAMS, wildcards.method, wildcards.setting, seed)
+        of_seeds = [
+            recipes.run_recipe(PARAMS, wildcards.method, wildcards.setting, seed)
             for seed in seeds
         ]
-        return specs.canonical(recipes)
+        return canonical(of_seeds)
 
     return spec
 
 
 def profile_spec(wildcards):
-    return specs.canonical(specs.profile_recipe(PARAMS, wildcards.method))
+    return canonical(recipes.profile_recipe(PARAMS, wildcards.method))
 
 
 def study_spec(wildcards):
-    return specs.canonical(study_recipe(PARAMS, wildcards.study))
+    return canonical(study_recipe(PARAMS, wildcards.study))
 
 
-def grid_spec(*globs, **more):
+def grid_spec(entry, **more):
     """The grid, and a digest of the code that reads its records."""
-    recipe = {"grid": GRID, "code": specs.code_digest(*globs)} | more
+    recipe = {"grid": GRID, "code": recipes.code_digest(entry)} | more
     for name in ("methods", "settings", "seeds", "companions"):
         recipe[name] = getattr(ACTIVE, name)
-    return specs.canonical(recipe)
+    return canonical(recipe)
 
 
 def results_folder(wildcards, resources):

@@ -62,33 +62,7 @@ rule build_tables:
         mem_mb=1500,
     params:
         results=results_folder,
-        spec=grid_spec(
-            "*table*.py",
-            "*markdown.py",
-            "audit*.py",
-            "companions.py",
-            "data_counts.py",
-            "equal_cost.py",
-            "fidelity_ledger.py",
-            "comparisons.py",
-            "paired_statistics.py",
-            "*claims.py",
-            "*verdicts.py",
-            "run_grid.py",
-            "records.py",
-            "pooling.py",
-            "paper_numbers.py",
-            "labels.py",
-            "*findings.py",
-            "ablation*.py",
-            "long_horizons.py",
-            "choices.py",
-            "paired_errors.py",
-            "extra_rows.py",
-            "grid_extras.py",
-            "evidence*.py",
-            "variants.py",
-        ),
+        spec=grid_spec("pipeline.tables.build"),
     shell:
         "python -m pipeline build-tables {params.results:q} --spec {params.spec:q}"
         " > {log:q} 2>&1"
@@ -118,14 +92,7 @@ rule plot_curves:
         mem_mb=1500,
     params:
         results=results_folder,
-        spec=grid_spec(
-            "figure*.py",
-            "fidelity_ledger.py",
-            "labels.py",
-            "study_findings.py",
-            "ablation_text.py",
-            "variants.py",
-        ),
+        spec=grid_spec("pipeline.figures.draw"),
     shell:
         "python -m pipeline plot-curves {params.results:q} --tasks data/tasks"
         " --spec {params.spec:q} > {log:q} 2>&1"
@@ -146,7 +113,7 @@ rule build_report:
         mem_mb=1500,
     params:
         results=results_folder,
-        spec=grid_spec("report/*.py", "labels.py", texts=texts_digest()),
+        spec=grid_spec("pipeline.report.page", texts=texts_digest()),
     shell:
         "python -m pipeline build-report {params.results:q} --spec {params.spec:q}"
         " > {log:q} 2>&1"
@@ -168,7 +135,7 @@ rule log_tracking:
         mem_mb=2000,
     params:
         results=results_folder,
-        spec=grid_spec("tracking*.py", "records.py"),
+        spec=grid_spec("pipeline.tracking.replay"),
     shell:
         "python -m pipeline log-tracking {params.results:q} --uri sqlite:///{output}"
         " --spec {params.spec:q} > {log:q} 2>&1"

@@ -12,10 +12,10 @@ import torch
 import typer
 
 from pipeline import cli
-from pipeline.config import load_params
+from pipeline.config.schema import load_params
 from pipeline.data import schemas
-from pipeline.records import read_run
-from pipeline.specs import canonical
+from pipeline.runs.recipe import canonical
+from pipeline.runs.records import read_run
 from tests.unit.tiny_runs import RATINGS, ROOT, SYNTHETIC, make_files, recipe
 
 COMMANDS = {command.name: command for command in cli.app.registered_commands}
@@ -230,7 +230,7 @@ def test_data_commands_take_their_recipe_from_the_parameters(tmp_path, capsys):
     assert call("freeze-episodes", tasks, episodes, "--setting", setting, "--seed", 3, *PARAMS) == 0
     about = schemas.read_metadata(episodes)
     assert (about["seed"], about["support"], about["evaluation_points"]) == (3, 50, 100)
-    from pipeline.specs import episodes_recipe
+    from pipeline.jobs.recipes import episodes_recipe
 
     wanted = episodes_recipe(load_params(ROOT / "params.yaml"), setting, 3)
     assert json.loads(about["spec"]) == wanted
@@ -304,6 +304,6 @@ def test_other_errors_are_not_swallowed(monkeypatch: Any):
     def broken(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("pipeline.config.load_params", broken)
+    monkeypatch.setattr("pipeline.config.schema.load_params", broken)
     with pytest.raises(ZeroDivisionError):
         call("check-params")

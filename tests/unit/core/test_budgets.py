@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.core import MLP, meta_gradient
-from pipeline.cost_profile import tensor_peak
+from pipeline.runs.profile import tensor_peak
 from tests.unit.core.problems import BUDGETED, item_batch, make_batch
 
 CPU = torch.device("cpu")

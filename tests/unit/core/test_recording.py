@@ -5,7 +5,7 @@ import torch
 
 from pipeline.core import MLP, ModuleModel, meta_gradient
 from pipeline.core.recording import left_part
-from pipeline.cost_profile import tensor_peak
+from pipeline.runs.profile import tensor_peak
 from tests.unit.core.problems import make_batch, make_mlp, make_module
 
 SETTINGS = {"horizon": 4.0, "rtol": 1e-5, "atol": 1e-7}

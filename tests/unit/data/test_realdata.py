@@ -10,7 +10,7 @@ from pipeline.data.episodes import freeze_episodes, load_episodes
 from pipeline.data.ratings import build_ratings
 from pipeline.data.sources import SOURCES
 from pipeline.data.task_sets import build_rating_tasks
-from pipeline.data_counts import TASK_COUNTS
+from pipeline.tables.other_grids import TASK_COUNTS
 
 RAW_DIR = os.environ.get("AMAML_RAW_DIR")
 TASKS_AT = {  # threshold: tasks

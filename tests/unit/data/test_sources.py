@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from pipeline.config import RATING_DATASETS
+from pipeline.config.schema import RATING_DATASETS
 from pipeline.data.parsers import FORMATS
 from pipeline.data.sources import SOURCES
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 import pipeline
-from pipeline.config_studies import STUDIES
-from pipeline.extra_rows import EXTRA_COLUMNS
+from pipeline.config.studies import STUDIES
 from pipeline.report.columns import COLUMNS, OWN, heading, meaning
+from pipeline.tables.extra_rows import EXTRA_COLUMNS
 
 # constants of columns -> the table that they are of
 TABLES = {
@@ -34,9 +34,14 @@ TABLES = {
 
 
 def columns_of_modules() -> dict[str, tuple[str, ...]]:
-    """All constants named `*_COLUMNS` of the modules beside `pipeline/tables.py`."""
+    """All constants named `*_COLUMNS` of the modules that make tables."""
     folder = Path(pipeline.__file__).parent
-    names = [path.stem for path in folder.glob("*.py") if "_COLUMNS" in path.read_text()]
+    names = [
+        f"{room}.{path.stem}"
+        for room in ("tables", "paper")
+        for path in (folder / room).glob("*.py")
+        if "_COLUMNS" in path.read_text()
+    ]
     found = {}
     for name in names:
         for constant, value in vars(importlib.import_module(f"pipeline.{name}")).items():
@@ -77,6 +82,6 @@ def test_a_tables_own_meaning_comes_first() -> None:
     assert "shorter K" in meaning("difference", "horizons")
     assert "shorter" not in meaning("difference", "comparisons")
     assert meaning("nrmse_stderr") == (
-        "standard error of nRMSE, over test tasks and seeds (pipeline/pooling.py)"
+        "standard error of nRMSE, over test tasks and seeds (pipeline/tables/pooling.py)"
     )
     assert meaning("nonsense_stderr") == meaning("nonsense") == ""

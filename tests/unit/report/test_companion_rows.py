@@ -11,7 +11,7 @@ from pipeline.report.explain import explain
 from pipeline.report.grid_tables import read_table
 from pipeline.report.page import build_report
 from pipeline.report.records import record_files
-from pipeline.tables import build_tables
+from pipeline.tables.build import build_tables
 from tests import varied_runs
 from tests.unit.report.page_reader import of, read_page
 

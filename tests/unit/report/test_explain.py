@@ -9,7 +9,7 @@ from pipeline.errors import BadInput
 from pipeline.files import read_json
 from pipeline.report.explain import explain
 from pipeline.report.grid_tables import read_table, table_names
-from pipeline.specs import digest
+from pipeline.runs.recipe import digest
 from tests.unit.report.conftest import SETTINGS
 
 SYNTHETIC, RATINGS = SETTINGS

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BadInput
-from pipeline.records import METRICS
 from pipeline.report.explain import explain
 from pipeline.report.page import build_report
+from pipeline.runs.records import METRICS
 from tests import table_files
 from tests.unit.report import conftest
 from tests.unit.report.page_reader import add, ids, of, page, read_page

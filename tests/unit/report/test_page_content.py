@@ -5,7 +5,7 @@ import csv
 import json
 import shlex
 
-from pipeline.records import METRICS
+from pipeline.runs.records import METRICS
 from tests import table_files
 from tests.unit.report import conftest
 from tests.unit.report.page_reader import Element, add, of, page

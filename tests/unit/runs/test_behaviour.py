@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[3]
 ASK = """
 import json, sys
 from pathlib import Path
-from pipeline.config import load_params
-from pipeline.runs.behaviour import PROBES
-from pipeline.specs import run_recipe
+from pipeline.config.schema import load_params
+from pipeline.runs.probes import PROBES
+from pipeline.jobs.recipes import run_recipe
 
 params = load_params(Path("params.yaml"))
 small, measure = PROBES["run"]

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from pipeline import specs
-from pipeline.config import Params, check_params
-from pipeline.study_specs import study_recipe
+from pipeline.config.schema import Params, check_params
+from pipeline.jobs.recipes import study_recipe
+from pipeline.runs.recipe import Recipe, canonical
 
 SHIPPED = yaml.safe_load((Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8"))
 
@@ -24,6 +24,6 @@ def params(**studies: Any) -> Params:
     return check_params(raw)
 
 
-def recipe(name: str, **changes: Any) -> specs.Recipe:
+def recipe(name: str, **changes: Any) -> Recipe:
     """A study's recipe, as the command line would read it."""
-    return json.loads(specs.canonical(study_recipe(params(**{name: changes}), name)))
+    return json.loads(canonical(study_recipe(params(**{name: changes}), name)))

@@ -1,0 +1,104 @@
+"""The one order and the names in which methods, trivial predictors and data sets are shown.
+
+Tables and figures sort by these registries, never by the order in which jobs or arguments came,
+so that the same records give the same bytes. What is not registered comes after, by name.
+"""
+
+import re
+
+METHODS = {
+    "maml": "MAML, unrolled",
+    "maml1": "MAML, 1 step",
+    "maml_sweep": "MAML, reverse sweep",
+    "fomaml": "FOMAML",
+    "reptile": "Reptile",
+    "imaml": "iMAML",
+    "amaml": "A-MAML",
+    "amaml_anytime": "A-MAML anytime",
+    "amaml_rkc": "A-MAML RKC",
+    "amaml_rkc-early": "A-MAML RKC, early stopping",
+}
+# Methods as the authors' code has them at a point (config/expand.py), by the method they vary.
+VARIANTS = {
+    "imaml": {"imaml-released": "iMAML, released system"},
+    "amaml": {
+        "amaml-inner_objective-released": "A-MAML, released objective",
+        "amaml-forward-released": "A-MAML, released forward solver",
+        "amaml-backward-released": "A-MAML, released backward solver",
+        "amaml-outer_optimiser-released": "A-MAML, released outer optimiser",
+        "amaml-meta_test-released": "A-MAML, released meta-test training",
+        "amaml-released-all": "A-MAML, all as released",
+    },
+}
+# Values that a label may vary: `{method}-{parameter}-{value}`, as `reptile-outer_lr-0.003`.
+TUNED = {"omega": "ω", "outer_lr": "outer rate", "meta_batch": "meta-batch"}
+UNTRAINED = "untrained"
+OFFSET = "item_user_offset"  # the trivial predictor that ratings are judged by
+TRIVIAL = {
+    "global_mean": "global mean",
+    "support_mean": "support mean",
+    "item_mean": "item mean",
+    OFFSET: "item mean + user offset",
+}
+DATASETS = {
+    "cosmixture": "CosMixture",
+    "cosmixture-released": "CosMixture (released code)",
+    "alpine": "Alpine",
+    "alpine-released": "Alpine (released code)",
+    "simulated": "SIMULATED ratings",
+    "jester-1": "Jester-1",
+    "ml-latest-small-2016": "MovieLens latest-small (Oct. 2016)",
+    "ml-100k": "MovieLens-100K",
+    "ml-1m": "MovieLens-1M",
+}
+KINDS = ("method", UNTRAINED, "trivial")
+SIMULATED = ("simulated",)  # ratings made by a generator: labelled so wherever they are shown
+
+_UNKNOWN = ""  # the place of names that are not registered
+SortKey = tuple[int, tuple[tuple[int, int, str], ...]]
+
+
+def label_order(label: str) -> SortKey:
+    """Sort key of a method, `untrained` or trivial predictor, in this order."""
+    methods = [name for method in METHODS for name in (method, *VARIANTS.get(method, {}))]
+    registry = [*methods, _UNKNOWN, UNTRAINED, *TRIVIAL]
+    if label not in registry and (found := tuned(label)) and found[0] in registry:
+        return registry.index(found[0]), _pieces(label)
+    return _position(label, registry)
+
+
+def tuned(label: str) -> tuple[str, str, str] | None:
+    """Method, parameter and value of a label that varies one; None of any other."""
+    found = re.fullmatch(rf"(.+)-({'|'.join(TUNED)})-([0-9.e-]+)", label)
+    return (found[1], found[2], found[3]) if found else None
+
+
+def setting_order(dataset: str, setting: str) -> tuple[SortKey, SortKey]:
+    """Sort key of a setting: by data set, then by name with numbers in it as numbers."""
+    return _position(dataset, [*DATASETS, _UNKNOWN]), _position(setting, [_UNKNOWN])
+
+
+def label_title(label: str) -> str:
+    """The name a method or predictor has in tables and figures; its label when it has none."""
+    titles = METHODS | {UNTRAINED: "untrained"} | TRIVIAL
+    for variants in VARIANTS.values():
+        titles |= variants
+    if label not in titles and (found := tuned(label)):
+        method, parameter, value = found
+        return f"{titles.get(method, method)}, {TUNED[parameter]} {value}"
+    return titles.get(label, label)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 setting`, `2 settings`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _position(name: str, registry: list[str]) -> SortKey:
+    place = registry.index(name if name in registry else _UNKNOWN)
+    return place, _pieces(name)
+
+
+def _pieces(name: str) -> tuple[tuple[int, int, str], ...]:
+    pieces = (piece for piece in re.split(r"(\d+)", name) if piece)
+    return tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in pieces)

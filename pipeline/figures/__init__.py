@@ -1,0 +1,1 @@
+"""Tables -> pictures; beside `report`, below `cli`."""

@@ -1,0 +1,169 @@
+"""Long horizons as a figure: test errors of initialisations trained for several T.
+
+Per family and method: nRMSE against test steps, one line per trained horizon with its own
+horizon marked; and nRMSE against the trained T after fixed numbers of test steps. A method that
+stops early (a horizon for each task) is drawn dashed beside its fixed horizon.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from pipeline.config.titles import DATASETS, label_title
+from pipeline.figures.curves import fit_y, step_axis
+from pipeline.figures.style import WIDTH
+from pipeline.tables.optional import EARLY
+
+AFTER = (10, 100, 1000, 5000)  # test steps of the panels against T
+_DASHED = (0, (3, 1.5))
+_BANDS = 0.15
+_FIXED, _BY_TASK = "one horizon for all tasks", "a horizon for each task (early stopping)"
+
+
+def draw_horizons(table: pd.DataFrame) -> Figure:
+    """Families side by side; for each method a row of curves and a row against T.
+
+    Args:
+        table: `horizons.csv`.
+    """
+    families = list(dict.fromkeys(table["dataset"]))
+    methods = [m for m in dict.fromkeys(table["label"]) if not m.endswith(EARLY)]
+    methods = methods or list(dict.fromkeys(table["label"]))
+    figure = Figure(figsize=(WIDTH, 5.0 * len(methods) + 0.6), layout="constrained")
+    grid = figure.subplots(2 * len(methods), len(families), squeeze=False)
+    for row, method in enumerate(methods):
+        for column, family in enumerate(families):
+            rows = table[
+                (table["dataset"] == family) & table["label"].isin([method, method + EARLY])
+            ]
+            above, below = grid[2 * row, column], grid[2 * row + 1, column]
+            if rows.empty:
+                above.remove()
+                below.remove()
+                continue
+            _draw_steps(above, rows)
+            _draw_horizon(below, rows)
+            above.set_title(f"{DATASETS.get(family, family)}\n{label_title(method)}")
+    for axes in grid[:, 0]:
+        axes.set_ylabel("nRMSE")
+    _legend(figure, early=bool(table["label"].str.endswith(EARLY).any()))
+    return figure
+
+
+def _draw_steps(axes: Axes, rows: pd.DataFrame) -> None:
+    """nRMSE against test steps; a dot where the test training is as long as the trained one."""
+    colors = _colors(sorted(set(rows["horizon"])), "viridis_r")
+    for label, horizon, line in _lines(rows, "horizon"):
+        steps, mean = line["step"].to_numpy(float), line["nrmse"].to_numpy(float)
+        error = line["nrmse_stderr"].fillna(0.0).to_numpy(float)
+        color, fixed = colors[horizon], not label.endswith(EARLY)
+        axes.plot(steps, mean, color=color, linestyle="-" if fixed else _DASHED, linewidth=1.5)
+        own = line[line["own"]]
+        axes.plot(
+            *(own["step"], own["nrmse"]),
+            marker="o" if fixed else "d",
+            color=color,
+            markeredgecolor="white",
+            markersize=7,
+            linestyle="none",
+            zorder=4,
+        )
+        if fixed:
+            axes.fill_between(
+                steps, mean - error, mean + error, color=color, alpha=_BANDS, linewidth=0
+            )
+    fit_y(axes, rows.loc[rows["step"] > 0, "nrmse"].to_numpy(float))
+    step_axis(axes, rows["step"].to_numpy(float))
+    axes.set_xlabel("test training steps")
+    lines = rows[~rows["label"].str.endswith(EARLY)]
+    lines = lines if len(lines) else rows
+    ends = {f"T = {h:g}": (line, colors[h]) for _, h, line in _lines(lines, "horizon")}
+    _name_ends(axes, {name: (*_end(line, "step"), color) for name, (line, color) in ends.items()})
+
+
+def _draw_horizon(axes: Axes, rows: pd.DataFrame) -> None:
+    """nRMSE against the trained T, one line per number of test steps."""
+    steps = [step for step in AFTER if step in set(rows["step"])] or [int(rows["step"].max())]
+    picked = rows[rows["step"].isin(steps)]
+    colors = _colors(steps, "plasma_r")
+    ends = {}
+    for label, step, line in _lines(picked, "step"):
+        line, fixed = line.sort_values("horizon"), not label.endswith(EARLY)
+        axes.errorbar(
+            *(line["horizon"], line["nrmse"]),
+            yerr=line["nrmse_stderr"].fillna(0.0) if fixed else None,
+            color=colors[step],
+            linestyle="-" if fixed else _DASHED,
+            marker="o" if fixed else "d",
+            markersize=4.5,
+            markeredgecolor="white",
+            linewidth=1.5,
+            elinewidth=1.0,
+        )
+        if fixed or f"{step:,} steps" not in ends:
+            ends[f"{step:,} steps"] = (*_end(line, "horizon"), colors[step])
+    fit_y(axes, picked["nrmse"].to_numpy(float))
+    horizons = sorted(set(picked["horizon"]))
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(horizons))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlabel("trained horizon T")
+    _name_ends(axes, ends)
+
+
+def _lines(rows: pd.DataFrame, by: str) -> Iterator[tuple[str, float, pd.DataFrame]]:
+    for label in dict.fromkeys(rows["label"]):
+        here = rows[rows["label"] == label]
+        for value in sorted(set(here[by])):
+            yield label, value, here[here[by] == value]
+
+
+def _colors(values: list, name: str) -> dict:
+    """Dark for large values; the palest end of the map is left out."""
+    places = np.linspace(0.25, 0.95, max(len(values), 2))
+    return {value: colormaps[name](place) for value, place in zip(values, places, strict=False)}
+
+
+def _end(line: pd.DataFrame, x: str) -> tuple[float, float]:
+    last = line[np.isfinite(line["nrmse"])].sort_values(x).tail(1)
+    return (float(last[x].iloc[0]), float(last["nrmse"].iloc[0])) if len(last) else (np.nan,) * 2
+
+
+def _name_ends(axes: Axes, ends: dict[str, tuple]) -> None:
+    """Names at the right ends of lines, moved apart where they would lie on one another."""
+    to_axes = axes.transData + axes.transAxes.inverted()
+    places = {
+        name: float(np.clip(to_axes.transform((x, y))[1], 0.0, 1.0))
+        for name, (x, y, _) in ends.items()
+        if np.isfinite(y)
+    }
+    apart, last = 0.085, -np.inf
+    for name in sorted(places, key=lambda name: places[name]):
+        places[name] = last = max(places[name], last + apart)
+    surplus = max(0.0, last - 1.0)
+    for name, place in places.items():
+        axes.annotate(
+            *(name, (1.0, place - surplus)),
+            xycoords="axes fraction",
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=7.5,
+            color=ends[name][2],
+        )
+
+
+def _legend(figure: Figure, *, early: bool) -> None:
+    grey: Any = {"color": "#4d4d4d", "markeredgecolor": "white", "markersize": 7}
+    handles = [Line2D([], [], marker="o", label=f"{_FIXED}; the dot is its own horizon", **grey)]
+    if early:
+        handles.append(Line2D([], [], marker="d", linestyle=_DASHED, label=_BY_TASK, **grey))
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=3.2)

@@ -1,0 +1,260 @@
+"""How figures look: one colour, line and marker per method, and files with stable bytes.
+
+Colours are those of Okabe and Ito (Color Universal Design, 2008), which stay apart for colour-
+blind readers; there are eight, so one more is taken from P. Tol's muted scheme. Line style and
+marker tell methods apart without colour.
+"""
+
+import io
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import ArrayLike
+from PIL import Image
+
+from pipeline.config.titles import TRIVIAL, UNTRAINED, label_order, label_title
+from pipeline.files import replacing
+
+WIDTH = 9.0  # inches: a README column at 100 dpi
+SINGLE_WIDTH = 7.0  # inches: a figure of one panel
+COLUMNS = 3
+POINT = 7.0  # size of a marker that stands alone
+_GREY = "#7f7f7f"
+_DARK_GREY = "#4d4d4d"
+
+
+@dataclass(frozen=True)
+class Style:
+    """Line of a method or predictor, in matplotlib's terms."""
+
+    color: str
+    linestyle: Any
+    marker: str | None
+    linewidth: float = 1.4
+
+
+STYLES = {
+    "maml": Style("#0072B2", "-", "o"),
+    "maml1": Style("#56B4E9", "--", "s"),
+    "maml_sweep": Style("#882255", "-.", "v"),
+    "fomaml": Style("#E69F00", "-", "^"),
+    "reptile": Style("#009E73", "--", "D"),
+    "imaml": Style("#CC79A7", "-.", "P"),
+    "amaml": Style("#D55E00", "-", "X", 2.0),
+    "amaml_anytime": Style("#000000", "-", "*", 2.0),
+    "amaml_rkc": Style("#C5A600", "--", "p", 2.0),  # Okabe-Ito's yellow, darkened for white paper
+    "amaml_rkc-early": Style("#6A3D9A", (0, (4, 1, 1, 1)), "d", 2.0),
+    # variants: the colour of the method that they vary
+    "imaml-released": Style("#CC79A7", (0, (1, 1)), "p"),
+    "amaml-inner_objective-released": Style("#D55E00", (0, (5, 1.5)), "o"),
+    "amaml-forward-released": Style("#D55E00", (0, (3, 1, 1, 1)), "s"),
+    "amaml-backward-released": Style("#D55E00", (0, (1, 1)), "^"),
+    "amaml-outer_optimiser-released": Style("#D55E00", (0, (8, 2)), "D"),
+    "amaml-meta_test-released": Style("#D55E00", (0, (5, 1, 1, 1, 1, 1)), "v"),
+    "amaml-released-all": Style("#D55E00", (0, (2, 3)), "*"),
+    UNTRAINED: Style(_GREY, "-", None, 1.6),
+    "global_mean": Style(_DARK_GREY, (0, (1, 1.5)), None, 0.9),
+    "support_mean": Style(_DARK_GREY, (0, (3, 2)), None, 0.9),
+    "item_mean": Style(_DARK_GREY, (0, (9, 3)), None, 0.9),
+    "item_user_offset": Style(_DARK_GREY, (0, (7, 2, 1, 2)), None, 0.9),
+}
+_FALLBACK_COLORS = ("#332288", "#117733", "#AA4499", "#999933", "#CC6677")
+_FALLBACK_LINES = ((0, (3, 1)), (0, (5, 1, 1, 1)), (0, (2, 1)))
+
+_RC: Any = {
+    "svg.hashsalt": "amaml",
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so the bytes do not depend on fonts
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.which": "major",
+    "grid.color": "#e5e5e5",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "lines.markersize": 4,
+}
+
+
+def style_of(label: str) -> Style:
+    """The style of a label in every figure; one of a few fixed spares for an unknown one."""
+    if label in STYLES:
+        return STYLES[label]
+    number = zlib.crc32(label.encode())
+    line = _FALLBACK_LINES[number % len(_FALLBACK_LINES)]
+    return Style(_FALLBACK_COLORS[number % len(_FALLBACK_COLORS)], line, "h")
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw and save inside this block: matplotlib's defaults, then ours, whatever the user's."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_RC)
+        yield
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """Write `{stem}.svg` and `{stem}.png`; the same figure gives the same bytes."""
+    with replacing(stem.with_name(f"{stem.name}.svg")) as beside:
+        figure.savefig(beside, format="svg", metadata={"Date": None})
+    raster = io.BytesIO()
+    figure.savefig(raster, format="png", metadata={"Software": None}, dpi=150)
+    with replacing(stem.with_name(f"{stem.name}.png")) as beside, Image.open(raster) as image:
+        # a chart has few colours: a palette takes a third of the bytes, and these go to git
+        palette = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        palette.save(beside, format="PNG", optimize=True, dpi=(150, 150))
+
+
+def panels(count: int, *, rows_each: int = 1, height: float = 2.6) -> tuple[Figure, np.ndarray]:
+    """A figure with `count` panels (or stacks of `rows_each`), at most three side by side.
+
+    Returns:
+        The figure, and its axes, shape (count, rows_each).
+    """
+    columns = min(count, COLUMNS)
+    blocks = -(-count // columns)
+    n_rows = blocks * rows_each
+    figure = Figure(
+        figsize=(WIDTH if columns > 1 else SINGLE_WIDTH, height * n_rows + 1.0),
+        layout="constrained",
+    )
+    grid = figure.subplots(n_rows, columns, squeeze=False)
+    grid = grid.reshape(blocks, rows_each, columns).transpose(0, 2, 1).reshape(-1, rows_each)
+    for axes in grid[count:].ravel():
+        axes.remove()
+    return figure, grid[:count]
+
+
+def draw_line(axes: Axes, label: str, x: ArrayLike, y: ArrayLike, **changes: Any) -> None:
+    """Plot in the label's style; a marker's white edge keeps crossing lines apart."""
+    style = style_of(label)
+    options: dict[str, Any] = {
+        "color": style.color,
+        "linestyle": style.linestyle,
+        "linewidth": style.linewidth,
+        "marker": style.marker,
+        "markersize": 7.0 if style.marker == "*" else 4.5,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.5,
+    }
+    axes.plot(x, y, **(options | changes))
+
+
+def legend(figure: Figure, labels: Iterable[str], *, extra: Iterable[Line2D] = ()) -> None:
+    """One legend for the whole figure, below its panels, in canonical order."""
+    handles = []
+    for label in sorted(set(labels), key=label_order):
+        style = style_of(label)
+        name = label_title(label)
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=style.color,
+                linestyle=style.linestyle,
+                linewidth=style.linewidth,
+                marker=style.marker or "",
+                markersize=7.0 if style.marker == "*" else 4.5,
+                markeredgecolor="white",
+                markeredgewidth=0.5,
+                label=f"{name} (trivial)" if label in TRIVIAL else name,
+            )
+        )
+    handles += list(extra)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    for columns in (4, 3, 2, 1) if figure.get_figwidth() >= WIDTH else (3, 2, 1):
+        placed = figure.legend(
+            handles=handles, loc="outside lower center", ncols=columns, handlelength=3.2
+        )
+        if columns == 1 or placed.get_window_extent(renderer).width <= figure.bbox.width:
+            break
+        placed.remove()  # long names: it would be cut off on both sides
+
+
+def log_axis(axes: Axes, which: str) -> None:
+    """A logarithmic x or y axis with short numbers at 1, 2 and 5 times powers of ten."""
+    scale = axes.set_xscale if which == "x" else axes.set_yscale
+    scale("log")
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
+    wide = high / low > 300
+    axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=20))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def short_number(value: float, *, above: float = 1e4) -> str:
+    """`0.02`, `500`, `20k`, `1M`: what fits under a tick; thousands are counted from `above` on."""
+    for unit, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= max(unit, above):
+            return f"{value / unit:g}{letter}"
+    return f"{value:g}"
+
+
+# Names beside the right ends of lines, kept apart from one another.
+
+
+class End(NamedTuple):
+    """The end of a line in data coordinates, and what stands beside it."""
+
+    x: float
+    y: float
+    text: str
+    color: str
+
+
+def label_ends(axes: Axes, ends: Sequence[End], *, gap: float = 0.065, size: float = 7.5) -> None:
+    """Write each name right of the axes at the height of its line's end.
+
+    Names that would touch are moved apart, `gap` of the axes' height from one to the next; a
+    thin line leads from the name to the end. Call it when the limits and scales are final.
+    """
+    axes.autoscale_view()  # which is put off until something is drawn
+    to_axes = axes.transData + axes.transAxes.inverted()
+    points = sorted(
+        ((*to_axes.transform((end.x, end.y)), end) for end in ends), key=lambda p: (p[1], p[2].text)
+    )
+    heights = spread([min(max(float(y), 0.0), 1.0) for _, y, _ in points], gap)
+    for (x, y, end), height in zip(points, heights, strict=True):
+        axes.annotate(
+            end.text,
+            xy=(float(x), min(max(float(y), 0.0), 1.0)),
+            xytext=(1.04, height),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            color=end.color,
+            fontsize=size,
+            va="center",
+            annotation_clip=False,
+            arrowprops={
+                **{"arrowstyle": "-", "color": end.color, "linewidth": 0.5},
+                **{"relpos": (0.0, 0.5), "shrinkA": 1, "shrinkB": 2},
+            },
+        )
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Ascending heights moved as little as an upward and a downward pass allow, `gap` apart."""
+    placed: list[float] = []
+    for height in heights:
+        placed.append(max(height, placed[-1] + gap) if placed else height)
+    ceiling = 1.0
+    for place in range(len(placed) - 1, -1, -1):
+        placed[place] = min(placed[place], ceiling)
+        ceiling = placed[place] - gap
+    return placed

@@ -1,0 +1,292 @@
+"""What each artifact was made from: the recipe that is stored in it and decides if it is stale.
+
+A recipe is a JSON mapping of exactly the parameters a job uses, a digest of the code it
+depends on, and the digest of the recipe of its input. Snakemake gets it as a rule parameter,
+the artifact carries it (`spec.json`, or the parquet schema metadata under `spec`), and
+`python -m pipeline reconcile` compares the two. This module imports neither torch nor pandas,
+so that a workflow with hundreds of jobs parses in a moment.
+"""
+
+from typing import Any
+
+from pipeline.config.expand import with_section
+from pipeline.config.schema import Params
+from pipeline.data.sources import SOURCES
+from pipeline.jobs.code import code_digest
+from pipeline.runs.recipe import Recipe, digest
+
+# The module whose function makes each kind of artifact; `jobs.code` follows its imports.
+JOBS = {
+    # the simulated archive states the fingerprint that `build_ratings` then looks for
+    "archive": "pipeline.data.simulated",
+    "ratings": "pipeline.data.ratings",
+    "tasks": "pipeline.data.task_sets",
+    "episodes": "pipeline.data.episodes",
+    "run": "pipeline.runs.job",
+    "profile": "pipeline.runs.profile",
+    "stability": "pipeline.studies.stability",
+    "fidelity": "pipeline.studies.fidelity",
+    "noise": "pipeline.studies.noise",
+}
+
+
+# What reading an archive takes from its `Source`; addresses and texts change no number.
+READ_OF_SOURCE = ("member", "format", "lo", "hi", "step")
+
+
+def archive_recipe(params: Params, dataset: str) -> Recipe:
+    """Recipe of `data/raw/`: only the simulated archive is made here."""
+    if dataset != "simulated":
+        return {"kind": "archive", "dataset": dataset, "fingerprint": SOURCES[dataset].fingerprint}
+    return {
+        "kind": "archive",
+        "dataset": dataset,
+        "simulated": params.simulated.model_dump(),
+        "code": code_digest(JOBS["archive"]),
+    }
+
+
+def ratings_recipe(params: Params, dataset: str) -> Recipe:
+    """Recipe of `data/ratings/{dataset}.parquet`."""
+    source = SOURCES[dataset]
+    return {
+        "kind": "ratings",
+        "dataset": dataset,
+        "source": {name: getattr(source, name) for name in READ_OF_SOURCE},
+        "archive": digest(archive_recipe(params, dataset)),
+        "code": code_digest(JOBS["ratings"]),
+    }
+
+
+def tasks_recipe(params: Params, dataset: str) -> Recipe:
+    """Recipe of `data/tasks/{dataset}.parquet`."""
+    recipe: Recipe = {"kind": "tasks", "dataset": dataset, "code": code_digest(JOBS["tasks"])}
+    if dataset in SOURCES:
+        return recipe | {
+            "n_items": params.data.items,
+            "min_ratings": params.data.min_ratings,
+            "ratings": digest(ratings_recipe(params, dataset)),
+        }
+    synthetic = params.synthetic
+    return recipe | {
+        "seeds": synthetic.seeds,
+        "n_train": synthetic.train_tasks,
+        "n_test": synthetic.test_tasks,
+        "points": synthetic.points,
+    }
+
+
+def episodes_recipe(params: Params, setting: str, seed: int) -> Recipe:
+    """Recipe of `data/episodes/{setting}/{seed}.parquet`."""
+    given = params.settings[setting]
+    test = (
+        {"evaluation_points": params.synthetic.evaluation_points}
+        if given.is_synthetic
+        else {"test_tasks": params.data.test_tasks, "min_ratings": given.min_ratings}
+    )
+    return {
+        "kind": "episodes",
+        "seed": seed,
+        "support": given.support,
+        "query": given.query,
+        "validation_tasks": params.data.validation_tasks,
+        **test,
+        "standardise": given.standardise,
+        "scaling": given.scaling,
+        "tasks": digest(tasks_recipe(params, given.dataset)),
+        "code": code_digest(JOBS["episodes"]),
+    }
+
+
+def data_parameters(params: Params, setting: str, seed: int) -> Recipe:
+    """All parameters behind a setting's episodes, down to the archive; no digest of code."""
+    dataset = params.settings[setting].dataset
+    episodes, tasks = episodes_recipe(params, setting, seed), tasks_recipe(params, dataset)
+    found = _without(episodes, "kind", "seed", "tasks", "code")
+    found["tasks"] = _without(tasks, "kind", "ratings", "code")
+    if dataset in SOURCES:
+        source = _without(ratings_recipe(params, dataset), "kind", "dataset", "archive", "code")
+        archive = _without(archive_recipe(params, dataset), "kind", "dataset", "code")
+        found["tasks"] |= source | archive
+    return found
+
+
+def _without(recipe: Recipe, *names: str) -> Recipe:
+    return {name: value for name, value in recipe.items() if name not in names}
+
+
+def core_settings(params: Params, label: str, inner_steps: int) -> dict[str, Any]:
+    """Keyword settings of `pipeline.core.meta_gradient` for a method at K inner steps."""
+    given = params.methods[label].model_dump(exclude={"training", "variant"})
+    method = given.pop("method")
+    inner_lr = params.grid_training().inner_lr
+    if method in FLOW_METHODS:
+        return given | {"horizon": inner_lr * inner_steps}
+    divisor = given.pop("steps_divisor", 1)
+    steps = 1 if method == "maml1" else max(1, inner_steps // divisor)
+    return given | {"inner_steps": steps, "inner_lr": inner_lr}
+
+
+def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
+    """Recipe of one meta-training run, `results/{grid}/runs/{method}/{setting}/{seed}/`."""
+    given = params.settings[setting]
+    method = params.methods[label].method
+    variant = params.methods[label].variant.model_dump()
+    inner_steps = params.grid_inner_steps(setting)
+    training = with_section("training", params.method_training(label), variant)
+    # how often a run saves itself changes nothing in its record
+    training.pop("checkpoint_every")
+    return {
+        "kind": "run",
+        "method": method,
+        "label": label,
+        "setting": setting,
+        "dataset": given.dataset,
+        "seed": seed,
+        "support": given.support,
+        "query": given.query,
+        "inner_steps": inner_steps,
+        "hidden": _hidden(params, given.dataset),
+        "settings": core_settings(params, label, inner_steps),
+        "training": training,
+        "evaluation": with_section("evaluation", params.grid_evaluation().model_dump(), variant),
+        "dtype": params.dtype,
+        "data": data_parameters(params, setting, seed),
+        "episodes": digest(episodes_recipe(params, setting, seed)),
+        "code": code_digest(JOBS["run"], method_module(method)),
+    }
+
+
+def profile_recipe(params: Params, label: str) -> Recipe:
+    """Recipe of `results/{grid}/profile/{method}.json`: cost against inner steps."""
+    method = params.methods[label].method
+    profile = params.active.profile
+    return {
+        "kind": "profile",
+        "method": method,
+        "label": label,
+        "hidden": params.model.synthetic,
+        "meta_batch": params.method_training(label)["meta_batch"],
+        "repeats": profile.repeats,
+        "settings": {
+            # every method at K itself: capping MAML would hide what the figure is about
+            str(steps): core_settings(params, label, steps)
+            | ({"inner_steps": steps} if method == "maml" else {})
+            for steps in profile.inner_steps
+        },
+        "dtype": params.dtype,
+        "code": code_digest(JOBS["profile"], method_module(method)),
+    }
+
+
+def _hidden(params: Params, dataset: str) -> list[int]:
+    return params.model.ratings if dataset in SOURCES else params.model.synthetic
+
+
+def method_module(method: str) -> str:
+    """The module of one method: editing another method leaves its runs standing."""
+    return f"pipeline.core.methods.{MODULES[method]}"
+
+
+FLOW_METHODS = ("amaml", "amaml_rkc", "amaml_anytime")  # trained over a horizon, not K steps
+MODULES = {
+    "maml": "maml",
+    "maml1": "maml",
+    "maml_sweep": "maml_sweep",
+    "fomaml": "first_order",
+    "reptile": "first_order",
+    "imaml": "imaml",
+    "amaml": "amaml",
+    "amaml_rkc": "amaml_rkc",
+    "amaml_anytime": "amaml_rkc",
+}
+
+
+# Recipes of the studies, `results/{grid}/studies/{name}.json`.
+
+
+def study_recipe(params: Params, name: str) -> Recipe:
+    """Recipe of a study that the active grid asks for, one of `STUDIES`.
+
+    The order in which params.yaml lists horizons, families or methods changes nothing.
+    """
+    study = getattr(params.active.studies, name)
+    own = _stability(params, study) if name == "stability" else _of_methods(params, study)
+    methods = {entry["method"] for entry in own.pop("used")} | {"amaml_rkc", "amaml"}
+    modules = sorted({method_module(method) for method in methods})
+    training = params.grid_training()
+    return own | {
+        "kind": "study",
+        "study": name,
+        "seed": study.seed,
+        "families": sorted(study.families),
+        "support": study.support,
+        "query": study.query,
+        "tasks": training.meta_batch,
+        "hidden": params.model.synthetic,
+        "dtype": params.dtype,
+        "training": {
+            "method": "amaml_rkc",
+            "settings": _flow_settings(params, "amaml_rkc") | {"horizon": study.training_horizon},
+            "outer_lr": training.outer_lr,
+            "meta_batch": training.meta_batch,
+            "updates": study.training_updates,
+        },
+        "code": code_digest(JOBS[name], *modules),
+    }
+
+
+def _stability(params: Params, study: Any) -> Recipe:
+    """Ways back through the same flow, as they are run in practice, and RK45 against RKC."""
+    amaml, rkc = (
+        _flow_settings(params, label) | {"omega": 0.0} for label in ("amaml", "amaml_rkc")
+    )
+    ways = {
+        "amaml": ("amaml", amaml | {"backward": "modified_euler"}, params.dtype),
+        "amaml_discrete": ("amaml", amaml | {"backward": "discrete"}, params.dtype),
+        "amaml_rkc": ("amaml_rkc", rkc, params.dtype),
+        "backsolve": ("amaml", amaml | {"backward": "backsolve"}, params.dtype),
+        # tells rounding from instability
+        "backsolve_float64": ("amaml", amaml | {"backward": "backsolve"}, "float64"),
+    }
+    methods = {
+        name: {"method": method, "settings": settings, "dtype": dtype}
+        for name, (method, settings, dtype) in ways.items()
+    }
+    return {
+        "used": list(methods.values()),
+        "methods": methods,
+        "horizons": sorted(study.horizons),
+        "stiffness": {
+            "horizons": sorted(study.stiffness.horizons),
+            "scales": sorted(study.stiffness.scales),
+            "rtol": rkc["rtol"],
+            "atol": rkc["atol"],
+        },
+    }
+
+
+def _of_methods(params: Params, study: Any) -> Recipe:
+    """Every method at every K: the study of fidelity, and that of noise."""
+    methods = {
+        label: {
+            "method": params.methods[label].method,
+            "settings": {
+                str(k): core_settings(params, label, k) for k in sorted(study.inner_steps)
+            },
+        }
+        for label in sorted(study.methods)
+    }
+    return {
+        "used": list(methods.values()),
+        "methods": methods,
+        "inner_steps": sorted(study.inner_steps),
+        "inner_lr": params.grid_training().inner_lr,
+        "batches": study.batches,
+    }
+
+
+def _flow_settings(params: Params, label: str) -> dict[str, Any]:
+    """Settings of a method without a horizon."""
+    given = core_settings(params, label, 1)
+    return {name: value for name, value in given.items() if name != "horizon"}

@@ -1,0 +1,110 @@
+"""Meta-test: adapt an initialisation to frozen tasks and measure it on their query rows."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from pipeline.core import Rows, TaskBatch, adapt
+from pipeline.core.losses import Model
+from pipeline.data.pools import Episodes, FrozenTasks
+from pipeline.runs.metrics import support_rmse, task_errors
+from pipeline.runs.records import TEST_ROWS_SCHEMA
+from pipeline.runs.trivial import trivial_predictions
+
+
+class FrozenTest:
+    """Frozen tasks on a device, with what turns predictions into errors.
+
+    Args:
+        tasks: validation or test tasks of `episodes`.
+        target_range: of the targets, raw units.
+        like: a tensor whose dtype and device the tasks take, theta.
+    """
+
+    def __init__(
+        self, episodes: Episodes, tasks: FrozenTasks, *, target_range: float, like: Tensor
+    ) -> None:
+        self.episodes = episodes
+        self.tasks = tasks
+        self.target_range = target_range
+        self.batch = TaskBatch.from_arrays(
+            tasks.sx,
+            tasks.sy,
+            tasks.qx,
+            tasks.qy,
+            support_weight=tasks.s_weight,
+            query_weight=tasks.q_weight,
+            dtype=like.dtype,
+            device=like.device,
+        )
+
+    def rows(
+        self, predictor: str, step: int, prediction: np.ndarray, seen: np.ndarray | None = None
+    ) -> pd.DataFrame:
+        """Per-task rows of `records.TEST_ROWS_SCHEMA` for standardised predictions (T, M).
+
+        `seen` (T, N): the predictions on the support rows, if there are any.
+        """
+        scaling = self.episodes.scaling
+        errors = task_errors(
+            scaling.to_raw_y(np.asarray(prediction, dtype=np.float64)),
+            scaling.to_raw_y(self.tasks.qy),
+            self.tasks.q_weight,
+            target_std=scaling.target_std,
+            target_range=self.target_range,
+        )
+        frame = pd.DataFrame(
+            {"task": self.tasks.tasks, **errors, "support_rmse": np.float32("nan")}
+        )
+        if seen is not None:
+            frame["support_rmse"] = support_rmse(
+                scaling.to_raw_y(np.asarray(seen, dtype=np.float64)),
+                scaling.to_raw_y(self.tasks.sy),
+                self.tasks.s_weight,
+            )
+        return frame.assign(predictor=predictor, step=step)[TEST_ROWS_SCHEMA.names]
+
+    def trivial(self) -> pd.DataFrame:
+        """Rows of the trivial predictors, at step 0."""
+        predictions = trivial_predictions(self.episodes, self.tasks)
+        return pd.concat([self.rows(name, 0, values) for name, values in predictions.items()])
+
+    def adapted(
+        self,
+        predictor: str,
+        model: Model,
+        theta: Tensor,
+        *,
+        steps: Iterable[int],
+        lr: float,
+        optimiser: str,
+    ) -> pd.DataFrame:
+        """Rows of theta (P,) trained on the support rows, at each of `steps`.
+
+        Steps from the first at which an error is not finite (in float32) are left out.
+        """
+        frames = []
+        for step, u in adapt(
+            model, theta, self.batch.support, steps=sorted(steps), lr=lr, optimiser=optimiser
+        ):
+            prediction = predict(model, u, self.batch.query)
+            seen = predict(model, u, self.batch.support)
+            rows = self.rows(predictor, step, prediction, seen)
+            if not np.isfinite(rows["rmse"]).all():
+                break
+            frames.append(rows)
+        return pd.concat(frames) if frames else empty_rows()
+
+
+def predict(model: Model, u: Tensor, rows: Rows) -> np.ndarray:
+    """Predictions (T, M) of trained parameters (T, P)."""
+    with torch.no_grad():
+        return model.predict(u, rows.x).double().cpu().numpy()
+
+
+def empty_rows() -> pd.DataFrame:
+    """A test-rows frame without rows."""
+    return TEST_ROWS_SCHEMA.empty_table().to_pandas()

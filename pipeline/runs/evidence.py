@@ -1,0 +1,323 @@
+"""The evidence behind a grid's tables: small files for git, one pair per setting.
+
+In `results/{grid}/evidence/`:
+
+    {setting}.parquet       per-test-task rows of every finished run
+    {setting}.runs.parquet  its runs: recipe, behaviour, metrics, and the training curve at the
+                            updates that `training.csv` shows
+
+`meta-train --evidence` adds each run as it finishes. `restore` makes run records of them again,
+all but theta, where a clone has none: tables and figures then come out the same to the byte,
+and nothing is trained again. Evidence is good for a recipe with the same parameters as long as
+the code behaves as it did (pipeline/runs/probes.py): text may change, numbers may not. What
+evidence does not hold of the records follows from what it does: pipeline/runs/metrics.py,
+pipeline/runs/records.py.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock
+
+from pipeline.config.titles import label_order
+from pipeline.errors import BadInput
+from pipeline.files import replacing
+from pipeline.runs.behaviour import Behaviour, difference
+from pipeline.runs.metrics import derived_errors
+from pipeline.runs.recipe import Recipe, parameters_of
+from pipeline.runs.records import (
+    CURVE_SCHEMA,
+    TEST_ROWS_SCHEMA,
+    RunRecord,
+    holds_run,
+    kept_updates,
+    read_run,
+    thinned,
+    write_run,
+)
+
+# The two files of a setting's evidence: columns, reading, writing.
+
+Key = tuple[str, int]  # label, seed
+SHARED = ""  # the label of rows that are alike in all methods: untrained, trivial predictors
+
+ROWS_SCHEMA = pa.schema(
+    [
+        pa.field("label", pa.string()),
+        pa.field("seed", pa.int32()),
+        *(
+            TEST_ROWS_SCHEMA.field(name)
+            for name in ("predictor", "step", "task", "n_query", "target_norm", "query_std")
+        ),
+        *(TEST_ROWS_SCHEMA.field(name) for name in ("rmse", "mae", "support_rmse")),
+    ]
+)
+RUNS_SCHEMA = pa.schema(
+    [
+        pa.field("label", pa.string()),
+        pa.field("seed", pa.int32()),
+        pa.field("spec", pa.string()),  # JSON: the recipe
+        pa.field("behaviour", pa.string()),  # JSON: what its code did (runs/behaviour.py)
+        pa.field("metrics", pa.string()),  # JSON
+        *(pa.field(f"curve_{field.name}", pa.list_(field.type)) for field in CURVE_SCHEMA),
+    ]
+)
+
+
+def read_files(rows_file: Path) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd.DataFrame]]:
+    """Runs and rows by label and seed; rows also by `SHARED` and seed.
+
+    Raises:
+        BadInput: when the files are unreadable.
+    """
+    if not rows_file.is_file():
+        return {}, {}
+    try:
+        entries = pq.read_table(_runs_file(rows_file), schema=RUNS_SCHEMA).to_pylist()
+        frame = pq.read_table(rows_file, schema=ROWS_SCHEMA).to_pandas()
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise BadInput(
+            f"{rows_file}: unreadable evidence ({error}); needed the two files that `meta-train` "
+            "wrote. Get them back with `git checkout`, or delete both: runs that are on disk are "
+            "added again by `python -m pipeline keep-evidence`."
+        ) from error
+    empty = frame.iloc[:0]
+    names = ROWS_SCHEMA.names[2:]
+    rows = {
+        (str(label), int(seed)): part[names].reset_index(drop=True)
+        for (label, seed), part in frame.groupby(["label", "seed"])
+    }
+    runs = {(entry["label"], entry["seed"]): entry for entry in entries}
+    return runs, dict.fromkeys(runs, empty[names]) | rows
+
+
+def write_files(
+    rows_file: Path, runs: dict[Key, dict[str, Any]], rows: dict[Key, pd.DataFrame]
+) -> None:
+    """Write both, in the order of labels and seeds."""
+
+    def place(key: Key) -> tuple[Any, int]:
+        return label_order(key[0]), key[1]
+
+    parts = [
+        rows[key].assign(label=key[0], seed=key[1])
+        for key in sorted(rows, key=place)
+        if len(rows[key])
+    ]
+    frame = pd.concat(parts, ignore_index=True)
+    table = pa.Table.from_pandas(frame, schema=ROWS_SCHEMA, preserve_index=False)
+    floats = ["rmse", "mae", "support_rmse"]
+    entries = [
+        {name: _listed(value) for name, value in runs[key].items()}
+        for key in sorted(runs, key=place)
+    ]
+    # the runs last: a rows file without their entries is replaced by the next job
+    with replacing(rows_file) as beside:
+        pq.write_table(
+            table.replace_schema_metadata(None),
+            beside,
+            compression="zstd",
+            compression_level=19,
+            use_dictionary=[name for name in ROWS_SCHEMA.names if name not in floats],
+            use_byte_stream_split=floats,
+        )
+    with replacing(_runs_file(rows_file)) as beside:
+        pq.write_table(
+            pa.Table.from_pylist(entries, schema=RUNS_SCHEMA),
+            beside,
+            compression="zstd",
+            compression_level=19,
+        )
+
+
+def _listed(value: Any) -> Any:
+    return [_none_if_nan(x) for x in value.tolist()] if isinstance(value, np.ndarray) else value
+
+
+def _none_if_nan(value: Any) -> Any:
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def _runs_file(rows_file: Path) -> Path:
+    return rows_file.with_name(f"{rows_file.stem}.runs.parquet")
+
+
+OWN = "meta_init"
+Ask = Callable[[Recipe], Behaviour]
+
+
+@dataclass
+class Restored:
+    """What `restore` did: folders written, and why other evidence of the same parameters is not
+    used, by folder.
+    """
+
+    folders: list[Path] = field(default_factory=list)
+    refused: dict[Path, str] = field(default_factory=dict)
+
+
+def evidence_file(results_dir: Path, setting: str) -> Path:
+    """Where the rows of a setting lie."""
+    return results_dir / "evidence" / f"{setting}.parquet"
+
+
+def add_runs(rows_file: Path, run_dirs: Sequence[Path], behaviour_of: Ask) -> None:
+    """Put the runs of one job in, in place of what there was of the same methods and seeds.
+
+    Jobs of a setting may end at the same time: a lock makes them wait for one another. The
+    bytes do not depend on the order in which runs come.
+
+    Args:
+        rows_file: `{setting}.parquet`.
+        run_dirs: whole records of one setting; seeds trained together, whose curves are thinned
+            alike. Their code is the code that runs now.
+        behaviour_of: what the code of today does (pipeline/runs/probes.py).
+
+    Raises:
+        BadInput: when a record or the evidence is unreadable.
+    """
+    found = [read_run(folder) for folder in run_dirs]
+    rows_file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(rows_file.with_name(f".{rows_file.name}.lock")):
+        runs, rows = read_files(rows_file)
+        keep = kept_updates([run.curve for run in found])
+        for run in found:
+            key = _key(run)
+            runs[key] = _run_entry(run, keep) | {
+                "behaviour": json.dumps(behaviour_of(run.spec), sort_keys=True)
+            }
+            rows[key] = _rows_of(run, rows, key)
+        write_files(rows_file, runs, rows)
+
+
+def restore(rows_file: Path, wanted: Iterable[tuple[Path, Recipe]], behaviour_of: Ask) -> Restored:
+    """Write the records that are wanted, not there, and in the evidence.
+
+    Args:
+        wanted: folder and recipe of each run of the setting.
+        behaviour_of: what the code of today does (pipeline/runs/probes.py).
+
+    Raises:
+        BadInput: when the evidence is unreadable.
+    """
+    done = Restored()
+    missing = [(folder, spec) for folder, spec in wanted if not holds_run(folder, spec)]
+    if not missing or not rows_file.is_file():
+        return done
+    runs, rows = read_files(rows_file)
+    for folder, spec in missing:
+        key = (spec["label"], spec["seed"])
+        entry = runs.get(key)
+        if entry is None or not same_parameters(json.loads(entry["spec"]), spec):
+            continue
+        if fault := behaviour_fault(
+            json.loads(entry["spec"]), entry["behaviour"], spec, behaviour_of
+        ):
+            done.refused[folder] = fault
+            continue
+        run = _record(folder, entry, rows, key)
+        write_run(
+            folder,
+            spec=spec,
+            metrics=run.metrics,
+            curve=run.curve,
+            test_rows=run.test_rows,
+            theta=None,
+        )
+        done.folders.append(folder)
+    return done
+
+
+def same_parameters(kept: Mapping[str, Any], wanted: Recipe) -> bool:
+    """Whether two recipes differ in the text of the code at most."""
+    return parameters_of(dict(kept)) == parameters_of(wanted)
+
+
+def behaviour_fault(
+    kept: Mapping[str, Any], behaviour: str, wanted: Recipe, behaviour_of: Ask
+) -> str | None:
+    """Which number the code of today gives otherwise; None where it behaves as it did."""
+    if dict(kept) == wanted:  # the very code
+        return None
+    return difference(json.loads(behaviour), behaviour_of(wanted))
+
+
+def kept_recipes(rows_file: Path) -> dict[Key, Recipe]:
+    """Recipes of the runs by label and seed; {} without a file.
+
+    Raises:
+        BadInput: when the evidence is unreadable.
+    """
+    return {key: json.loads(entry["spec"]) for key, entry in read_files(rows_file)[0].items()}
+
+
+def kept_runs(rows_file: Path) -> dict[Key, RunRecord]:
+    """The runs of a setting by label and seed, as `restore` would write them; {} without a file.
+
+    Raises:
+        BadInput: when the evidence is unreadable.
+    """
+    runs, rows = read_files(rows_file)
+    return {key: _record(rows_file, entry, rows, key) for key, entry in runs.items()}
+
+
+def _record(
+    place: Path, entry: dict[str, Any], rows: dict[Key, pd.DataFrame], key: Key
+) -> RunRecord:
+    metrics = json.loads(entry["metrics"]) | {"restored": True}
+    curve = {field.name: entry[f"curve_{field.name}"] for field in CURVE_SCHEMA}
+    return RunRecord(
+        place,
+        json.loads(entry["spec"]),
+        metrics,
+        pd.DataFrame(curve, columns=CURVE_SCHEMA.names),
+        _whole(pd.concat([rows[key], rows[SHARED, key[1]]]), rows[key], metrics),
+        None,
+    )
+
+
+def _key(run: RunRecord) -> Key:
+    return str(run.metrics["label"]), int(run.metrics["seed"])
+
+
+def _run_entry(run: RunRecord, keep: list[int]) -> dict[str, Any]:
+    curve = thinned(run.curve, keep)
+    label, seed = _key(run)
+    metrics = {name: value for name, value in run.metrics.items() if name != "restored"}
+    return {
+        "label": label,
+        "seed": seed,
+        "spec": json.dumps(run.spec, sort_keys=True),
+        "metrics": json.dumps(metrics, sort_keys=True),
+        **{f"curve_{name}": curve[name].to_numpy() for name in CURVE_SCHEMA.names},
+    }
+
+
+def _rows_of(run: RunRecord, rows: dict[Key, pd.DataFrame], key: Key) -> pd.DataFrame:
+    """The run's rows to keep under its own name; those that all methods share go to `SHARED`."""
+    order = ["predictor", "step", "task"]
+    names = ROWS_SCHEMA.names[2:]
+    own = run.test_rows[names].sort_values(order, ignore_index=True)
+    common = own[own["predictor"] != OWN].reset_index(drop=True)
+    shared = rows.setdefault((SHARED, key[1]), common)
+    # a machine that rounds otherwise gives other rows of the untrained start: kept beside
+    if common.equals(shared[names]):
+        return own[own["predictor"] == OWN]
+    return own
+
+
+def _whole(rows: pd.DataFrame, own: pd.DataFrame, metrics: dict[str, Any]) -> pd.DataFrame:
+    """Test rows as the record had them."""
+    if (own["predictor"] != OWN).any():
+        rows = own
+    scale = {name: metrics[name] for name in ("target_std", "target_range")}
+    return rows.assign(**derived_errors({str(name): rows[name] for name in rows}, **scale))[
+        TEST_ROWS_SCHEMA.names
+    ]

@@ -1,0 +1,206 @@
+"""Meta-training runs: episodes to run records, through checkpoints that survive a kill."""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.core import MLP, MetaTrainer
+from pipeline.data.pools import Episodes
+from pipeline.data.schemas import read_metadata
+from pipeline.files import file_digest, read_json
+from pipeline.runs.checks import (
+    check_episodes,
+    check_job,
+    check_run_recipe,
+    check_same_inputs,
+)
+from pipeline.runs.device import DTYPES, choose_device, device_name, environment, keep_freed_memory
+from pipeline.runs.recipe import Recipe
+from pipeline.runs.records import holds_run, write_run
+from pipeline.runs.seed import SeedTraining
+from pipeline.runs.testing import meta_test
+from pipeline.runs.training import MetaTraining
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def run(
+    recipe: Recipe,
+    tasks: Path,
+    episodes_file: Path,
+    run_dir: Path,
+    *,
+    device: str = "auto",
+    threads: int = 1,
+    checkpoint_every: int = 100,
+) -> dict[str, Any]:
+    """`run_seeds` for one seed: its metrics."""
+    return run_seeds(
+        [recipe],
+        tasks,
+        [episodes_file],
+        [run_dir],
+        device=device,
+        threads=threads,
+        checkpoint_every=checkpoint_every,
+    )[0]
+
+
+def run_seeds(
+    recipes: Sequence[Recipe],
+    tasks: Path,
+    episodes_files: Sequence[Path],
+    run_dirs: Sequence[Path],
+    *,
+    device: str = "auto",
+    threads: int = 1,
+    checkpoint_every: int = 100,
+    keep_finished: bool = False,
+) -> list[dict[str, Any]]:
+    """Meta-train as the recipes say, meta-test, and write a record into each of `run_dirs`.
+
+    The seeds are trained together and share nothing: each has its own draws, curve and end, and
+    its numbers are those of training it alone, to rounding. Divergence ends a seed's training
+    with a record of status `failed`; the others go on. SIGTERM and Ctrl-C write a checkpoint
+    first, into the first of `run_dirs`; the same call goes on from it.
+
+    Args:
+        recipes: of one method and setting; they differ in the seed and its episodes only.
+        episodes_files, run_dirs: one for each recipe.
+        keep_finished: leave out the seeds whose folder holds a whole record of the same recipe.
+
+    Returns:
+        Each run's metrics.
+
+    Raises:
+        BadInput: for files of another kind, recipes that do not fit them, or seeds that cannot
+            be trained together.
+    """
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    place = choose_device(device)
+    for recipe in recipes:
+        check_run_recipe(recipe)
+    check_job(recipes)
+    runs = [
+        given
+        for given in zip(recipes, episodes_files, run_dirs, strict=True)
+        if not (keep_finished and holds_run(given[2], given[0]))
+    ]
+    if runs:
+        _train_together(runs, tasks, run_dirs[0] / CHECKPOINT, place, threads, checkpoint_every)
+    return [read_json(folder / "metrics.json") for folder in run_dirs]
+
+
+def _train_together(
+    runs: Sequence[tuple[Recipe, Path, Path]],
+    tasks: Path,
+    checkpoint: Path,
+    place: torch.device,
+    threads: int,
+    checkpoint_every: int,
+) -> None:
+    """`run_seeds` for seeds that all have to be trained."""
+    recipe = runs[0][0]
+    given = recipe["training"]
+    loaded = [_load(own, tasks, file) for own, file, _ in runs]
+    features = [episodes.n_items or episodes.train.x.shape[1] for episodes in loaded]
+    check_same_inputs({str(run[1]): n for run, n in zip(runs, features, strict=True)})
+    model = MLP(features[0], recipe["hidden"])
+    seeds = []
+    for (own, _, _), episodes in zip(runs, loaded, strict=True):
+        # the same start for every method of a seed, so that runs are paired
+        generator = torch.Generator().manual_seed(own["seed"])
+        untrained = model.init(generator, dtype=DTYPES[own["dtype"]], device=place)
+        seeds.append(SeedTraining(own, episodes, untrained, _target_range(tasks, episodes)))
+    starts = [seed.untrained for seed in seeds]
+    trainer = MetaTrainer(
+        recipe["method"],
+        model,
+        starts[0] if len(starts) == 1 else torch.stack(starts),
+        settings=recipe["settings"],
+        outer_lr=given["outer_lr"],
+        optimiser=given["outer_optimiser"],
+        gradient_limit=given["gradient_limit"],
+    )
+    MetaTraining(seeds, checkpoint, trainer).train(checkpoint_every)
+    about = {
+        "seeds_in_job": len(seeds),
+        "device": device_name(place),
+        "threads": threads,
+        "environment": environment(),
+        "git_commit": _git_commit(),
+    }
+    tested = [meta_test(seed, model) for seed in seeds]
+    # all records in a moment: until the checkpoint is gone, it has what a kill would take
+    for (own, file, folder), seed, (rows, figures) in zip(runs, seeds, tested, strict=True):
+        metrics = figures | about | {"data": _data(seed.episodes, tasks, file)}
+        write_run(
+            folder,
+            spec=own,
+            metrics=metrics,
+            curve=seed.curve(),
+            test_rows=rows,
+            theta=seed.theta.cpu().numpy(),
+        )
+        _report(metrics)
+    for left in (checkpoint, *checkpoint.parent.glob(f".{CHECKPOINT}.*.tmp")):  # of a kill
+        left.unlink(missing_ok=True)
+
+
+def _load(recipe: Recipe, tasks: Path, file: Path) -> Episodes:
+    from pipeline.data.episodes import load_episodes
+
+    episodes = load_episodes(tasks, file)
+    check_episodes(recipe, episodes)
+    return episodes
+
+
+def _data(episodes: Episodes, tasks: Path, file: Path) -> dict[str, Any]:
+    """Which data a run was made from."""
+    return {
+        "dataset": episodes.metadata["dataset"],
+        "fingerprint": episodes.metadata["fingerprint"],
+        "tasks_sha256": file_digest(tasks),
+        "episodes_sha256": file_digest(file),
+    }
+
+
+def _target_range(tasks: Path, episodes: Episodes) -> float:
+    """Width of the rating scale, or of the meta-training targets; raw units."""
+    about = read_metadata(tasks)
+    if "lo" in about and "hi" in about:
+        return float(about["hi"] - about["lo"])
+    y = episodes.scaling.to_raw_y(episodes.train.y)
+    return float(y.max() - y.min())
+
+
+def _git_commit() -> str | None:
+    """The commit that the code was at, with `+` when files had changed since."""
+    try:
+        head = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head.stdout.strip() or None
+
+
+def _report(metrics: dict[str, Any]) -> None:
+    name = f"{metrics['label']} {metrics['setting']} seed {metrics['seed']}"
+    if metrics["status"] == "failed":
+        print(f"{name}: failed: {metrics['message']}")
+        return
+    print(
+        f"{name}: nRMSE {metrics['nrmse']:.4f} after {metrics['inner_steps']} steps "
+        f"(untrained {metrics['untrained_nrmse']:.4f}), {metrics['meta_updates']} meta-updates "
+        f"in {metrics['train_seconds']:.1f} s"
+    )

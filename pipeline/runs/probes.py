@@ -1,0 +1,293 @@
+"""What a job's code does, as numbers: a short training and test on a small fixed problem.
+
+Committed evidence is hours of training. It is held by these numbers and not by the text of the
+code: a module may be moved or rewritten as long as the same settings do the same thing. The
+problem is small (a fraction of a second), the way through it is the job's own: task set, frozen
+episodes, training, ledger, meta-test, record. In float64, so that machines and thread counts
+agree far better than `BOUND`, whatever the run's own dtype is.
+
+Two runs with the same behaviour and the same parameters have the same numbers, to rounding.
+"""
+
+import contextlib
+import importlib
+import io
+import json
+import math
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.data import schemas
+from pipeline.files import read_json, write_json
+from pipeline.runs.behaviour import Behaviour
+from pipeline.runs.recipe import Recipe, digest
+from pipeline.runs.records import CURVE_SCHEMA, read_run
+
+INNER_STEPS = 100  # K of the probe, where the recipe's is not smaller
+UPDATES = 3
+TASKS = {"train": 12, "test": 3, "validation": 2}
+RATING_ROWS = {"support": 4, "query": 4}
+POINT_ROWS = {"support": 8, "query": 8}
+POINTS, EVALUATION_POINTS = 24, 10
+USERS, ITEMS, RATED = 24, 16, 12
+NOT_COMPARED = ("seconds", "process_seconds")  # of the curve
+PROJECTIONS = 3  # of theta on fixed directions
+
+Probe = Callable[[Recipe], Behaviour]
+
+
+def run_probe(recipe: Recipe) -> Recipe:
+    """The recipe of the short training: a run's recipe with everything made small.
+
+    Settings that decide what a method does stay; seed, data set and sizes do not matter to it,
+    so that runs that differ in those only have one probe.
+    """
+    data = recipe["data"]
+    rating = "n_items" in data["tasks"]
+    steps = min(recipe["inner_steps"], INNER_STEPS)
+    training, evaluation, settings = (
+        dict(recipe[name]) for name in ("training", "evaluation", "settings")
+    )
+    if "horizon" in settings:
+        settings["horizon"] = training["inner_lr"] * steps
+    if "inner_steps" in settings:
+        settings["inner_steps"] = max(1, settings["inner_steps"] * steps // recipe["inner_steps"])
+    training |= {
+        "meta_batch": min(training["meta_batch"], 3),
+        "meta_updates": UPDATES,
+        "validate_every": 2,
+        "ledger_every": None if training["ledger_every"] is None else 2,
+    }
+    evaluation["steps"] = [0, 1, 10]
+    return {
+        "kind": "run",
+        "method": recipe["method"],
+        "label": "probe",
+        "setting": "probe",
+        "dataset": "ratings" if rating else data["tasks"]["dataset"],
+        "seed": 0,
+        **(RATING_ROWS if rating else POINT_ROWS),
+        "inner_steps": steps,
+        "hidden": recipe["hidden"],
+        "settings": settings,
+        "training": training,
+        "evaluation": evaluation,
+        "dtype": "float64",
+        "data": {
+            "standardise": data["standardise"],
+            "scaling": data["scaling"],
+            "threshold": data.get("min_ratings") is not None,
+        },
+    }
+
+
+def run_behaviour(probe: Recipe) -> Behaviour:
+    """Train and test as `probe` says; the numbers of the record."""
+    from pipeline.data.episodes import freeze_episodes
+    from pipeline.runs.job import run
+
+    with tempfile.TemporaryDirectory(prefix="behaviour-") as folder:
+        place = Path(folder)
+        tasks, episodes = place / "tasks.parquet", place / "episodes.parquet"
+        rating = probe["dataset"] == "ratings"
+        sizes: dict[str, Any]
+        if rating:
+            _rating_tasks(place / "ratings.parquet", tasks)
+            sizes = {
+                "test_tasks": TASKS["test"],
+                "min_ratings": RATED - 1 if probe["data"]["threshold"] else None,
+            }
+        else:
+            _synthetic_tasks(probe["dataset"], tasks)
+            sizes = {"evaluation_points": EVALUATION_POINTS}
+        freeze_episodes(
+            tasks,
+            episodes,
+            seed=probe["seed"],
+            support=probe["support"],
+            query=probe["query"],
+            validation_tasks=TASKS["validation"],
+            standardise=probe["data"]["standardise"],
+            scaling=probe["data"]["scaling"],
+            metadata={},
+            **sizes,
+        )
+        with contextlib.redirect_stdout(io.StringIO()):
+            run(probe, tasks, episodes, place / "run", device="cpu")
+        return _numbers(place / "run")
+
+
+def profile_probe(recipe: Recipe) -> Recipe:
+    """The settings of one number of steps: the largest of at most `INNER_STEPS`, or the least."""
+    steps = sorted(int(steps) for steps in recipe["settings"])
+    chosen = max((k for k in steps if k <= INNER_STEPS), default=steps[0])
+    return {
+        "kind": "profile",
+        "method": recipe["method"],
+        "hidden": recipe["hidden"],
+        "meta_batch": min(recipe["meta_batch"], 3),
+        "settings": recipe["settings"][str(chosen)],
+    }
+
+
+def profile_behaviour(probe: Recipe) -> Behaviour:
+    """Meta-gradient and counts of work of what the profile measures."""
+    import torch
+
+    from pipeline.core import MLP, meta_gradient
+    from pipeline.runs.profile import work_batch
+
+    model = MLP(2, probe["hidden"])
+    theta = model.init(torch.Generator().manual_seed(0), dtype=torch.float64)
+    batch = work_batch(probe["meta_batch"], torch.float64, torch.device("cpu"))
+    out = meta_gradient(probe["method"], model, theta, batch, **probe["settings"])
+    return {
+        **_projected("gradient", out.gradient.numpy()),
+        **_projected("adapted", out.adapted.numpy().ravel()),
+        **{f"work.{name}": float(value) for name, value in vars(out.work).items()},
+    }
+
+
+def study_probe(recipe: Recipe) -> Recipe:
+    """The study's own recipe with one family, few steps and batches, and a short training."""
+    probe = json.loads(json.dumps(recipe))
+    probe |= {"families": recipe["families"][:1], "dtype": "float64"}
+    probe["training"] |= {"updates": 2, "dtype": "float64"}
+    probe["training"]["settings"] |= {"horizon": 0.5}
+    for method in probe["methods"].values():
+        method |= {"dtype": "float64"} if "dtype" in method else {}
+    if "horizons" in probe:
+        probe["horizons"] = [1.0]
+        probe["stiffness"] |= {"horizons": [1.0], "scales": recipe["stiffness"]["scales"][:1]}
+        return probe
+    steps = min(recipe["inner_steps"])
+    probe |= {"inner_steps": [steps], "batches": min(recipe["batches"], 2)}
+    for method in probe["methods"].values():
+        method["settings"] = {str(steps): method["settings"][str(steps)]}
+    return probe
+
+
+def study_behaviour(probe: Recipe) -> Behaviour:
+    """The numbers of the small study."""
+    study = importlib.import_module(f"pipeline.studies.{probe['study']}")
+    with tempfile.TemporaryDirectory(prefix="behaviour-") as folder:
+        out = Path(folder) / "study.json"
+        getattr(study, f"study_{probe['study']}")(probe, out)
+        record = {name: value for name, value in read_json(out).items() if name != "spec"}
+    return dict(_leaves("", record))
+
+
+PROBES: dict[str, tuple[Callable[[Recipe], Recipe], Probe]] = {
+    "run": (run_probe, run_behaviour),
+    "profile": (profile_probe, profile_behaviour),
+    "study": (study_probe, study_behaviour),
+}
+
+
+def behaviour_of(recipe: Recipe, cache: Path | None = None) -> Behaviour:
+    """What the code does with the settings of a run's, profile's or study's recipe.
+
+    Args:
+        cache: folder in which answers are kept, by recipe of the probe and digest of the code.
+    """
+    small, measure = PROBES[recipe["kind"]]
+    probe = small(recipe)
+    kept = cache / f"{digest({'code': recipe['code'], 'probe': probe})}.json" if cache else None
+    if kept is not None and kept.is_file():
+        with contextlib.suppress(ValueError, OSError):  # unreadable: measured again
+            found: Behaviour = read_json(kept)
+            return found
+    found = measure(probe)
+    if kept is not None:
+        write_json(kept, found)
+    return found
+
+
+def _numbers(run_dir: Path) -> Behaviour:
+    """Curve, errors per predictor and step, and theta of a record."""
+    run = read_run(run_dir)
+    found: Behaviour = {}
+    for name in CURVE_SCHEMA.names:
+        if name not in ("update", *NOT_COMPARED):
+            for update, value in zip(run.curve["update"], run.curve[name], strict=True):
+                found[f"curve.{name}.{update}"] = _defined(value)
+    names = ("nrmse", "rmse_over_range", "relative_l2", "mae", "support_rmse", "query_std")
+    means = run.test_rows.astype(dict.fromkeys(names, "float64"))
+    for name in names:
+        for of, value in means.groupby(["predictor", "step"])[name].mean().items():
+            found[".".join(("test", *map(str, of), name))] = _defined(value)  # type: ignore[call-overload]
+    for name in ("target_std", "target_range", "inner_steps"):
+        found[name] = _defined(run.metrics[name])
+    if run.theta is not None:
+        found |= _projected("theta", run.theta)
+    return found
+
+
+def _projected(name: str, vector: np.ndarray) -> Behaviour:
+    """Norm, and products with fixed directions."""
+    directions = np.random.default_rng(0).standard_normal((PROJECTIONS, vector.size))
+    products = directions @ vector.astype(np.float64)
+    found: Behaviour = {f"{name}.norm": float(np.linalg.norm(vector))}
+    for place, value in enumerate(products):
+        found[f"{name}.direction_{place}"] = float(value)
+    return found
+
+
+def _leaves(name: str, value: Any) -> list[tuple[str, float | None]]:
+    """Numbers of nested JSON by the way to them; texts are left out."""
+    if isinstance(value, Mapping):
+        return [leaf for key in sorted(value) for leaf in _leaves(f"{name}.{key}", value[key])]
+    if isinstance(value, list):
+        return [leaf for k, entry in enumerate(value) for leaf in _leaves(f"{name}.{k}", entry)]
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+        return [(name.lstrip("."), _defined(value))]
+    return []
+
+
+def _defined(value: Any) -> float | None:
+    number = math.nan if value is None else float(value)
+    return number if math.isfinite(number) else None
+
+
+def _synthetic_tasks(family: str, out: Path) -> None:
+    from pipeline.data.task_sets import build_synthetic_tasks
+
+    build_synthetic_tasks(
+        family,
+        out,
+        seeds=[0],
+        n_train=TASKS["train"],
+        n_test=TASKS["test"],
+        points=POINTS,
+        metadata={},
+    )
+
+
+def _rating_tasks(ratings: Path, out: Path) -> None:
+    """A few users who rated a few items, by a rule that needs no generator."""
+    from pipeline.data.task_sets import build_rating_tasks
+
+    user, place = np.divmod(np.arange(USERS * ITEMS), ITEMS)
+    item = (place * 5 + user * 3) % (ITEMS + 4)
+    kept = place < RATED + (user % 3) - 1  # 11, 12 or 13 ratings
+    value = 1.0 + (7 * user + 11 * item + user * item) % 9 / 2
+    user, item, value = user[kept], item[kept], value[kept]
+    order = np.lexsort((item, user))
+    rows = {
+        "user": user[order].astype(np.int32),
+        "item": item[order].astype(np.int32),
+        "rating": value[order].astype(np.float32),
+    }
+    about = {"dataset": "ratings", "title": "probe", "fingerprint": "", "lo": 1.0, "hi": 5.0}
+    schemas.write_rows(ratings, rows, schemas.RATINGS, about)
+    build_rating_tasks(ratings, out, n_items=ITEMS, min_ratings=8, metadata={})
+
+
+def behaviours(root: Path = Path()) -> Probe:
+    """`behaviour_of` with answers kept below `root`: git-ignored, made anew when code changes."""
+    return partial(behaviour_of, cache=root / "results/.behaviour")

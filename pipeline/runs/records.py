@@ -1,0 +1,200 @@
+"""The record of one meta-training run.
+
+In `results/{grid}/runs/{method}/{setting}/{seed}/`:
+
+    curve.parquet           one row per meta-update
+    test_rows.parquet       one row per predictor x meta-test step x test task
+    meta_init.safetensors   `theta`, shape (P,): the meta-learned initialisation
+    metrics.json            status, summary figures, cost, environment
+    spec.json               the recipe (jobs/recipes.py); written LAST: no spec.json, no run
+
+A record restored from committed evidence (pipeline/runs/evidence.py) says `restored` in
+metrics.json; its meta_init.safetensors is empty, its curve holds the updates that tables show.
+
+`train_seconds` are the wall seconds of training, resumes included, and
+`train_process_seconds` the CPU seconds of the process meanwhile; the gradient-fidelity ledger
+(pipeline/runs/ledger.py) counts in neither, nor in the counts of work. A job may train several
+seeds together (`seeds_in_job` of them at its start): each second then counts for each seed
+in training by its share, 1 / (seeds in training), so that the seeds' sum is the job's.
+
+Predictors in `test_rows.parquet`: `meta_init` (the run's own), `untrained` (its starting
+point, adapted alike), and the trivial ones (`global_mean`, `item_mean`, `item_user_offset` for
+ratings; `global_mean`, `support_mean` for the synthetic families), which have step 0 only.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from pipeline.errors import BadInput
+from pipeline.files import read_json, replacing, write_json
+
+FILES = ("curve.parquet", "test_rows.parquet", "meta_init.safetensors", "metrics.json", "spec.json")
+METRICS = ("nrmse", "rmse", "rmse_over_range", "relative_l2", "mae")
+FIDELITY = ("cosine", "relative_error", "own_cosine", "own_relative_error")
+
+CURVE_SCHEMA = pa.schema(
+    [
+        pa.field("update", pa.int32()),  # 1-based count of meta-updates done
+        pa.field("seconds", pa.float64()),  # training so far, as `train_seconds` counts it
+        pa.field("meta_loss", pa.float64()),  # mean query loss of the meta-batch, standardised
+        pa.field("gradient_norm", pa.float64()),  # 2-norm of the meta-gradient
+        pa.field("validation_nrmse", pa.float64()),  # null where not measured
+        pa.field("gradients", pa.int64()),  # support-gradient evaluations so far, per meta-batch
+        pa.field("hvps", pa.int64()),  # Hessian-vector products so far, per meta-batch
+        # CPU seconds of the process in training so far, as `train_process_seconds` counts them
+        pa.field("process_seconds", pa.float64()),
+        # the meta-gradient on the probe against the true one, and against that of the method's
+        # own objective (pipeline/runs/ledger.py); null where not measured or diverged
+        *(pa.field(name, pa.float64()) for name in FIDELITY),
+    ]
+)
+TEST_ROWS_SCHEMA = pa.schema(
+    [
+        pa.field("predictor", pa.string()),
+        pa.field("step", pa.int32()),  # meta-test training steps done
+        pa.field("task", pa.int32()),
+        pa.field("n_query", pa.int32()),
+        # float32, from which everything else is computed (pipeline/runs/metrics.py)
+        *(pa.field(name, pa.float32()) for name in ("target_norm", "query_std", *METRICS)),
+        pa.field("support_rmse", pa.float32()),  # null for trivial predictors
+    ]
+)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One finished run, read back. `metrics["status"]` is `ok` or `failed`."""
+
+    directory: Path
+    spec: dict[str, Any]
+    metrics: dict[str, Any]
+    curve: pd.DataFrame
+    test_rows: pd.DataFrame
+    theta: np.ndarray | None  # None in a record restored from evidence
+
+
+def write_run(
+    directory: Path,
+    *,
+    spec: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    curve: pd.DataFrame,
+    test_rows: pd.DataFrame,
+    theta: np.ndarray | None,
+) -> None:
+    """Write a run's files, `spec.json` last, so that its presence means a whole run."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "spec.json").unlink(missing_ok=True)
+    for name, frame, schema in (
+        ("curve.parquet", curve, CURVE_SCHEMA),
+        ("test_rows.parquet", test_rows, TEST_ROWS_SCHEMA),
+    ):
+        table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+        with replacing(directory / name) as beside:
+            pq.write_table(table.replace_schema_metadata(None), beside)
+    with replacing(directory / "meta_init.safetensors") as beside:
+        save_file({} if theta is None else {"theta": np.ascontiguousarray(theta)}, beside)
+    write_json(directory / "metrics.json", metrics)
+    write_json(directory / "spec.json", spec)
+
+
+def holds_run(directory: Path, spec: Mapping[str, Any]) -> bool:
+    """Whether a folder holds a whole run that was made from this recipe."""
+    if not all((directory / name).is_file() for name in FILES):
+        return False
+    try:
+        return bool(read_json(directory / "spec.json") == dict(spec))
+    except (OSError, ValueError):  # unreadable: made again
+        return False
+
+
+def read_run(directory: Path) -> RunRecord:
+    """Read a finished run.
+
+    Raises:
+        BadInput: when a file is missing or unreadable.
+    """
+    missing = [name for name in FILES if not (directory / name).is_file()]
+    if missing:
+        raise BadInput(
+            f"{directory}: found no {', '.join(missing)}; needed a finished run "
+            f"({', '.join(FILES)}). Delete the folder and run `snakemake` again."
+        )
+    try:
+        return RunRecord(
+            directory,
+            read_json(directory / "spec.json"),
+            read_json(directory / "metrics.json"),
+            pd.read_parquet(directory / "curve.parquet"),
+            pd.read_parquet(directory / "test_rows.parquet"),
+            load_file(directory / "meta_init.safetensors").get("theta"),
+        )
+    except (ValueError, OSError, KeyError, SafetensorError) as error:
+        raise BadInput(
+            f"{directory}: unreadable run record ({error}); needed the files that "
+            "`meta-train` wrote. Delete the folder and run `snakemake` again."
+        ) from error
+
+
+# A training curve at the updates that are shown: what tables, MLflow and evidence are made of.
+#
+# Thinning twice is thinning once: evidence keeps thinned curves, and tables made of them come out
+# the same.
+
+MAX_ROWS = 100  # of a thinned curve
+AVERAGED = ("meta_loss", "gradient_norm")  # since the row before: of one meta-batch mostly noise
+
+
+def kept_updates(curves: Sequence[pd.DataFrame], limit: int = MAX_ROWS) -> list[int]:
+    """Updates to show: validated ones (at most half the rows) and those with an entry in the
+    fidelity ledger (at most a quarter), the rest evenly spaced.
+    """
+    every = pd.concat(curves)
+    updates = np.unique(every["update"].to_numpy(np.int64))
+    if len(updates) <= limit:
+        return [int(update) for update in updates]
+    chosen = np.union1d(
+        _spaced(_measured(every, ["validation_nrmse"]), limit // 2),
+        _spaced(_measured(every, list(FIDELITY)), limit // 4),
+    )
+    filler = _spaced(updates, limit - len(chosen))
+    return [int(update) for update in np.union1d(chosen, filler)]
+
+
+def thinned(curve: pd.DataFrame, keep: Sequence[int]) -> pd.DataFrame:
+    """The rows at the kept updates, `AVERAGED` columns as means since the kept one before."""
+    ordered = curve.sort_values("update")
+    updates = ordered["update"].to_numpy(np.int64)
+    rows = ordered[np.isin(updates, keep)].copy()
+    for name in AVERAGED:
+        values = ordered[name].to_numpy(np.float64)
+        means = {
+            update: float(values[(updates > before) & (updates <= update)].mean())
+            for before, update in pairwise([0, *keep])
+            if (updates == update).any()
+        }
+        rows[name] = rows["update"].map(means)
+    return rows.reset_index(drop=True)
+
+
+def _measured(curves: pd.DataFrame, names: list[str]) -> np.ndarray:
+    """Updates at which any of the values is there."""
+    there = curves[names].notna().any(axis=1)
+    return np.unique(curves.loc[there, "update"].to_numpy(np.int64))
+
+
+def _spaced(values: np.ndarray, count: int) -> np.ndarray:
+    """At most `count` of the sorted values, evenly spaced, the first and the last among them."""
+    if len(values) <= count:
+        return values
+    return values[np.unique(np.linspace(0, len(values) - 1, count).round().astype(int))]

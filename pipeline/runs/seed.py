@@ -1,0 +1,123 @@
+"""One seed of a meta-training job: its draws, its curve, its validation, its end."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from pipeline.core import Progress, Work
+from pipeline.core.losses import Model
+from pipeline.data.pools import Episodes, FrozenTasks
+from pipeline.runs.evaluate import FrozenTest
+from pipeline.runs.ledger import Fidelity, Ledger
+from pipeline.runs.recipe import Recipe
+from pipeline.runs.records import CURVE_SCHEMA
+
+# of the generator that draws meta-batches; data/episodes.py uses 0 to 2, runs/ledger.py 4
+EPISODE_STREAM = 3
+
+
+class SeedTraining:
+    """What one seed has of its own while it is trained, alone or with others.
+
+    Attributes:
+        untrained: the start, (P,).
+        work: so far.
+        seconds, process_seconds: so far; of a job's wall and CPU seconds, the seed's share.
+        ledger: of its gradients' fidelity.
+        ended: its training has; `theta` (P,) and `updates` are then where it came to.
+        message: of its divergence, if there is one.
+    """
+
+    def __init__(
+        self, recipe: Recipe, episodes: Episodes, untrained: Tensor, target_range: float
+    ) -> None:
+        self.recipe = recipe
+        self.episodes = episodes
+        self.untrained = untrained
+        self.target_range = target_range
+        self.work = Work()
+        self.seconds = 0.0
+        self.process_seconds = 0.0
+        self.ledger = Ledger(recipe, episodes.train)
+        self.ended = False
+        self.theta = untrained
+        self.updates = 0
+        self.message: str | None = None
+        self._rows: list[tuple[float, ...]] = []
+        self._validation = self.frozen(episodes.validation)
+
+    def frozen(self, tasks: FrozenTasks) -> FrozenTest:
+        """Validation or test tasks, on theta's device."""
+        return FrozenTest(self.episodes, tasks, target_range=self.target_range, like=self.untrained)
+
+    def draw(self, update: int) -> tuple[np.ndarray, ...]:
+        """The meta-batch of an update: it depends on seed and number, on nothing else."""
+        given = self.recipe
+        generator = np.random.default_rng([given["seed"], EPISODE_STREAM, update])
+        return self.episodes.train.draw(
+            given["training"]["meta_batch"], given["support"], given["query"], generator
+        )
+
+    def validate(self, model: Model, theta: Tensor) -> float:
+        """nRMSE after K steps on the validation tasks; NaN when it is not finite."""
+        evaluation = self.recipe["evaluation"]
+        rows = self._validation.adapted(
+            "validation",
+            model,
+            theta,
+            steps=[self.recipe["inner_steps"]],
+            lr=evaluation["learning_rate"],
+            optimiser=evaluation["optimiser"],
+        )
+        return float(rows["nrmse"].mean())
+
+    def note(self, progress: Progress, validation: float, fidelity: Fidelity) -> None:
+        """Add a row to the curve."""
+        self._rows.append(
+            (
+                progress.update,
+                self.seconds,
+                progress.meta_loss,
+                progress.gradient_norm,
+                validation,
+                self.work.gradients,
+                self.work.hvps,
+                self.process_seconds,
+                *fidelity,
+            )
+        )
+
+    def end(self, theta: Tensor, updates: int, message: str | None = None) -> None:
+        """Keep what the training has come to, and how it diverged if it did."""
+        self.ended = True
+        self.theta, self.updates, self.message = theta.clone(), updates, message
+
+    def curve(self) -> pd.DataFrame:
+        """Rows of `records.CURVE_SCHEMA`."""
+        return pd.DataFrame(self._rows, columns=CURVE_SCHEMA.names)
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a checkpoint needs; theta in training is the trainer's."""
+        return {
+            "rows": self._rows,
+            "work": vars(self.work),
+            "seconds": self.seconds,
+            "process_seconds": self.process_seconds,
+            "ended": self.ended,
+            "theta": self.theta.cpu(),
+            "updates": self.updates,
+            "message": self.message,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self._rows = [tuple(row) for row in state["rows"]]
+        self.work = Work(**state["work"])
+        self.seconds = state["seconds"]
+        self.process_seconds = state["process_seconds"]
+        self.ended = state["ended"]
+        self.theta = state["theta"].to(self.untrained.device)
+        self.updates = state["updates"]
+        self.message = state["message"]

@@ -1,0 +1,66 @@
+"""Meta-test of a trained seed: the rows of its record, and what `metrics.json` says of it."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.core.losses import Model
+from pipeline.runs.evaluate import empty_rows
+from pipeline.runs.records import METRICS
+from pipeline.runs.seed import SeedTraining
+
+
+def meta_test(seed: SeedTraining, model: Model) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Adapt the trained and the untrained initialisation to the frozen test tasks.
+
+    Returns:
+        Rows of `records.TEST_ROWS_SCHEMA`, and the metrics that follow from training and rows.
+    """
+    started = time.perf_counter()
+    recipe, episodes = seed.recipe, seed.episodes
+    evaluation = recipe["evaluation"]
+    horizon = recipe["inner_steps"]
+    adaptation = {
+        "steps": {*evaluation["steps"], horizon},
+        "lr": evaluation["learning_rate"],
+        "optimiser": evaluation["optimiser"],
+    }
+    test = seed.frozen(episodes.test)
+    reference = test.adapted("untrained", model, seed.untrained, **adaptation)
+    message = seed.message
+    learned = empty_rows()
+    if message is None:
+        learned = test.adapted("meta_init", model, seed.theta, **adaptation)
+        if learned["step"].nunique() < len(adaptation["steps"]):
+            message = "meta-test training left the range of floating point"
+            learned = empty_rows()
+    at_horizon = learned[learned["step"] == horizon]
+    metrics = {
+        "status": "ok" if message is None else "failed",
+        "message": message,
+        **{name: recipe[name] for name in ("method", "label", "setting", "dataset", "seed")},
+        "inner_steps": horizon,
+        "horizon": horizon * recipe["training"]["inner_lr"],
+        **{name: _mean(at_horizon[name]) for name in METRICS},
+        "nrmse_stderr": _mean(at_horizon["nrmse"].sem(ddof=1) if len(at_horizon) > 1 else None),
+        "untrained_nrmse": _mean(reference.loc[reference["step"] == horizon, "nrmse"]),
+        "meta_updates": seed.updates,
+        "train_seconds": seed.seconds,
+        "train_process_seconds": seed.process_seconds,
+        "test_seconds": time.perf_counter() - started,
+        "work": vars(seed.work),
+        "target_std": episodes.scaling.target_std,
+        "target_range": seed.target_range,
+        "n_test_tasks": len(episodes.test.tasks),
+        "dtype": recipe["dtype"],
+    }
+    rows = pd.concat([part for part in (learned, reference, test.trivial()) if len(part)])
+    return rows, metrics
+
+
+def _mean(values: Any) -> float | None:
+    """A finite mean for JSON, or None."""
+    mean = float(np.mean(values)) if values is not None and np.size(values) else float("nan")
+    return mean if np.isfinite(mean) else None

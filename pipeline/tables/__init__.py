@@ -1,0 +1,1 @@
+"""Records -> tables; beside `tracking`, above `jobs`, below `paper`."""

@@ -1,0 +1,180 @@
+"""`ablation.csv`: what each point where the authors' code differs does to the error, alone.
+
+A row is one base setting, method and point of pipeline/config/expand.py. Its effect is the nRMSE of
+the released variant minus that of ours at the trained horizon: positive where the authors' way
+is worse. Variants of a method, and of the scaling, meet the test tasks of ours and are compared
+task by task; another family or rating threshold has other tasks, and means are compared
+(pipeline/tables/paired.py). The p values of one base setting are one family of Holm's correction.
+
+Runs of ours that a variant of a setting is compared with are the grid's own, or those in the
+evidence of a companion. A grid without variants shows the rows of its companions.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.expand import (
+    ALL,
+    METHOD_POINTS,
+    SETTING_POINTS,
+    switched_method,
+    switched_setting,
+)
+from pipeline.config.titles import label_order
+from pipeline.errors import BadInput
+from pipeline.runs.evidence import evidence_file, kept_runs
+from pipeline.runs.records import RunRecord
+from pipeline.tables.grid import SettingRuns, check_setting, is_failed, tasks_of
+from pipeline.tables.main import Row, pooled_errors
+from pipeline.tables.paired import correct, errors_by_seed, paired, unpaired
+
+POINTS = [*METHOD_POINTS, ALL, *SETTING_POINTS]
+SAME_TASKS = ("scaling",)  # points of a setting that leave its test tasks as they are
+ABLATION_COLUMNS = (
+    *("grid", "grid_ours", "setting", "dataset", "label", "point", "released"),
+    *("inner_steps", "status"),
+    *("nrmse_ours", "nrmse_released", "effect", "lo", "hi", "p", "p_holm", "paired"),
+    *("rank_biserial", "d_z", "wins", "ties", "losses", "n_pairs"),
+    *("n_seeds", "seeds_left_out", "seeds_agreeing", "message"),
+)
+
+
+def ablation_rows(
+    grid: str, runs: list[SettingRuns], results_dir: Path, companions: Sequence[str]
+) -> list[Row]:
+    """Rows of `ablation.csv`, in the order of settings, points and methods; [] without variants.
+
+    `grid_ours` is the grid that runs of ours are from, `grid` that of the variant.
+    `wins` counts the test tasks on which the released variant has the smaller error.
+
+    Args:
+        grid: name of the grid, which the rows carry.
+        runs: of the grid, in canonical order.
+        results_dir: `results/{grid}`; companions lie beside it.
+        companions: grids to look for runs of ours in.
+
+    Raises:
+        BadInput: when a variant has no runs of ours to be compared with, or when these differ in
+            more than the point.
+    """
+    by_name = {of.setting: of for of in runs}
+    rows: list[Row] = []
+    for of in runs:
+        if found := switched_setting(of.setting):
+            base, point = found
+            from_grid, ours = grid, by_name.get(base)
+            if ours is None:
+                from_grid, ours = _companion_runs(results_dir, companions, base, of)
+            for label in of.labels:
+                names: Row = {"label": label, "point": point, "released": of.setting}
+                names |= {"grid_ours": from_grid}
+                rows.append(names | _effect(ours, label, of, label, point))
+            continue
+        for released in of.labels:
+            found = switched_method(released)
+            if found and found[0] in of.runs:
+                label, point = found
+                names = {"label": label, "point": point, "released": released}
+                names |= {"grid_ours": grid}
+                rows.append(names | _effect(of, label, of, released, point))
+    rows = [{"grid": grid} | row for row in rows]
+    settings = list(dict.fromkeys(row["setting"] for row in rows))
+    rows.sort(
+        key=lambda row: (
+            settings.index(row["setting"]),
+            POINTS.index(row["point"]),
+            label_order(row["label"]),
+        )
+    )
+    for setting in settings:
+        correct([row for row in rows if row["setting"] == setting])
+    return rows
+
+
+def _effect(
+    ours: SettingRuns, label: str, theirs: SettingRuns, released: str, point: str
+) -> dict[str, Any]:
+    """One row without its names."""
+    step = ours.inner_steps
+    if theirs is not ours:
+        _check_alike(ours, theirs, label, same_tasks=point in SAME_TASKS)
+    same_tasks = theirs is ours or point in SAME_TASKS
+    before, after = errors_by_seed(ours, label, step), errors_by_seed(theirs, released, step)
+    seeds = sorted(before.keys() & after.keys())
+    before, after = ({seed: by[seed] for seed in seeds} for by in (before, after))
+    name = f"ablation/{ours.setting}"
+    found = paired(after, before, name) if same_tasks else unpaired(after, before)
+    pooled = [
+        pooled_errors(of, of_label, step, seeds)["nrmse"]
+        for of, of_label in ((ours, label), (theirs, released))
+    ]
+    failed = [
+        f"{of_label}, seed {seed}: {run.metrics.get('message') or 'failed'}"
+        for of, of_label in ((ours, label), (theirs, released))
+        for seed, run in of.runs[of_label].items()
+        if is_failed(run)
+    ]
+    lost = sum(p.n_not_finite for p in pooled)
+    status = "diverged" if lost else "partly failed" if failed else "ok"
+    if lost:
+        failed.append(f"{lost} test tasks have no finite error at step {step}")
+    return found | {
+        "setting": ours.setting,
+        "dataset": ours.dataset,
+        "inner_steps": step,
+        "status": status if seeds else "failed",
+        "nrmse_ours": pooled[0].mean,
+        "nrmse_released": pooled[1].mean,
+        "effect": found.get("difference"),
+        "paired": same_tasks,
+        "n_seeds": len(seeds),
+        "seeds_left_out": len(ours.seeds) - len(seeds),
+        "message": "; ".join(failed),
+    }
+
+
+def _companion_runs(
+    results_dir: Path, companions: Sequence[str], setting: str, like: SettingRuns
+) -> tuple[str, SettingRuns]:
+    """The first companion whose evidence has all runs needed of a setting, and these."""
+    wanted = [(label, seed) for label in like.labels for seed in like.seeds]
+    looked_at = []
+    for companion in companions:
+        file = evidence_file(results_dir.parent / companion, setting)
+        kept = kept_runs(file)
+        if all(key in kept for key in wanted):
+            runs: dict[str, dict[int, RunRecord]] = {label: {} for label in like.labels}
+            for label, seed in wanted:
+                runs[label][seed] = kept[label, seed]
+            return companion, check_setting(setting, runs)
+        missing = ", ".join(
+            f"{label} seed {seed}" for label, seed in wanted if (label, seed) not in kept
+        )
+        looked_at.append(f"{file} without {missing}")
+    raise BadInput(
+        f"{results_dir}: found runs of '{like.setting}' but none of '{setting}' to compare them "
+        f"with ({'; '.join(looked_at) or 'the grid has no companions'}); needed the same methods "
+        "and seeds. Run the companion first (`snakemake --config grid=...`), or name it under "
+        "`companions` of this grid in params.yaml."
+    )
+
+
+def _check_alike(ours: SettingRuns, theirs: SettingRuns, label: str, *, same_tasks: bool) -> None:
+    """Refuse runs that differ in training, evaluation, method or horizon, or that do not pair."""
+    for seed, run in theirs.runs[label].items():
+        base = ours.runs[label][seed]
+        for key in ("inner_steps", "training", "evaluation", "settings"):
+            if base.spec.get(key) != run.spec.get(key):
+                raise BadInput(
+                    f"{run.directory}: found {key} {run.spec.get(key)}, needed "
+                    f"{base.spec.get(key)} as in {base.directory} ({label}, seed {seed}): the "
+                    "two are to differ at one point only. Give both grids the same in "
+                    "params.yaml and run `snakemake` again for each."
+                )
+        if same_tasks and tasks_of(base) != tasks_of(run):
+            raise BadInput(
+                f"{run.directory}: found other test tasks than in {base.directory} ({label}, "
+                f"seed {seed}); needed the same, to compare them task by task. Run `snakemake` "
+                "again for both grids."
+            )

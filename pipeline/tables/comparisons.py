@@ -1,0 +1,161 @@
+"""`comparisons.csv`: methods compared pair by pair on the same test tasks, at each test step.
+
+References are our methods and the best method of a step, and what a claim of the paper needs:
+MAML at the trained horizon, iMAML early. Each is compared with every other method, the
+untrained start and the trivial predictors. `pipeline/tables/paired.py` has the formulas;
+the p values of one setting, step and reference are one family of Holm's correction.
+
+A pair of predictors is compared on the seeds in which both finished; `seeds_left_out` says how
+many did not. A method that failed in every seed is in no comparison.
+"""
+
+from dataclasses import asdict
+from functools import cached_property
+
+import numpy as np
+
+from pipeline.config.titles import UNTRAINED
+from pipeline.tables.grid import SettingRuns, is_failed
+from pipeline.tables.main import Row, pooled_errors
+from pipeline.tables.paired import compare, differences, holm, interval, resampling
+
+OURS = ("amaml", "amaml_anytime", "amaml_rkc")
+EARLY = 10  # test steps up to which a method's start is judged
+ALPHA = 0.05
+COMPARISON_COLUMNS = (
+    *("setting", "inner_steps", "step", "reference", "reference_is_best", "other"),
+    *("difference", "lo", "hi", "p", "p_holm", "rank_biserial", "d_z"),
+    *("wins", "ties", "losses", "n_pairs", "n_seeds", "seeds_left_out", "seeds_agreeing"),
+)
+
+
+class Comparisons:
+    """All comparisons of one setting: `rows`, and `row(step, reference, other)`."""
+
+    def __init__(self, runs: SettingRuns) -> None:
+        self.runs = runs
+        self._weights: dict[tuple[int, ...], np.ndarray] = {}
+        self._seen: dict[tuple[str, int, int], np.ndarray | None] = {}
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """Rows of `comparisons.csv`: by step, reference and other, each in canonical order."""
+        return [
+            row
+            for step in self.runs.steps
+            for reference in self._references(step)
+            for row in self._family(step, reference)
+        ]
+
+    def row(self, step: int, reference: str, other: str) -> Row | None:
+        """One comparison; None where a method failed everywhere or was not compared."""
+        return self._by_place.get((step, reference, other))
+
+    def mean(self, step: int, label: str) -> float:
+        """Mean nRMSE over all seeds; NaN of a method that is not `whole`, or that diverged."""
+        return self._means.get(step, {}).get(label, float("nan"))
+
+    def best(self, step: int) -> str | None:
+        """The method with the smallest `mean`; None when no method has one."""
+        means = self._means.get(step, {})
+        finite = {label: mean for label, mean in means.items() if np.isfinite(mean)}
+        return min(finite, key=lambda label: finite[label], default=None)
+
+    @cached_property
+    def whole(self) -> list[str]:
+        """Methods that finished in every seed: a mean over fewer is not compared with theirs."""
+        runs = self.runs.runs
+        return [label for label in runs if not any(is_failed(run) for run in runs[label].values())]
+
+    @cached_property
+    def _means(self) -> dict[int, dict[str, float]]:
+        runs = self.runs
+        return {
+            step: {
+                label: pooled_errors(runs, label, step, runs.seeds)["nrmse"].mean
+                for label in self.whole
+            }
+            for step in runs.steps
+        }
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[int, str, str], Row]:
+        return {(row["step"], row["reference"], row["other"]): row for row in self.rows}
+
+    def _references(self, step: int) -> list[str]:
+        wanted = {*OURS, self.best(step)}
+        wanted |= {"maml"} if step == self.runs.inner_steps else set()
+        wanted |= {"imaml"} if step <= EARLY else set()
+        return [label for label in self.runs.labels if label in wanted]
+
+    def _family(self, step: int, reference: str) -> list[Row]:
+        best = self.best(step)
+        rows: list[Row] = []
+        for other in (*self.runs.labels, UNTRAINED, *self.runs.trivial):
+            found = None if other == reference else self._compared(step, reference, other)
+            if found is not None:
+                names = {"setting": self.runs.setting, "inner_steps": self.runs.inner_steps}
+                names |= {"step": step, "reference": reference, "other": other}
+                rows.append(names | {"reference_is_best": reference == best} | found)
+        for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):
+            row["p_holm"] = p_holm
+        return rows
+
+    def _compared(self, step: int, reference: str, other: str) -> Row | None:
+        by_seed = {}
+        for seed in self.runs.seeds:
+            ours, theirs = (self._errors(name, seed, step) for name in (reference, other))
+            if ours is not None and theirs is not None:
+                by_seed[seed] = differences(ours, theirs)
+        if not by_seed:
+            return None
+        lo, hi = interval(np.concatenate([*by_seed.values()]), self._resampling(by_seed))
+        left_out = len(self.runs.seeds) - len(by_seed)
+        result = asdict(compare([*by_seed.values()]))
+        return result | {"lo": lo, "hi": hi, "seeds_left_out": left_out}
+
+    def _errors(self, label: str, seed: int, step: int) -> np.ndarray | None:
+        if (label, seed, step) not in self._seen:
+            frame = self.runs.task_errors(label, seed, step)
+            errors = None if frame is None else frame["nrmse"].to_numpy(np.float64)
+            self._seen[label, seed, step] = errors
+        return self._seen[label, seed, step]
+
+    def _resampling(self, by_seed: dict[int, np.ndarray]) -> np.ndarray:
+        """One resampling for all comparisons on the same seeds."""
+        seeds = tuple(by_seed)
+        if seeds not in self._weights:
+            name = f"{self.runs.setting}/{','.join(map(str, seeds))}"
+            self._weights[seeds] = resampling([len(by_seed[seed]) for seed in seeds], name)
+        return self._weights[seeds]
+
+
+def is_better(row: Row, alpha: float = ALPHA) -> bool:
+    """Whether the reference is better than the other: by the corrected test and by the mean."""
+    return bool(row["p_holm"] < alpha and row["difference"] < 0 and row["rank_biserial"] < 0)
+
+
+def is_worse(row: Row, alpha: float = ALPHA) -> bool:
+    """Whether the reference is worse than the other: by the corrected test and by the mean."""
+    return bool(row["p_holm"] < alpha and row["difference"] > 0 and row["rank_biserial"] > 0)
+
+
+def mark_best(rows: list[Row], settings: list[Comparisons]) -> list[Row]:
+    """Rows of `main.csv` with `best` and `not_worse_than_best` where they can be said.
+
+    Both are of methods that finished in every seed with finite errors, at the trained horizon;
+    the best one is itself not worse.
+    """
+    by_setting = {comparisons.runs.setting: comparisons for comparisons in settings}
+    return [row | _marks(row, by_setting[row["setting"]]) for row in rows]
+
+
+def _marks(row: Row, comparisons: Comparisons) -> Row:
+    best = comparisons.best(comparisons.runs.inner_steps)
+    if row["kind"] != "method" or best is None:
+        return {}
+    if row["label"] == best:
+        return {"best": True, "not_worse_than_best": True}
+    found = comparisons.row(comparisons.runs.inner_steps, best, row["label"])
+    marked = row["status"] == "ok" and found is not None and not is_better(found)
+    return {"best": False, "not_worse_than_best": marked}

@@ -1,0 +1,100 @@
+"""`main.md`: the main table for people, one section per setting."""
+
+import math
+
+from pipeline.config.titles import DATASETS, KINDS, label_title
+from pipeline.tables.main import Row
+
+_HEADER = (
+    *("predictor", "nRMSE", "RMSE", "RMSE / range", "relative L2", "MAE"),
+    *("vs untrained", "vs best trivial", "seeds"),
+)
+_METRICS = ("nrmse", "rmse", "rmse_over_range", "relative_l2", "mae")
+
+
+def main_markdown(grid: str, rows: list[Row]) -> str:
+    """The rows of `main.csv` as Markdown.
+
+    Args:
+        grid: name of the grid.
+        rows: as `main_table.main_rows` gives them and `comparisons.mark_best` marks them, in the
+            order to show.
+    """
+    settings = list(dict.fromkeys(row["setting"] for row in rows))
+    lines = [
+        f"# Errors on held-out test tasks, grid `{grid}`",
+        "",
+        "Mean ± standard error over the test tasks of all seeds (formula: "
+        "`pipeline/tables/pooling.py`). nRMSE is the RMSE over the standard deviation of the "
+        "meta-training targets; gains are in percent of nRMSE, positive is better.",
+        "",
+        "**Bold** marks the smallest mean nRMSE among the methods that finished in every seed. † "
+        "marks the methods that do not differ from it, or not for the worse: p ≥ 0.05 by the "
+        "Wilcoxon signed-rank test over pairs of seed and test task, Holm-corrected "
+        "(`comparisons.csv`). Few test tasks can leave real differences unseen.",
+    ]
+    for setting in settings:
+        lines += ["", *_section([row for row in rows if row["setting"] == setting])]
+    return "\n".join(lines) + "\n"
+
+
+def _section(rows: list[Row]) -> list[str]:
+    first = rows[0]
+    dataset = DATASETS.get(first["dataset"], first["dataset"])
+    with_paper = any(row["paper_nrmse"] is not None for row in rows)
+    header = [*_HEADER, *(["nRMSE in the paper"] if with_paper else [])]
+    lines = [
+        f"## {first['setting']}{' (SIMULATED data)' if first['simulated'] else ''}",
+        "",
+        f"{dataset}: {first['n_tasks']} test tasks per seed, after {first['inner_steps']} "
+        "training steps on each; trivial predictors do not train."
+        + (" The ratings are SIMULATED, not collected." if first["simulated"] else ""),
+        "",
+        "| " + " | ".join(header) + " |",
+        "|" + "---|" * len(header),
+    ]
+    for kind in KINDS:
+        for row in rows:
+            if row["kind"] == kind:
+                cells = [*_cells(row), *([_number(row["paper_nrmse"])] if with_paper else [])]
+                lines.append("| " + " | ".join(cells) + " |")
+    notes = [row for row in rows if row["message"]]
+    if notes:
+        lines += ["", *(f"- `{row['label']}` {row['status']}: {_plain(row)}" for row in notes)]
+    return lines
+
+
+def _cells(row: Row) -> list[str]:
+    seeds = str(row["n_seeds"])
+    if row["n_failed"]:
+        seeds += f" (+{row['n_failed']} failed)"
+    errors = [
+        _with_error(row[metric], row[f"{metric}_stderr"], row["status"]) for metric in _METRICS
+    ]
+    if row.get("best"):
+        errors[0] = f"**{errors[0]}**"
+    elif row.get("not_worse_than_best"):
+        errors[0] += " †"
+    title = label_title(row["label"])
+    name = title if title == row["label"] else f"{title} (`{row['label']}`)"
+    gains = [_percent(row.get(f"gain_over_{what}")) for what in ("untrained", "best_trivial")]
+    return [f"{name}, trivial" if row["kind"] == "trivial" else name, *errors, *gains, seeds]
+
+
+def _with_error(mean: float, stderr: float, status: str) -> str:
+    if not math.isfinite(mean):
+        return status
+    return _number(mean) + (f" ± {stderr:.2g}" if math.isfinite(stderr) else "")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None or not math.isfinite(value) else f"{value:+.1f} %"
+
+
+def _plain(row: Row) -> str:
+    """The message on one line, safe inside Markdown."""
+    return " ".join(str(row["message"]).replace("|", "/").replace("`", "'").split())

@@ -1,0 +1,68 @@
+"""Committed tables of companion grids, shown beside a grid's own (`companions` in params.yaml).
+
+A companion's runs need not be there: its `results/{grid}/tables/` alone are read, and a table
+that does not exist is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import BadInput
+
+if TYPE_CHECKING:  # the workflow asks for paths alone, and parses without pandas
+    import pandas as pd
+
+_TEXT = dict.fromkeys(
+    ("setting", "shorter_setting", "dataset", "label", "kind", "status", "device", "message"), str
+)
+
+
+def companion_file(results_dir: Path, companion: str, name: str) -> Path:
+    """Where the table `name`, such as `main`, of a companion of `results/{grid}` lies."""
+    return results_dir.parent / companion / "tables" / f"{name}.csv"
+
+
+def companion_tables(
+    results_dir: Path, companions: Iterable[str], name: str
+) -> dict[str, pd.DataFrame]:
+    """The table `name` of each companion that has one, by grid, sorted by the grid's name.
+
+    Args:
+        results_dir: `results/{grid}` of the grid that is shown.
+        companions: names of grids.
+        name: of the table, without `.csv`.
+
+    Raises:
+        BadInput: when a table is there and cannot be read.
+    """
+    paths = {grid: companion_file(results_dir, grid, name) for grid in sorted(set(companions))}
+    return {grid: _read(path, grid) for grid, path in paths.items() if path.is_file()}
+
+
+def _read(path: Path, grid: str) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        return pd.read_csv(path, dtype=_TEXT)
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"{path}: cannot be read ({error}); needed the table that `build-tables` writes. "
+            f"`git checkout` it, or run `snakemake --config grid={grid}`."
+        ) from error
+
+
+# How many users rate enough: a fact of each rating data set, counted by `build_rating_tasks`.
+#
+# Tables are rebuilt where no rating data is at hand, so the counts stand here; tests with the
+# real archives (tests/unit/data/test_realdata.py) hold them to what the archives give.
+
+TASK_COUNTS: dict[str, dict[int, int]] = {
+    "jester-1": {10: 24_983, 20: 24_983},
+    "ml-latest-small-2016": {10: 489, 20: 338},
+    "ml-100k": {10: 829, 20: 575},
+    "ml-1m": {10: 4_985, 20: 3_500},
+}
+"""Data set -> threshold -> users with at least so many ratings of its 100 most-rated items."""

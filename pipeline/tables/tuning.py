@@ -1,0 +1,83 @@
+"""`choices.csv`: which value of a method its validation tasks choose, and what that comes to.
+
+In a setting, a method and its labels `{method}-{parameter}-{value}` (pipeline/config/titles.py) are
+candidates. Chosen is the one whose validation nRMSE at K, after the last meta-update and as a
+mean over seeds, is least, among those that finished in every seed. Test errors choose nothing:
+they stand beside it. Validation tasks are tasks of meta-training that no run trains on.
+"""
+
+import math
+
+import numpy as np
+
+from pipeline.config.titles import tuned
+from pipeline.runs.records import RunRecord
+from pipeline.tables.grid import SettingRuns, is_failed
+from pipeline.tables.main import Row, pooled_errors
+
+CHOICE_COLUMNS = (
+    *("grid", "setting", "dataset", "inner_steps", "base", "label"),
+    *("outer_lr", "meta_batch", "omega", "meta_updates", "n_seeds", "n_failed"),
+    *("validation_nrmse", "validation_stderr", "chosen", "nrmse", "nrmse_stderr"),
+)
+
+
+def choice_rows(grid: str, runs: list[SettingRuns]) -> list[Row]:
+    """Rows of `choices.csv` in canonical order; [] where no method has two candidates."""
+    rows = []
+    for of in runs:
+        for method in of.labels:
+            candidates = [method, *(label for label in of.labels if _varies(label, method))]
+            if len(candidates) > 1:
+                found = [_row(grid, of, method, label) for label in candidates]
+                _mark_chosen(found)
+                rows += found
+    return rows
+
+
+def _varies(label: str, method: str) -> bool:
+    found = tuned(label)
+    return found is not None and found[0] == method
+
+
+def _row(grid: str, of: SettingRuns, method: str, label: str) -> Row:
+    by_seed = list(of.runs[label].values())
+    done = [run for run in by_seed if not is_failed(run)]
+    spec = by_seed[0].spec
+    training = spec.get("training", {})
+    validated = np.array([_last_validation(run) for run in done])
+    test = pooled_errors(of, label, of.inner_steps, of.seeds)["nrmse"]
+    return {
+        "grid": grid,
+        "setting": of.setting,
+        "dataset": of.dataset,
+        "inner_steps": of.inner_steps,
+        "base": method,
+        "label": label,
+        "outer_lr": training.get("outer_lr"),
+        "meta_batch": training.get("meta_batch"),
+        "omega": spec.get("settings", {}).get("omega"),
+        "meta_updates": training.get("meta_updates"),
+        "n_seeds": len(done),
+        "n_failed": len(by_seed) - len(done),
+        "validation_nrmse": float(validated.mean()) if len(done) else math.nan,
+        "validation_stderr": _stderr(validated),
+        "chosen": False,
+        "nrmse": test.mean,
+        "nrmse_stderr": test.stderr,
+    }
+
+
+def _last_validation(run: RunRecord) -> float:
+    return float(run.curve.sort_values("update")["validation_nrmse"].dropna().iloc[-1])
+
+
+def _stderr(values: np.ndarray) -> float | None:
+    """Of the mean over seeds; None for one."""
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
+
+
+def _mark_chosen(candidates: list[Row]) -> None:
+    whole = [row for row in candidates if not row["n_failed"]]
+    if whole:
+        min(whole, key=lambda row: row["validation_nrmse"])["chosen"] = True

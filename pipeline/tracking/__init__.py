@@ -1,0 +1,1 @@
+"""Records -> MLflow; beside `tables`, above `jobs`, below `paper`."""

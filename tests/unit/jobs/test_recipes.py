@@ -1,0 +1,349 @@
+"""Recipes: what makes an artifact stale, what does not, and that no module is forgotten."""
+
+import copy
+import dataclasses
+import functools
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipeline.config.schema import Params, check_params
+from pipeline.data.sources import SOURCES
+from pipeline.jobs import code
+from pipeline.jobs import recipes as specs
+from pipeline.runs.recipe import canonical, digest, parameters_of
+
+ROOT = Path(__file__).parents[3]
+PACKAGE = ROOT / "pipeline"
+RAW = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+METHODS = [label for label, given in RAW["methods"].items() if "like" not in given]
+SYNTHETIC, RATINGS = "cosmixture-50shot-50val", "simulated-10shot-15val-50steps"
+
+
+def params(change: Callable[[dict[str, Any]], None] = lambda raw: None) -> Params:
+    """The shipped parameters after `change`."""
+    raw = copy.deepcopy(RAW)
+    change(raw)
+    return check_params(raw)
+
+
+def everything(given: Params) -> dict[tuple[str, ...], str]:
+    """Digests of all recipes of the grid, and of both kinds of data."""
+    found = {}
+    for dataset in ("cosmixture", "simulated", "ml-100k"):
+        if dataset in SOURCES:
+            found["archive", dataset] = specs.archive_recipe(given, dataset)
+            found["ratings", dataset] = specs.ratings_recipe(given, dataset)
+        found["tasks", dataset] = specs.tasks_recipe(given, dataset)
+    for setting in (SYNTHETIC, RATINGS):
+        for seed in (0, 1):
+            found["episodes", setting, str(seed)] = specs.episodes_recipe(given, setting, seed)
+            for method in METHODS:
+                key = ("run", setting, str(seed), method)
+                found[key] = specs.run_recipe(given, method, setting, seed)
+    for method in METHODS:
+        found["profile", method] = specs.profile_recipe(given, method)
+    return {key: digest(recipe) for key, recipe in found.items()}
+
+
+@functools.cache
+def shipped() -> dict[tuple[str, ...], str]:
+    return everything(params())
+
+
+def changed(change: Callable[[dict[str, Any]], None]) -> set[tuple[str, ...]]:
+    """Which recipes a change of params.yaml changes."""
+    before, after = shipped(), everything(params(change))
+    assert before.keys() == after.keys()
+    return {key for key in before if before[key] != after[key]}
+
+
+def setter(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(raw: dict[str, Any]) -> None:
+        *folders, last = path.split(".")
+        for name in folders:
+            raw = raw[name]
+        raw[last] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "method"),
+    [
+        ("methods.maml.steps_divisor", 5, "maml"),
+        ("methods.imaml.cg_steps", 7, "imaml"),
+        ("methods.imaml.proximal", 2.0, "imaml"),
+        ("methods.amaml.rtol", 1e-4, "amaml"),
+        ("methods.amaml.solver", "rk4", "amaml"),
+        ("methods.amaml_anytime.omega", 0.2, "amaml_anytime"),
+    ],
+)
+def test_a_methods_setting_changes_that_methods_runs_only(path, value, method):
+    found = changed(setter(path, value))
+    assert {key for key in found if key[0] != "profile"} == {
+        ("run", setting, seed, method) for setting in (SYNTHETIC, RATINGS) for seed in "01"
+    }
+    # every number of steps is profiled as it is, so MAML's divisor changes no profile
+    wanted = set() if path == "methods.maml.steps_divisor" else {("profile", method)}
+    assert {key for key in found if key[0] == "profile"} == wanted
+
+
+def about(found: set[tuple[str, ...]]) -> set[tuple[str, str]]:
+    """Kind and data set or setting (method, of a profile)."""
+    return {key[:2] for key in found}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "wanted"),
+    [
+        (
+            "data.min_ratings",
+            20,
+            {("tasks", "simulated"), ("tasks", "ml-100k"), ("episodes", RATINGS), ("run", RATINGS)},
+        ),
+        ("data.test_tasks", 50, {("episodes", RATINGS), ("run", RATINGS)}),
+        ("synthetic.evaluation_points", 90, {("episodes", SYNTHETIC), ("run", SYNTHETIC)}),
+        (
+            "synthetic.points",
+            300,
+            {("tasks", "cosmixture"), ("episodes", SYNTHETIC), ("run", SYNTHETIC)},
+        ),
+        (
+            "simulated.users",
+            500,
+            {
+                *(("archive", "simulated"), ("ratings", "simulated"), ("tasks", "simulated")),
+                *(("episodes", RATINGS), ("run", RATINGS)),
+            },
+        ),
+        (f"settings.{SYNTHETIC}.support", 40, {("episodes", SYNTHETIC), ("run", SYNTHETIC)}),
+        (f"settings.{SYNTHETIC}.standardise", False, {("episodes", SYNTHETIC), ("run", SYNTHETIC)}),
+        (f"settings.{SYNTHETIC}.inner_steps", 100, {("run", SYNTHETIC)}),
+        ("model.ratings", [20], {("run", RATINGS)}),
+        ("training.gradient_limit", 10.0, {("run", SYNTHETIC), ("run", RATINGS)}),
+        ("evaluation.learning_rate", 0.1, {("run", SYNTHETIC), ("run", RATINGS)}),
+        ("grids.quickstart.training.meta_updates", 9, {("run", SYNTHETIC), ("run", RATINGS)}),
+    ],
+)
+def test_a_change_reaches_what_is_made_from_it(path, value, wanted):
+    assert about(changed(setter(path, value))) == wanted
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("device", "cpu"),
+        ("training.checkpoint_every", 7),
+        ("grids.quickstart.training.checkpoint_every", 7),
+        ("data.raw_dir", "/elsewhere"),
+        ("raw_dir", "/elsewhere"),
+        ("data.retries", 9),
+        ("data.timeout_s", 1.0),
+        ("grids.quickstart.seeds", [0, 1, 2]),
+        ("grids.quickstart.seeds_per_job", 3),
+        ("grids.quickstart.methods", ["amaml"]),
+        ("grids.ci.training.meta_updates", 9),
+        ("methods.another", {"method": "reptile"}),
+        (
+            "settings.another",
+            {"dataset": "alpine", "support": 5, "query": 5, "inner_steps": 5},
+        ),
+    ],
+)
+def test_what_changes_no_recipe(path, value):
+    assert changed(setter(path, value)) == set()
+
+
+def test_what_a_source_says_about_reading_is_in_the_recipe(monkeypatch):
+    before = specs.ratings_recipe(params(), "ml-100k")
+    for name, value, stale in (("hi", 10.0, True), ("urls", ("x",), False)):
+        other = dataclasses.replace(SOURCES["ml-100k"], **{name: value})
+        monkeypatch.setattr(specs, "SOURCES", {**SOURCES, "ml-100k": other})
+        assert (specs.ratings_recipe(params(), "ml-100k") != before) is stale, name
+
+
+def test_grids_differ_in_what_they_replace_only():
+    quick, ratings = (params(setter("grid", name)) for name in ("quickstart", "paper"))
+    a, b = (specs.run_recipe(given, "imaml", SYNTHETIC, 0) for given in (quick, ratings))
+    for name, pair in {"meta_updates": (300, 5000), "ledger_every": (100, 1000)}.items():
+        assert (a["training"].pop(name), b["training"].pop(name)) == pair
+    assert a == b
+
+
+def test_inner_steps_become_each_methods_settings():
+    given = params()
+    settings = {m: specs.core_settings(given, m, 200) for m in METHODS}
+    assert settings["maml"] == {"inner_steps": 20, "inner_lr": 0.01}
+    assert settings["maml1"] == {"inner_steps": 1, "inner_lr": 0.01}
+    assert settings["imaml"]["inner_steps"] == 200
+    assert settings["amaml"]["horizon"] == pytest.approx(2.0)
+    assert settings["amaml"]["omega"] == 0.0
+    assert settings["amaml_anytime"]["omega"] == 0.5
+    assert specs.core_settings(given, "maml", 5)["inner_steps"] == 1
+    profile = specs.profile_recipe(given, "maml")["settings"]
+    assert {int(k): v["inner_steps"] for k, v in profile.items()} == {
+        k: k for k in (1, 50, 100, 200, 300, 500)
+    }
+
+
+def test_settings_are_those_the_core_takes():
+    from pipeline.core import check_settings
+
+    given = params()
+    for method in METHODS:
+        check_settings(given.methods[method].method, specs.core_settings(given, method, 50))
+
+
+def test_canonical_text_does_not_depend_on_order_and_refuses_nan():
+    assert canonical({"b": [1, 2.5], "a": None}) == '{"a":null,"b":[1,2.5]}'
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert digest({"a": [1, 2]}) != digest({"a": [2, 1]})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical({"a": float("nan")})
+
+
+def test_a_recipe_survives_json():
+    recipe = specs.run_recipe(params(), "amaml", RATINGS, 1)
+    assert json.loads(canonical(recipe)) == recipe
+
+
+# --- code digests
+
+
+def forget() -> None:
+    code.forget()
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch) -> Iterator[Path]:
+    """A copy of the package that recipes digest instead of the real one."""
+    shutil.copytree(PACKAGE, tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code, "PACKAGE", tmp_path / "pipeline")
+    forget()
+    yield tmp_path / "pipeline"
+    forget()
+
+
+def digests(*methods: str) -> dict[str, tuple[str, str]]:
+    """Digests of each method's run and profile, of the code as it is now."""
+    forget()
+    given = params()
+    return {
+        method: (
+            digest(specs.run_recipe(given, method, SYNTHETIC, 0)),
+            digest(specs.profile_recipe(given, method)),
+        )
+        for method in methods
+    }
+
+
+def edit(path: Path, more: str = "\n\nEDITED = 1\n") -> None:
+    path.write_text(path.read_text(encoding="utf-8") + more, encoding="utf-8")
+
+
+def test_another_methods_module_leaves_a_run_alone(copied):
+    before = digests(*METHODS)
+    edit(copied / "core/methods/imaml.py")
+    after = digests(*METHODS)
+    assert {m for m in METHODS if before[m][0] != after[m][0]} == {"imaml"}
+    assert {m for m in METHODS if before[m][1] != after[m][1]} == {"imaml"}
+
+
+@pytest.mark.parametrize(
+    "module", ["core/mlp.py", "core/solvers/flow.py", "core/methods/problem.py", "core/meta.py"]
+)
+def test_a_core_module_changes_every_run(copied, module):
+    before = digests("maml", "amaml")
+    edit(copied / module)
+    after = digests("maml", "amaml")
+    for method, (run, profile) in before.items():
+        assert after[method][0] != run
+        assert after[method][1] != profile
+
+
+def test_a_new_method_module_changes_nothing(copied):
+    before = digests(*METHODS)
+    (copied / "core/methods/another.py").write_text("NEW = 1\n")
+    assert digests(*METHODS) == before
+
+
+def test_comments_docstrings_and_layout_do_not_count(copied):
+    module = copied / "core/work.py"
+    plain = module.read_text(encoding="utf-8")
+    module.write_text(plain + 'def f(a, b):\n    """Doc."""\n    return a + b\n')
+    before = digests("maml")
+    module.write_text(
+        plain + "\n\n# a comment\ndef f(\n    a,\n    b,\n):\n    return (a + b)  # more\n"
+    )
+    assert digests("maml") == before
+    module.write_text(plain + 'def f(a, b):\n    """Doc."""\n    return a - b\n')
+    assert digests("maml") != before
+
+
+def test_a_function_of_a_docstring_alone_is_read(copied):
+    edit(copied / "core/work.py", 'def f():\n    """Doc."""\n')
+    assert digests("maml")
+
+
+def test_renaming_a_module_counts(copied):
+    before = digests("maml")
+    (copied / "core/work.py").rename(copied / "core/work_counts.py")
+    assert digests("maml") != before
+
+
+def test_modules_are_where_the_methods_are():
+    from pipeline.core import METHODS as FUNCTIONS
+
+    where = {}
+    for name, function in FUNCTIONS.items():
+        plain = function.func if isinstance(function, functools.partial) else function
+        where[name] = plain.__module__.removeprefix("pipeline.core.methods.")
+    assert where == specs.MODULES
+
+
+# --- the walk
+
+
+def test_the_walk_follows_imports():
+    found = code.reached("pipeline.runs.job")
+    assert {"pipeline.core.mlp", "pipeline.core.solvers.flow", "pipeline.runs.trivial"} <= set(
+        found
+    )
+    assert "pipeline.data.task_sets" in found  # two steps away, from inside a function
+    assert "pipeline.core.methods.imaml" not in found
+
+
+def test_the_walk_stops_where_no_number_is_decided():
+    everywhere = {m for job in specs.JOBS.values() for m in code.reached(job)}
+    assert not {m for m in everywhere if code.is_outside(m)}
+
+
+def test_an_entry_that_is_no_module_is_refused():
+    with pytest.raises(ValueError, match="no module"):
+        code.reached("pipeline.nothing")
+
+
+def test_data_parameters_hold_no_digest_of_code():
+    """Else evidence would fall with the text of the code."""
+    for setting in (SYNTHETIC, RATINGS, "ml-1m-10shot-15val-50steps"):
+        data = specs.data_parameters(params(), setting, 0)
+        text = json.dumps(data)
+        assert "code" not in text
+        assert data["tasks"]["dataset"] == params().settings[setting].dataset
+
+
+def test_parameters_of_a_run_do_not_change_with_the_code(copied):
+    before = specs.run_recipe(params(), "maml", SYNTHETIC, 0)
+    for module in ("core/mlp.py", "data/episodes.py", "data/task_sets.py", "runs/job.py"):
+        edit(copied / module)
+    forget()
+    after = specs.run_recipe(params(), "maml", SYNTHETIC, 0)
+    assert after["code"] != before["code"]
+    assert after["episodes"] != before["episodes"]
+    assert parameters_of(after) == parameters_of(before)

@@ -1,0 +1,210 @@
+"""Evidence: small, the same bytes in any order, and the tables again without the records."""
+
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.errors import BadInput
+from pipeline.files import read_json, write_json
+from pipeline.jobs.restore import keep_finished
+from pipeline.runs.evidence import add_runs, evidence_file, restore
+from pipeline.runs.records import read_run
+from tests import run_records
+from tests.table_files import SETTING, build
+
+METHODS = ("fomaml", "amaml")
+GRID = {"methods": list(METHODS), "settings": [SETTING], "seeds": [0, 1]}
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> Path:
+    """350 updates, so that curves are thinned; one run that failed."""
+    return run_records.write_grid(
+        tmp_path / "grid", methods=METHODS, settings=[SETTING], updates=350,
+        failed=[("fomaml", SETTING, 1)],
+    )  # fmt: skip
+
+
+def number(recipe: dict) -> dict[str, float | None]:
+    """What the code does, laid down by hand."""
+    return {"number": 1.0}
+
+
+def folders(root: Path) -> list[Path]:
+    return [root / "runs" / m / SETTING / str(s) for m in METHODS for s in (0, 1)]
+
+
+def wanted(root: Path) -> list[tuple[Path, dict]]:
+    return [(folder, read_json(folder / "spec.json")) for folder in folders(root)]
+
+
+def written(rows_file: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in rows_file.parent.glob("*.parquet")}
+
+
+def test_tables_made_of_restored_records_are_the_same_bytes(grid: Path) -> None:
+    keep_finished(grid, **GRID)
+    before = {path.name: path.read_bytes() for path in build(grid).iterdir()}
+    runs = wanted(grid)
+    shutil.rmtree(grid / "runs")
+    assert restore(evidence_file(grid, SETTING), runs, number).folders == folders(grid)
+    shutil.rmtree(grid / "tables")
+    assert {path.name: path.read_bytes() for path in build(grid).iterdir()} == before
+
+
+def test_restored_test_rows_are_those_of_the_record(grid: Path) -> None:
+    keep_finished(grid, **GRID)
+    before = {folder: read_run(folder) for folder in folders(grid)}
+    runs = wanted(grid)
+    shutil.rmtree(grid / "runs")
+    restore(evidence_file(grid, SETTING), runs, number)
+    order = ["predictor", "step", "task"]
+    for folder, run in before.items():
+        found = read_run(folder)
+        assert found.theta is None
+        assert (found.spec, found.metrics) == (run.spec, run.metrics | {"restored": True})
+        pd.testing.assert_frame_equal(
+            found.test_rows.sort_values(order, ignore_index=True),
+            run.test_rows.sort_values(order, ignore_index=True),
+            check_exact=True,
+        )
+
+
+def test_restored_runs_may_be_kept_again(grid: Path) -> None:
+    rows_file = evidence_file(grid, SETTING)
+    keep_finished(grid, **GRID)
+    before = written(rows_file)
+    runs = wanted(grid)
+    shutil.rmtree(grid / "runs")
+    restore(rows_file, runs, number)
+    keep_finished(grid, **GRID)
+    assert written(rows_file) == before
+
+
+def test_the_order_of_jobs_changes_no_byte(grid: Path, tmp_path: Path) -> None:
+    one, other = (evidence_file(tmp_path / name, SETTING) for name in ("one", "other"))
+    jobs = [folders(grid)[:2], folders(grid)[2:]]
+    for job in jobs:
+        add_runs(one, job, number)
+    for job in reversed(jobs):
+        add_runs(other, job[::-1], number)
+    assert written(one) == written(other)
+
+
+def test_jobs_that_end_together_lose_nothing(grid: Path) -> None:
+    rows_file = evidence_file(grid, SETTING)
+    with ProcessPoolExecutor(4) as pool:
+        jobs = [[folder] for folder in folders(grid)]
+        list(pool.map(add_runs, [rows_file] * 4, jobs, [number] * 4))
+    runs = wanted(grid)
+    shutil.rmtree(grid / "runs")
+    assert restore(rows_file, runs, number).folders == folders(grid)
+
+
+def test_another_recipe_is_not_restored(grid: Path) -> None:
+    keep_finished(grid, **GRID)
+    runs = [(folder, spec | {"support": 11}) for folder, spec in wanted(grid)]
+    shutil.rmtree(grid / "runs")
+    found = restore(evidence_file(grid, SETTING), runs, number)
+    assert (found.folders, found.refused) == ([], {})
+    assert not (grid / "runs").exists()
+
+
+def test_code_that_behaves_as_it_did_restores_under_the_new_recipe(grid: Path) -> None:
+    keep_finished(grid, **GRID)
+    runs = [(folder, spec | {"code": "of today"}) for folder, spec in wanted(grid)]
+    shutil.rmtree(grid / "runs")
+    assert restore(evidence_file(grid, SETTING), runs, number).folders == folders(grid)
+    assert read_json(folders(grid)[0] / "spec.json")["code"] == "of today"
+
+
+def test_code_that_gives_another_number_is_refused_with_its_name(grid: Path) -> None:
+    keep_finished(grid, **GRID)
+    runs = [(folder, spec | {"code": "of today"}) for folder, spec in wanted(grid)]
+    shutil.rmtree(grid / "runs")
+    found = restore(evidence_file(grid, SETTING), runs, lambda recipe: {"number": 1.01})
+    assert found.folders == []
+    assert set(found.refused) == set(folders(grid))
+    assert "number is 1 in the evidence and 1.01" in found.refused[folders(grid)[0]]
+
+
+def test_a_record_that_is_there_is_left_alone(grid: Path) -> None:
+    keep_finished(grid, **GRID)
+    mine = folders(grid)[0]
+    write_json(mine / "metrics.json", read_json(mine / "metrics.json") | {"mine": 1})
+    assert restore(evidence_file(grid, SETTING), wanted(grid), number).folders == []
+    assert read_json(mine / "metrics.json")["mine"] == 1
+
+
+def test_a_run_made_anew_takes_the_place_of_the_old_one(grid: Path) -> None:
+    rows_file = evidence_file(grid, SETTING)
+    keep_finished(grid, **GRID)
+    mine = folders(grid)[2]
+    rows = read_run(mine).test_rows
+    better = rows["predictor"] == "meta_init"
+    rows.loc[better, "rmse"] /= np.float32(2)
+    metrics = read_run(mine).metrics
+    rows.loc[better, "nrmse"] /= np.float32(2)
+    rows.loc[better, ["rmse_over_range", "relative_l2"]] /= np.float32(2)
+    run_records.write_one(grid, "amaml", SETTING, 0, updates=350, rows=rows)
+    add_runs(rows_file, [mine], number)
+    runs = wanted(grid)
+    shutil.rmtree(grid / "runs")
+    restore(rows_file, runs, number)
+    found = read_run(mine).test_rows
+    at = (found["predictor"] == "meta_init") & (found["step"] == 50)
+    assert found.loc[at, "nrmse"].mean() == pytest.approx(metrics["nrmse"] / 2, rel=1e-6)
+
+
+def test_an_untrained_start_that_rounds_otherwise_is_kept_beside(grid: Path) -> None:
+    """As on another machine: nobody's rows are given to another run."""
+    other = folders(grid)[2]
+    rows = read_run(other).test_rows
+    start = rows["predictor"] == "untrained"
+    rows.loc[start, "mae"] = np.nextafter(rows.loc[start, "mae"], np.float32(np.inf))
+    run_records.write_one(grid, "amaml", SETTING, 0, updates=350, rows=rows)
+    keep_finished(grid, **GRID)
+    runs = wanted(grid)
+    shutil.rmtree(grid / "runs")
+    restore(evidence_file(grid, SETTING), runs, number)
+    maes = [
+        frame.loc[frame["predictor"] == "untrained", "mae"].tolist()
+        for frame in (read_run(folders(grid)[k]).test_rows for k in (0, 2))
+    ]
+    assert maes[0] != maes[1]
+    assert maes[1] == rows.loc[start, "mae"].tolist()
+
+
+def test_a_setting_of_the_paper_is_small(tmp_path: Path) -> None:
+    """8 methods, 3 seeds, 10 steps, 100 test tasks: at most 400 kB of rows."""
+    draw = np.random.default_rng(0)
+    methods = ("maml", "maml1", "fomaml", "reptile", "imaml", "amaml", "amaml_anytime", "amaml_rkc")
+    for label in methods:
+        for seed in range(3):
+            rows = run_records.test_rows(
+                label, SETTING, seed, steps=run_records.STEPS, n_tasks=100, failed=False
+            )
+            own = rows["predictor"] == "meta_init"
+            for name in ("rmse", "mae", "support_rmse"):  # all bits of the mantissa in use
+                rows.loc[own, name] *= draw.uniform(0.9, 1.1, own.sum()).astype(np.float32)
+            folder = run_records.write_one(tmp_path, label, SETTING, seed, rows=rows, updates=5000)
+            add_runs(evidence_file(tmp_path, SETTING), [folder], number)
+    sizes = {
+        name: len(content) for name, content in written(evidence_file(tmp_path, SETTING)).items()
+    }
+    assert sizes[f"{SETTING}.parquet"] <= 400_000
+    assert sum(sizes.values()) <= 600_000
+
+
+@pytest.mark.parametrize("name", [f"{SETTING}.parquet", f"{SETTING}.runs.parquet"])
+def test_broken_evidence_is_named(name: str, grid: Path) -> None:
+    keep_finished(grid, **GRID)
+    runs = wanted(grid)
+    shutil.rmtree(grid / "runs")
+    (grid / "evidence" / name).write_bytes(b"garbage")
+    with pytest.raises(BadInput, match=r"unreadable evidence .*git checkout"):
+        restore(evidence_file(grid, SETTING), runs, number)

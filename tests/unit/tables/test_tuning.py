@@ -1,0 +1,135 @@
+"""Choices on validation tasks: from hand-made curves and test errors that disagree with them."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from pipeline.config.schema import check_params
+from pipeline.config.titles import label_order, label_title, tuned
+from pipeline.errors import BadInput
+from pipeline.files import read_json, write_json
+from pipeline.jobs.recipes import profile_recipe, run_recipe
+from pipeline.paper.findings import choices_sentence
+from tests import varied_runs
+from tests.table_files import build, read
+
+RAW = yaml.safe_load((Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8"))
+SETTING = "alpine-50shot-50val"
+FAST, WIDE, LOWER = "reptile-outer_lr-0.01", "reptile-meta_batch-20", "amaml_anytime-omega-0.2"
+METHODS = ["reptile", FAST, WIDE, "amaml_anytime", LOWER, "fomaml"]
+# last validated nRMSE of seeds 0 and 1, and test nRMSE
+ENDS = {
+    "reptile": ((0.5, 0.7), 0.4),
+    FAST: ((0.4, 0.6), 0.8),
+    WIDE: ((0.1, None), 0.3),  # a seed failed
+    "amaml_anytime": ((0.30, 0.30), 0.6),
+    LOWER: ((0.30, 0.32), 0.5),
+    "fomaml": ((0.2, 0.2), 0.1),
+}
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    def errors(label, setting, seed, step):
+        validation, test = ENDS[label]
+        return None if validation[seed] is None else [test] * 6
+
+    of = {"methods": METHODS, "seeds": [0, 1]}
+    varied_runs.write(tmp_path, errors, **of, settings={SETTING: 5})
+    for label, (validation, _) in ENDS.items():
+        for seed, last in enumerate(validation):
+            folder = tmp_path / "runs" / label / SETTING / str(seed)
+            spec = read_json(folder / "spec.json")
+            rate = 0.01 if label == FAST else 0.001
+            write_json(folder / "spec.json", spec | {"training": {"outer_lr": rate}})
+            curve = pd.read_parquet(folder / "curve.parquet")
+            # lower on the way: the last meta-update counts. Rows in another order: updates do
+            curve["validation_nrmse"] = [0.01] * (len(curve) - 1) + [last or 0.0]
+            curve.iloc[::-1].to_parquet(folder / "curve.parquet")
+    return build(tmp_path, **of, settings=[SETTING])
+
+
+def test_validation_tasks_choose_and_test_tasks_do_not(tables):
+    rows = {row["label"]: row for row in read(tables, "choices")}
+    assert list(rows) == ["reptile", WIDE, FAST, "amaml_anytime", LOWER]  # FOMAML has no choice
+    assert [label for label, row in rows.items() if row["chosen"] == "true"] == [
+        *(FAST, "amaml_anytime"),
+    ]
+    assert float(rows[FAST]["validation_nrmse"]) == pytest.approx(0.5)
+    assert float(rows[FAST]["validation_stderr"]) == pytest.approx(0.1)
+    assert (rows[FAST]["outer_lr"], rows["reptile"]["outer_lr"]) == ("0.01", "0.001")
+    assert (rows[WIDE]["n_seeds"], rows[WIDE]["n_failed"]) == ("1", "1")
+    assert [float(rows[label]["nrmse"]) for label in (FAST, "reptile")] == [0.8, 0.4]
+
+
+def test_the_sentence_says_what_was_given_up_for_the_choice(tables):
+    assert read_json(tables / "findings.json")["choices"] == (
+        "On Alpine 50shot-50val validation tasks choose, with these test nRMSE at K, Reptile, "
+        "outer rate 0.01 0.8 (0.4 as given), A-MAML anytime 0.6; lowest is A-MAML anytime."
+    )
+    none = pd.read_csv(tables / "choices.csv").assign(chosen=False)
+    assert choices_sentence(none) is None
+
+
+def test_labels_stand_beside_the_method_they_vary():
+    assert tuned("amaml_rkc-outer_lr-1e-2") == ("amaml_rkc", "outer_lr", "1e-2")
+    assert [tuned(label) for label in ("amaml_rkc-early", "reptile-outer_lr-high")] == [None, None]
+    labels = ["amaml_rkc", WIDE, "zeta", "imaml", "reptile", FAST]
+    assert sorted(labels, key=label_order) == [
+        *("reptile", WIDE, FAST, "imaml", "amaml_rkc", "zeta"),
+    ]
+    assert label_title(WIDE) == "Reptile, meta-batch 20"
+    assert label_title(LOWER) == "A-MAML anytime, ω 0.2"
+
+
+def test_a_methods_own_training_reaches_its_recipes_and_no_others():
+    params = check_params(RAW | {"grid": "choices"})
+    training = {m: run_recipe(params, m, SETTING, 0)["training"] for m in params.active.methods}
+    common = training["reptile"]
+    assert training[FAST] == common | {"outer_lr": 0.01}
+    assert training[WIDE] == common | {"meta_batch": 20}
+    assert training[LOWER] == training["amaml_rkc"] == common
+    batches = {m: profile_recipe(params, m)["meta_batch"] for m in ("reptile", WIDE)}
+    assert batches == {"reptile": common["meta_batch"], WIDE: 20}
+    assert "training" not in run_recipe(params, FAST, SETTING, 0)["settings"]
+
+
+@pytest.mark.parametrize(
+    ("label", "entry", "fault"),
+    [
+        (
+            *("reptile-outer_lr-0.02", {"like": "reptile", "training": {"outer_lr": 0.2}}),
+            "found training.outer_lr = 0.2, needed the 0.02 that its name says",
+        ),
+        (
+            *("reptile-omega-0.5", {"like": "reptile"}),
+            "found omega = None, needed the 0.5 that its name says",
+        ),
+        (
+            *("some-meta_batch-7", {"like": "reptile", "training": {"meta_batch": 7}}),
+            "found no entry 'some', which its name says it varies",
+        ),
+        (
+            *("reptile", {"training": {"inner_lr": 0.1}}),
+            "methods.reptile.training.inner_lr: unknown key",
+        ),
+    ],
+)
+def test_labels_say_what_they_vary(label, entry, fault):
+    with pytest.raises(BadInput, match=re.escape(fault)):
+        check_params(RAW | {"methods": RAW["methods"] | {label: entry}})
+
+
+def test_a_meta_batch_of_its_own_must_fit_the_synthetic_tasks():
+    entry = {"like": "reptile", "training": {"meta_batch": 91}}
+    methods = RAW["methods"] | {"reptile-meta_batch-91": entry}
+    grid = RAW["grids"]["choices"]
+    grids = RAW["grids"] | {"choices": grid | {"methods": ["reptile", "reptile-meta_batch-91"]}}
+    fault = re.escape("methods.reptile-meta_batch-91, used in grids.choices: found")
+    with pytest.raises(BadInput, match=fault):
+        check_params(RAW | {"methods": methods, "grids": grids, "grid": "choices"})
+    # another grid's business: a trial with fewer tasks goes on
+    check_params(RAW | {"methods": methods, "grids": grids})

@@ -1,0 +1,68 @@
+"""Stores that cannot be used: one clear message, soon, whatever is wrong."""
+
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.errors import BadInput
+from pipeline.tracking import store as tracking_store
+from pipeline.tracking.replay import log_tracking
+from tests import run_records
+
+SETTING = "simulated-10shot-15val-50steps"
+GRID: dict[str, Any] = {"grid": "ci", "methods": ["maml"], "settings": [SETTING], "seeds": [0]}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    names = {key: GRID[key] for key in ("methods", "settings", "seeds")}
+    return run_records.write_grid(tmp_path / "results/ci", n_tasks=2, updates=4, **names)
+
+
+def log(results: Path) -> dict[str, Any]:
+    return log_tracking(results, uri=f"sqlite:///{results.parents[1] / 'mlflow.db'}", **GRID)
+
+
+def test_store_held_too_long_is_refused(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking_store, "LOCK_WAIT_S", 0.2)
+    with (
+        tracking_store.locked(results.parents[1] / "mlflow.db"),
+        pytest.raises(BadInput, match=r"another `log-tracking` has held the store for 0\.2 s"),
+    ):
+        log(results)
+
+
+@pytest.mark.parametrize("listening", [True, False], ids=["silent", "closed"])
+def test_unreachable_server_is_refused_soon(
+    results: Path, monkeypatch: pytest.MonkeyPatch, listening: bool
+) -> None:
+    monkeypatch.setattr(tracking_store, "PROBE_TIMEOUT_S", 0.5)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if listening:
+            server.listen()
+        uri = f"http://127.0.0.1:{server.getsockname()[1]}"
+        start = time.monotonic()
+        with pytest.raises(BadInput, match=r"found no server that answers within 0\.5 s"):
+            log_tracking(results, uri=uri, **GRID)
+        assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/mlruns", "sqlite:///", "postgresql://x/y"])
+def test_other_stores_are_refused(results: Path, uri: str) -> None:
+    with pytest.raises(BadInput, match=r"needed `sqlite:///FILE` or the `http://` address"):
+        log_tracking(results, uri=uri, **GRID)
+
+
+def test_file_that_is_no_database_is_refused(results: Path) -> None:
+    (results.parents[1] / "mlflow.db").write_text("not a database " * 100, encoding="utf-8")
+    with pytest.raises(BadInput, match=r"not a database.*\n?.*Delete .*mlflow\.db"):
+        log(results)
+
+
+def test_missing_results_are_refused(results: Path) -> None:
+    with pytest.raises(BadInput, match="no such folder"):
+        log_tracking(results / "nowhere", uri="sqlite:///mlflow.db", **GRID)
