@@ -21,10 +21,13 @@ def register(app: typer.Typer) -> None:
 def build_tables(
     results_dir: ResultsDir, spec: Spec = None, params: ParamsFile = Path("params.yaml")
 ) -> None:
-    """Turn the grid's run records into tables/ (CSV, Markdown, JSON)."""
+    """Turn the grid's run records into tables/ (CSV, Markdown, JSON), and what they say."""
+    from pipeline.paper.build import write_claims
     from pipeline.tables import build
 
-    build.build_tables(results_dir, **_grid(spec, params), companions=_companions(spec, params))
+    grid = _grid(spec, params)
+    tables = build.build_tables(results_dir, **grid, companions=_companions(spec, params))
+    write_claims(results_dir, tables, grid["grid"])
 
 
 def plot_curves(

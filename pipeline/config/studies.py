@@ -80,6 +80,10 @@ class Studies(_Strict):
         return [name for name in STUDIES if getattr(self, name) is not None]
 
 
+NO_REFERENCE = "no reference"  # status of what was solved, but cannot be judged
+WRONG = 1.0  # relative error of a meta-gradient as large as the gradient itself
+STIFF = 30.0  # mean rho times T above which RK45's steps are limited by stability
+SOLVER_TITLES = {"dopri5": "RK45", "rkc": "Chebyshev"}
 # -> tables
 STUDIES = {
     "stability": ("stability", "stiffness"),

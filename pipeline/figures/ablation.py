@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from pipeline.config.titles import label_order
 from pipeline.figures.style import WIDTH, legend, style_of
-from pipeline.paper.ablation import TEXTS, outcome, setting_title, signed
+from pipeline.tables.ablation import TEXTS, outcome, setting_title, signed
 
 _APART = 0.3  # rows between two methods at the same point
 _SPAN = 30.0  # effects whose largest is this times the median are shown on a symlog axis

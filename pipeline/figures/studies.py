@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from pipeline.config.studies import NO_REFERENCE, SOLVER_TITLES, STIFF, WRONG
 from pipeline.config.titles import DATASETS, label_title
 from pipeline.figures.style import (
     WIDTH,
@@ -20,14 +21,7 @@ from pipeline.figures.style import (
     short_number,
     style_of,
 )
-from pipeline.paper.studies import (
-    NO_REFERENCE,
-    SOLVER_TITLES,
-    STIFF,
-    WRONG,
-    stiffness_slope,
-    with_evaluations,
-)
+from pipeline.tables.studies import stiffness_slope, with_evaluations
 
 WAYS = {
     "amaml": ("kept states,\nmodified Euler", style_of("amaml")),

@@ -1,23 +1,15 @@
 """The ablation for people: `ablation.md`, and its finding in one sentence."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipeline.config.expand import ALL, METHOD_POINTS, SETTING_POINTS, Point
-from pipeline.config.titles import DATASETS, label_title
+from pipeline.config.expand import ALL
+from pipeline.config.titles import label_title
 from pipeline.files import write_text
+from pipeline.tables.ablation import TEXTS, outcome, setting_title, signed
 from pipeline.tables.comparisons import ALPHA
-
-TOGETHER = Point(
-    "all of the method together",
-    paper="as above",
-    released="all points above that concern the method",
-    ours="as above",
-)
-TEXTS = {**METHOD_POINTS, ALL: TOGETHER, **SETTING_POINTS}
 
 
 def write_ablation(tables: Path, grid: str) -> None:
@@ -97,29 +89,7 @@ def ablation_sentence(table: pd.DataFrame) -> str | None:
     return "; ".join(parts) + "."
 
 
-def outcome(row: dict[str, Any]) -> str:
-    """`worse` or `better` than ours, by the corrected test and the mean; otherwise `same`."""
-    sure = row["p_holm"] < ALPHA
-    ranks = row["rank_biserial"] if row["paired"] else row["effect"]
-    if sure and row["effect"] > 0 and ranks > 0:
-        return "worse"
-    return "better" if sure and row["effect"] < 0 and ranks < 0 else "same"
-
-
-def setting_title(table: pd.DataFrame, setting: str) -> str:
-    """The data set's name; the setting's where the table has several of one data set."""
-    pairs = table[["setting", "dataset"]].drop_duplicates()
-    dataset = str(pairs.loc[pairs["setting"] == setting, "dataset"].iloc[0])
-    alone = (pairs["dataset"] == dataset).sum() == 1
-    return DATASETS.get(dataset, dataset) if alone else setting
-
-
-def signed(value: float) -> str:
-    """An effect with its sign, to two digits."""
-    return f"{value:+.2g}".replace("-", "−")
-
-
-def _cell(row: dict[str, Any]) -> str:
+def _cell(row: dict) -> str:
     name = label_title(row["label"])
     if not np.isfinite(row["effect"]):
         return f"{name}: {row['status']}"

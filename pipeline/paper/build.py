@@ -4,15 +4,51 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from pipeline.config.titles import label_title
+from pipeline.files import write_text
+from pipeline.paper.ablation import write_ablation
 from pipeline.paper.accuracy import accuracy_verdicts
+from pipeline.paper.audit import audit_markdown
 from pipeline.paper.claims import UNTESTED, Verdict
+from pipeline.paper.findings import write_findings
 from pipeline.paper.measurements import measurement_verdicts
-from pipeline.paper.ratings import rating_claim
+from pipeline.paper.ratings import (
+    RATING_COLUMNS,
+    rating_claim,
+    rating_rows,
+    write_rating_reasons,
+)
+from pipeline.tables.build import Tables
 from pipeline.tables.comparisons import Comparisons
-from pipeline.tables.main import Row
+from pipeline.tables.files import Row, write_table
 
 VERDICT_COLUMNS = tuple(field.name for field in fields(Verdict))
 _SOURCES = {"paper": "Claims of the paper", "ours": "Claims of this project"}
+
+
+def write_claims(results_dir: Path, tables: Tables, grid: str) -> None:
+    """Write what the tables say of the claims, beside them.
+
+    Args:
+        results_dir: `results/{grid}`, which may hold `studies/`.
+        tables: as `build_tables` gives them.
+        grid: name of the grid, for headings.
+    """
+    folder = results_dir / "tables"
+    ratings = rating_rows(tables.compared)
+    verdicts = verdict_rows(
+        results_dir, tables.compared, costs=tables.rows["costs"], ratings=ratings
+    )
+    write_table(folder, "rating_verdicts", RATING_COLUMNS, ratings)
+    write_table(folder, "verdicts", VERDICT_COLUMNS, verdicts)
+    write_text(folder / "verdicts.md", verdicts_markdown(grid, verdicts, ratings))
+    if "audit" in tables.rows:
+        text = audit_markdown(grid, tables.frame("audit"), tables.beside)
+        write_text(folder / "audit.md", text)
+    else:  # ratings left the grid
+        (folder / "audit.md").unlink(missing_ok=True)
+    write_ablation(folder, grid)
+    write_rating_reasons(folder)
+    write_findings(folder)
 
 
 def verdict_rows(

@@ -14,7 +14,7 @@ from pipeline.config.titles import label_title
 from pipeline.errors import BadInput
 from pipeline.files import read_json
 from pipeline.paper.claims import FAILS, HOLDS, IN_PART, OURS, PAPER, UNTESTED, Verdict, listed
-from pipeline.tables.main import Row
+from pipeline.tables.files import Row
 
 LONG = 500  # inner steps at which the paper compares memory and time
 SHARE_OF_MAML = 0.25

@@ -1,14 +1,10 @@
-"""nRMSE as printed in the paper's Tables 1 and 2, to stand beside ours: never a target.
+"""What the paper itself says in numbers: never a target.
 
 Source: Li, Wang, Narayan, Kirby, Zhe, Meta-Learning with Adjoint Methods, AISTATS 2023,
 arXiv:2110.08432. The paper does not define its nRMSE, so that its values need not be on our
-scale (pipeline/runs/metrics.py). The mapping is empty: nobody has checked a value against the
-printed tables yet, and none is copied from memory. An entry goes here only when read from the
-paper itself; the column `paper_nrmse` and the tables pick it up.
+scale (pipeline/runs/metrics.py). None of its tables stands beside ours: nobody has checked a
+value against the printed page, and none is copied from memory.
 """
-
-PAPER_NRMSE: dict[tuple[str, str], float] = {}
-"""(setting, label) as in params.yaml -> nRMSE printed in the paper."""
 
 PAPER_EXAMPLE = 0.053
 """The order of magnitude of the nRMSE that the paper prints for rating data.

@@ -16,7 +16,8 @@ from pipeline.files import write_text
 from pipeline.paper.claims import OURS as OUR_CLAIM
 from pipeline.paper.claims import UNTESTED, Verdict, clause, judge
 from pipeline.tables.comparisons import ALPHA, OURS, Comparisons
-from pipeline.tables.main import Row, pooled_errors
+from pipeline.tables.files import Row
+from pipeline.tables.main import pooled_errors
 from pipeline.tables.other_grids import TASK_COUNTS
 
 SHARE = 2 / 3  # of the rating settings

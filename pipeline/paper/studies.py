@@ -5,13 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.config.studies import NO_REFERENCE, SOLVER_TITLES, WRONG
 from pipeline.config.titles import DATASETS, label_title
+from pipeline.tables.studies import finished_solves, stiffness_slope
 
-WRONG = 1.0  # relative error of a meta-gradient as large as the gradient itself
 CLOSE = 0.1
-NO_REFERENCE = "no reference"  # status of what was solved, but cannot be judged
-STIFF = 30.0  # mean rho times T above which RK45's steps are limited by stability
-SOLVER_TITLES = {"dopri5": "RK45", "rkc": "Chebyshev"}
 
 
 def stability_finding(tables: Path) -> str | None:
@@ -127,8 +125,8 @@ def stiffness_sentence(table: pd.DataFrame) -> str:
         if slope is not None:
             said.append(f"{title} evaluations grow as (rho T)^{slope:.2f}")
     text = " and ".join(said) if said else "Too few stiff solves to measure an exponent"
-    both = _finished(table, "rkc").merge(
-        _finished(table, "dopri5"),
+    both = finished_solves(table, "rkc").merge(
+        finished_solves(table, "dopri5"),
         on=["family", "standardised", "scale", "horizon"],
         suffixes=("_rkc", "_rk45"),
     )
@@ -142,29 +140,6 @@ def stiffness_sentence(table: pd.DataFrame) -> str:
         each = [f"{SOLVER_TITLES[s]} {counts[s]}" for s in SOLVER_TITLES if s in counts]
         text += f"; solves given up: {', '.join(each)}"
     return f"{text}."
-
-
-def stiffness_slope(table: pd.DataFrame, solver: str) -> float | None:
-    """Exponent of evaluations in rho T among stiff solves: least squares in logarithms.
-
-    None with fewer than two different rho T.
-    """
-    rows = _finished(table, solver)
-    rows = rows[rows["rho_t"] >= STIFF]
-    if rows["rho_t"].nunique() < 2:
-        return None
-    slope, _ = np.polyfit(np.log(rows["rho_t"]), np.log(rows["evaluations"]), 1)
-    return float(slope)
-
-
-def with_evaluations(table: pd.DataFrame) -> pd.DataFrame:
-    """Gradients and the products that estimate the spectral radius, as `evaluations`."""
-    return table.assign(evaluations=table["gradients"] + table["radius_hvps"])
-
-
-def _finished(table: pd.DataFrame, solver: str) -> pd.DataFrame:
-    rows = with_evaluations(table)
-    return rows[(rows["solver"] == solver) & (rows["status"] == "ok") & rows["rho_t"].notna()]
 
 
 def _worst(errors: pd.DataFrame, name: str) -> str:

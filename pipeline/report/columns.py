@@ -52,7 +52,6 @@ COLUMNS: dict[str, tuple[str, str]] = {
         "vs best trivial",
         "how much smaller the nRMSE is than that of the best trivial predictor; percent",
     ),
-    "paper_nrmse": ("nRMSE in the paper", "as printed in the paper, on its own undefined scale"),
     "best": ("best", "whether this is the method with the smallest mean nRMSE of the setting"),
     "not_worse_than_best": (
         "not worse than best",

@@ -109,13 +109,10 @@ def _matrix(
 
 
 def _both(row: Values | None, mark: str, links: Links) -> Cell:
-    """nRMSE with its error and mark, RMSE below it, and the paper's nRMSE where there is one."""
+    """nRMSE with its error and mark, and RMSE below it."""
     if row is None:
         return Cell("")
     below = _cell(row, "rmse", links)
-    if row.get("paper_nrmse"):
-        text = f"{below.text}; the paper: {number(row['paper_nrmse'])}"
-        below = Cell(text, below.title, below.href)
     upper = _cell(row, "nrmse", links, mark)
     return Cell(upper.text, upper.title, upper.href, mark, note=below if row["rmse"] else None)
 
@@ -130,7 +127,7 @@ def _cell(row: Values, metric: str, links: Links, mark: str = "") -> Cell:
 def _measures(setting: str, rows: list[Values], marks: Mapping[str, str], links: Links) -> Table:
     first = rows[0]
     gains = ("gain_over_untrained", "gain_over_best_trivial")
-    others = [*gains, "n_seeds", *(["paper_nrmse"] if any(r["paper_nrmse"] for r in rows) else [])]
+    others = [*gains, "n_seeds"]
     body = []
     ordered = sorted(rows, key=lambda r: (KINDS.index(r["kind"]), label_order(r["label"])))
     for row in ordered:

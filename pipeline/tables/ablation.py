@@ -14,22 +14,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pipeline.config.expand import (
     ALL,
     METHOD_POINTS,
     SETTING_POINTS,
+    Point,
     switched_method,
     switched_setting,
 )
-from pipeline.config.titles import label_order
+from pipeline.config.titles import DATASETS, label_order
 from pipeline.errors import BadInput
 from pipeline.runs.evidence import evidence_file, kept_runs
 from pipeline.runs.records import RunRecord
+from pipeline.tables.comparisons import ALPHA
+from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, check_setting, is_failed, tasks_of
-from pipeline.tables.main import Row, pooled_errors
+from pipeline.tables.main import pooled_errors
 from pipeline.tables.paired import correct, errors_by_seed, paired, unpaired
 
-POINTS = [*METHOD_POINTS, ALL, *SETTING_POINTS]
+TOGETHER = Point(
+    "all of the method together",
+    paper="as above",
+    released="all points above that concern the method",
+    ours="as above",
+)
+TEXTS = {**METHOD_POINTS, ALL: TOGETHER, **SETTING_POINTS}
 SAME_TASKS = ("scaling",)  # points of a setting that leave its test tasks as they are
 ABLATION_COLUMNS = (
     *("grid", "grid_ours", "setting", "dataset", "label", "point", "released"),
@@ -79,11 +90,11 @@ def ablation_rows(
                 names |= {"grid_ours": grid}
                 rows.append(names | _effect(of, label, of, released, point))
     rows = [{"grid": grid} | row for row in rows]
-    settings = list(dict.fromkeys(row["setting"] for row in rows))
+    settings, points = list(dict.fromkeys(row["setting"] for row in rows)), list(TEXTS)
     rows.sort(
         key=lambda row: (
             settings.index(row["setting"]),
-            POINTS.index(row["point"]),
+            points.index(row["point"]),
             label_order(row["label"]),
         )
     )
@@ -178,3 +189,28 @@ def _check_alike(ours: SettingRuns, theirs: SettingRuns, label: str, *, same_tas
                 f"seed {seed}); needed the same, to compare them task by task. Run `snakemake` "
                 "again for both grids."
             )
+
+
+# How rows of `ablation.csv` read, on paper and in a figure.
+
+
+def outcome(row: dict[str, Any]) -> str:
+    """`worse` or `better` than ours, by the corrected test and the mean; otherwise `same`."""
+    sure = row["p_holm"] < ALPHA
+    ranks = row["rank_biserial"] if row["paired"] else row["effect"]
+    if sure and row["effect"] > 0 and ranks > 0:
+        return "worse"
+    return "better" if sure and row["effect"] < 0 and ranks < 0 else "same"
+
+
+def setting_title(table: pd.DataFrame, setting: str) -> str:
+    """The data set's name; the setting's where the table has several of one data set."""
+    pairs = table[["setting", "dataset"]].drop_duplicates()
+    dataset = str(pairs.loc[pairs["setting"] == setting, "dataset"].iloc[0])
+    alone = (pairs["dataset"] == dataset).sum() == 1
+    return DATASETS.get(dataset, dataset) if alone else setting
+
+
+def signed(value: float) -> str:
+    """An effect with its sign, to two digits."""
+    return f"{value:+.2g}".replace("-", "−")

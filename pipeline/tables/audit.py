@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from pipeline.config.schema import RATING_DATASETS
 from pipeline.config.titles import SIMULATED, UNTRAINED
-from pipeline.paper.numbers import PAPER_NRMSE
+from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns
-from pipeline.tables.main import Row, kind_of
+from pipeline.tables.main import kind_of
 from pipeline.tables.other_grids import TASK_COUNTS
 from pipeline.tables.pooling import pool
 
@@ -87,7 +86,7 @@ READINGS = {
 AUDIT_COLUMNS = (
     *("setting", "dataset", "simulated", "kind", "label", "step", "n_seeds", "n_tasks"),
     *READINGS,
-    *("tasks_without_spread", "paper_nrmse", "target_std", "target_range"),
+    *("tasks_without_spread", "target_std", "target_range"),
     *(f"users_at_{least}" for least in (10, 20)),
 )
 
@@ -106,11 +105,6 @@ def audit_rows(grid: list[SettingRuns]) -> list[Row]:
     ]
 
 
-def audited(rows: list[Row]) -> pd.DataFrame:
-    """The rows as a table with every column of `audit.csv`."""
-    return pd.DataFrame(rows, columns=list(AUDIT_COLUMNS))
-
-
 def _row(runs: SettingRuns, label: str) -> Row:
     kind = kind_of(runs, label)
     step = 0 if kind == "trivial" else runs.inner_steps
@@ -127,7 +121,6 @@ def _row(runs: SettingRuns, label: str) -> Row:
         "n_seeds": len(tasks),
         "n_tasks": sum(len(task.rmse) for task in tasks),
         "tasks_without_spread": sum(int((~task.has_spread).sum()) for task in tasks),
-        "paper_nrmse": PAPER_NRMSE.get((runs.setting, label)),
         "target_std": _mean([metrics["target_std"] for metrics in about]),
         "target_range": _mean([metrics["target_range"] for metrics in about]),
     }

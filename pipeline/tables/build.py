@@ -4,50 +4,41 @@
     main.md              the same, to read
     per_seed.csv         one row per run
     comparisons.csv      methods against one another, paired by test task
-    verdicts.csv         claim -> does it hold here
-    verdicts.md          the same and the next, to read
-    rating_verdicts.csv  rating settings: our best method against item mean + user offset
-    rating_verdicts.md   the same by data set, and why no gain is shown where there is none
     curves.csv           errors against test steps
     training.csv         meta-loss and validation error against meta-updates
     costs.csv            seconds and peak memory per meta-update against inner steps
-    audit.csv, audit.md  readings of nRMSE side by side, where the grid has ratings
+    audit.csv            readings of nRMSE side by side, where the grid has ratings
     equal_cost.csv       errors against what training cost, where it has synthetic families
-    fidelity.csv, stability.csv, stiffness.csv   of the studies that the grid has
-    ablation.csv, .md, horizons.csv, early_stopping.csv   of grids that have them, or whose
-                         companions do (pipeline/tables/optional.py)
-    findings.json        one sentence per figure that needs words (pipeline/paper/findings.py)
+    fidelity.csv, noise.csv, stability.csv, stiffness.csv   of the studies that the grid has
+    ablation.csv, horizons.csv, early_stopping.csv, choices.csv   of grids that have them, or
+                         whose companions do
     summary.json         {setting: {label: {nrmse, rmse}}}; no timing, so that a difference means
                          something
 
+What these say of claims is written beside them by `pipeline/paper`, from the rows in memory.
+
 The bytes depend on the records alone: rows are in the order of pipeline/config/titles.py, numbers
-have six significant digits, what is undefined is blank. Standard errors:
-pipeline/tables/pooling.py.
+have six significant digits, what is undefined is blank (pipeline/tables/files.py). Standard
+errors: pipeline/tables/pooling.py.
 """
 
-import csv
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.config.schema import SYNTHETIC_DATASETS
-from pipeline.config.studies import STUDIES
 from pipeline.files import write_json, write_text
-from pipeline.paper.ablation import write_ablation
-from pipeline.paper.audit import audit_markdown
-from pipeline.paper.build import VERDICT_COLUMNS, verdict_rows, verdicts_markdown
-from pipeline.paper.findings import write_findings
-from pipeline.paper.ratings import RATING_COLUMNS, rating_rows, write_rating_reasons
-from pipeline.tables.audit import AUDIT_COLUMNS, audit_rows, audited
+from pipeline.tables.ablation import ABLATION_COLUMNS, ablation_rows
+from pipeline.tables.audit import AUDIT_COLUMNS, audit_rows
 from pipeline.tables.comparisons import COMPARISON_COLUMNS, Comparisons, mark_best
 from pipeline.tables.equal_cost import EQUAL_COST_COLUMNS, equal_cost_rows
-from pipeline.tables.extra_rows import EXTRA_COLUMNS, extra_rows
+from pipeline.tables.files import Row, cell, write_table
 from pipeline.tables.grid import SettingRuns, read_grid
-from pipeline.tables.main import MAIN_COLUMNS, PER_SEED_COLUMNS, Row, main_rows, per_seed_rows
+from pipeline.tables.horizons import EARLY_COLUMNS, HORIZON_COLUMNS, early_rows, horizon_rows
+from pipeline.tables.main import MAIN_COLUMNS, PER_SEED_COLUMNS, main_rows, per_seed_rows
 from pipeline.tables.markdown import main_markdown
 from pipeline.tables.other_grids import companion_tables
 from pipeline.tables.series import (
@@ -58,9 +49,47 @@ from pipeline.tables.series import (
     curve_rows,
     training_rows,
 )
-from pipeline.tables.studies import study_tables
+from pipeline.tables.studies import STUDY_COLUMNS, study_rows
+from pipeline.tables.tuning import CHOICE_COLUMNS, choice_rows
 
-DIGITS = 6
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "main": MAIN_COLUMNS,
+    "per_seed": PER_SEED_COLUMNS,
+    "comparisons": COMPARISON_COLUMNS,
+    "curves": CURVE_COLUMNS,
+    "training": TRAINING_COLUMNS,
+    "costs": COST_COLUMNS,
+    "audit": AUDIT_COLUMNS,
+    "equal_cost": EQUAL_COST_COLUMNS,
+    **STUDY_COLUMNS,
+    "ablation": ABLATION_COLUMNS,
+    "horizons": HORIZON_COLUMNS,
+    "early_stopping": EARLY_COLUMNS,
+    "choices": CHOICE_COLUMNS,
+}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of a grid in memory.
+
+    Attributes:
+        grid: its name.
+        runs: its runs, a setting each, in canonical order.
+        compared: the comparisons of each setting.
+        rows: of each table that the grid has, by name, unrounded.
+        beside: the committed `main.csv` of companions, by grid.
+    """
+
+    grid: str
+    runs: list[SettingRuns]
+    compared: list[Comparisons]
+    rows: dict[str, list[Row]]
+    beside: Mapping[str, pd.DataFrame]
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """A table with all its columns; without rows where the grid does not have it."""
+        return pd.DataFrame(self.rows.get(name, []), columns=list(COLUMNS[name]))
 
 
 def build_tables(
@@ -71,7 +100,7 @@ def build_tables(
     settings: list[str],
     seeds: list[int],
     companions: Sequence[str] = (),
-) -> None:
+) -> Tables:
     """Read exactly the runs named below `results_dir`, write `results_dir/tables/`.
 
     Args:
@@ -85,82 +114,49 @@ def build_tables(
     """
     runs = read_grid(results_dir, methods=methods, settings=settings, seeds=seeds)
     compared = [Comparisons(setting) for setting in runs]
-    main = mark_best(main_rows(runs), compared)
     costs = cost_rows(results_dir, runs[0].labels)
-    ratings = rating_rows(compared)
-    verdicts = verdict_rows(results_dir, compared, costs=costs, ratings=ratings)
-    tables = results_dir / "tables"
-    for name, columns, rows in (
-        ("per_seed", PER_SEED_COLUMNS, per_seed_rows(runs)),
-        ("curves", CURVE_COLUMNS, curve_rows(runs)),
-        ("training", TRAINING_COLUMNS, training_rows(runs)),
-        ("costs", COST_COLUMNS, costs),
-        ("comparisons", COMPARISON_COLUMNS, [row for setting in compared for row in setting.rows]),
-        ("rating_verdicts", RATING_COLUMNS, ratings),
-        ("verdicts", VERDICT_COLUMNS, verdicts),
-        ("main", MAIN_COLUMNS, main),
-    ):
-        write_text(tables / f"{name}.csv", csv_text(columns, rows))
-    write_text(tables / "main.md", main_markdown(grid, main))
-    write_text(tables / "verdicts.md", verdicts_markdown(grid, verdicts, ratings))
-    write_json(tables / "summary.json", summary(main))
-    _write_audit(tables, grid, runs, companion_tables(results_dir, companions, "main"))
-    beside = companion_tables(results_dir, companions, "equal_cost")
-    _write_equal_cost(tables, equal_cost_rows(grid, runs, costs, beside), runs)
-    studies = study_tables(results_dir)
-    for name in sum(STUDIES.values(), ()):
-        if name in studies:
-            write_text(tables / f"{name}.csv", csv_text(*studies[name]))
-        else:  # of a study that left the grid
-            (tables / f"{name}.csv").unlink(missing_ok=True)
-    for name, rows in extra_rows(grid, runs, results_dir, companions).items():
-        if rows:
-            write_text(tables / f"{name}.csv", csv_text(EXTRA_COLUMNS[name], rows))
-        else:  # of methods or settings that left the grid
-            (tables / f"{name}.csv").unlink(missing_ok=True)
-    write_ablation(tables, grid)
-    write_rating_reasons(tables)
-    write_findings(tables)
-
-
-def _write_audit(
-    tables: Path, grid: str, runs: list[SettingRuns], companions: Mapping[str, pd.DataFrame]
-) -> None:
-    rows = audit_rows(runs)
-    if not rows:  # ratings left the grid
-        for name in ("audit.csv", "audit.md"):
-            (tables / name).unlink(missing_ok=True)
-        return
-    write_text(tables / "audit.csv", csv_text(AUDIT_COLUMNS, rows))
-    write_text(tables / "audit.md", audit_markdown(grid, audited(rows), companions))
-
-
-def _write_equal_cost(tables: Path, rows: list[Row], runs: list[SettingRuns]) -> None:
+    rows = {
+        "main": mark_best(main_rows(runs), compared),
+        "per_seed": per_seed_rows(runs),
+        "comparisons": [row for setting in compared for row in setting.rows],
+        "curves": curve_rows(runs),
+        "training": training_rows(runs),
+        "costs": costs,
+        **study_rows(results_dir),
+    }
     if any(setting.dataset in SYNTHETIC_DATASETS for setting in runs):
-        write_text(tables / "equal_cost.csv", csv_text(EQUAL_COST_COLUMNS, rows))
-    else:
-        (tables / "equal_cost.csv").unlink(missing_ok=True)
+        beside = companion_tables(results_dir, companions, "equal_cost")
+        rows["equal_cost"] = equal_cost_rows(grid, runs, costs, beside)
+    if audit := audit_rows(runs):
+        rows["audit"] = audit
+    own = {
+        "ablation": ablation_rows(grid, runs, results_dir, companions),
+        "horizons": horizon_rows(grid, runs),
+        "early_stopping": early_rows(grid, runs),
+        "choices": choice_rows(grid, runs),
+    }
+    for name, found in own.items():  # where the grid has none, its companions'
+        if found := found or _companions_rows(results_dir, companions, name):
+            rows[name] = found
+    tables = Tables(grid, runs, compared, rows, companion_tables(results_dir, companions, "main"))
+    _write(tables, results_dir / "tables")
+    return tables
 
 
-def csv_text(columns: Iterable[str], rows: Iterable[Row]) -> str:
-    """Rows as CSV with a header; a missing value is blank."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    names = list(columns)
-    writer.writerow(names)
-    writer.writerows([cell(row.get(name)) for name in names] for row in rows)
-    return text.getvalue()
+def _companions_rows(results_dir: Path, companions: Sequence[str], name: str) -> list[Row]:
+    tables = companion_tables(results_dir, companions, name)
+    rows = (row for table in tables.values() for row in table.to_dict("records"))
+    return [{str(key): value for key, value in row.items()} for row in rows]
 
 
-def cell(value: Any) -> str:
-    """A value as text: six significant digits, blank for what is missing or not finite."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.{DIGITS}g}" if np.isfinite(value) else ""
-    return str(value)
+def _write(tables: Tables, folder: Path) -> None:
+    for name, columns in COLUMNS.items():
+        if name in tables.rows:
+            write_table(folder, name, columns, tables.rows[name])
+        else:  # of what left the grid
+            (folder / f"{name}.csv").unlink(missing_ok=True)
+    write_text(folder / "main.md", main_markdown(tables.grid, tables.rows["main"]))
+    write_json(folder / "summary.json", summary(tables.rows["main"]))
 
 
 def summary(rows: list[Row]) -> dict[str, dict[str, dict[str, float]]]:
@@ -170,6 +166,6 @@ def summary(rows: list[Row]) -> dict[str, dict[str, dict[str, float]]]:
         values = {key: row[key] for key in ("nrmse", "rmse")}
         if all(np.isfinite(value) for value in values.values()):
             nested.setdefault(row["setting"], {})[row["label"]] = {
-                key: float(f"{value:.{DIGITS}g}") for key, value in values.items()
+                key: float(cell(value)) for key, value in values.items()
             }
     return nested

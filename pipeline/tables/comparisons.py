@@ -15,8 +15,9 @@ from functools import cached_property
 import numpy as np
 
 from pipeline.config.titles import UNTRAINED
+from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
-from pipeline.tables.main import Row, pooled_errors
+from pipeline.tables.main import pooled_errors
 from pipeline.tables.paired import compare, differences, holm, interval, resampling
 
 OURS = ("amaml", "amaml_anytime", "amaml_rkc")

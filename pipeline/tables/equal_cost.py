@@ -27,8 +27,9 @@ import pandas as pd
 from pipeline.config.schema import SYNTHETIC_DATASETS
 from pipeline.config.titles import label_order
 from pipeline.runs.records import RunRecord, kept_updates
+from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
-from pipeline.tables.main import Row, machine_of, pooled_errors
+from pipeline.tables.main import machine_of, pooled_errors
 
 REFERENCE = "fomaml"  # its whole training is the budget at which errors are compared
 HVP_GRADIENTS = 2  # gradient evaluations that one Hessian-vector product counts as

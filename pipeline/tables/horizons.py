@@ -19,8 +19,9 @@ from itertools import pairwise
 import numpy as np
 
 from pipeline.errors import BadInput
+from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed, tasks_of
-from pipeline.tables.main import Row, pooled_errors
+from pipeline.tables.main import pooled_errors
 from pipeline.tables.optional import EARLY, LONG_FAMILIES
 from pipeline.tables.paired import correct, errors_by_seed, paired
 

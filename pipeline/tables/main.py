@@ -6,19 +6,17 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.titles import SIMULATED, UNTRAINED
-from pipeline.paper.numbers import PAPER_NRMSE
 from pipeline.runs import records
+from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
 from pipeline.tables.pooling import Pooled, gain, pool
-
-Row = dict[str, Any]
 
 MAIN_COLUMNS = (
     *("setting", "dataset", "simulated", "kind", "label", "status"),
     *("support", "query", "inner_steps", "step", "n_seeds", "n_failed", "n_tasks"),
     *(f"{metric}{suffix}" for metric in records.METRICS for suffix in ("", "_stderr", "_seed_std")),
     *("gain_over_untrained", "gain_over_best_trivial"),
-    *("best", "not_worse_than_best", "paper_nrmse", "message"),
+    *("best", "not_worse_than_best", "message"),
 )
 WORK = ("gradients", "hvps", "accepted", "rejected", "kept_states")
 PER_SEED_COLUMNS = (
@@ -101,7 +99,6 @@ def _main_row(runs: SettingRuns, label: str) -> Row:
         "n_seeds": len(done),
         "n_failed": len(failed),
         "n_tasks": _n_tasks(runs, done or runs.seeds),
-        "paper_nrmse": PAPER_NRMSE.get((runs.setting, label)),
         "message": _message(runs, label, failed, nrmse, step),
     }
     for metric, value in pooled.items():

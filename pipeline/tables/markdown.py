@@ -3,7 +3,7 @@
 import math
 
 from pipeline.config.titles import DATASETS, KINDS, label_title
-from pipeline.tables.main import Row
+from pipeline.tables.files import Row
 
 _HEADER = (
     *("predictor", "nRMSE", "RMSE", "RMSE / range", "relative L2", "MAE"),
@@ -41,8 +41,6 @@ def main_markdown(grid: str, rows: list[Row]) -> str:
 def _section(rows: list[Row]) -> list[str]:
     first = rows[0]
     dataset = DATASETS.get(first["dataset"], first["dataset"])
-    with_paper = any(row["paper_nrmse"] is not None for row in rows)
-    header = [*_HEADER, *(["nRMSE in the paper"] if with_paper else [])]
     lines = [
         f"## {first['setting']}{' (SIMULATED data)' if first['simulated'] else ''}",
         "",
@@ -50,14 +48,13 @@ def _section(rows: list[Row]) -> list[str]:
         "training steps on each; trivial predictors do not train."
         + (" The ratings are SIMULATED, not collected." if first["simulated"] else ""),
         "",
-        "| " + " | ".join(header) + " |",
-        "|" + "---|" * len(header),
+        "| " + " | ".join(_HEADER) + " |",
+        "|" + "---|" * len(_HEADER),
     ]
     for kind in KINDS:
         for row in rows:
             if row["kind"] == kind:
-                cells = [*_cells(row), *([_number(row["paper_nrmse"])] if with_paper else [])]
-                lines.append("| " + " | ".join(cells) + " |")
+                lines.append("| " + " | ".join(_cells(row)) + " |")
     notes = [row for row in rows if row["message"]]
     if notes:
         lines += ["", *(f"- `{row['label']}` {row['status']}: {_plain(row)}" for row in notes)]
@@ -84,11 +81,7 @@ def _cells(row: Row) -> list[str]:
 def _with_error(mean: float, stderr: float, status: str) -> str:
     if not math.isfinite(mean):
         return status
-    return _number(mean) + (f" ± {stderr:.2g}" if math.isfinite(stderr) else "")
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+    return f"{mean:.4g}" + (f" ± {stderr:.2g}" if math.isfinite(stderr) else "")
 
 
 def _percent(value: float | None) -> str:

@@ -11,8 +11,9 @@ from pipeline.errors import BadInput
 from pipeline.files import read_json
 from pipeline.runs import records
 from pipeline.runs.records import AVERAGED, kept_updates, thinned
+from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns
-from pipeline.tables.main import Row, kind_of, pooled_errors
+from pipeline.tables.main import kind_of, pooled_errors
 
 CURVE_COLUMNS = (
     *("setting", "kind", "label", "step", "n_seeds", "n", "nrmse", "nrmse_stderr"),
@@ -111,10 +112,6 @@ def _profile(results_dir: Path, label: str) -> dict[str, Any] | None:
 def _entry(entry: dict[str, Any]) -> Row:
     wanted = ("inner_steps", "status", "seconds", "peak_bytes")
     return {key: entry[key] for key in wanted} | {"message": entry.get("message")}
-
-
-_SPARSE = ("validation_nrmse", *records.FIDELITY)  # missing where not measured
-TRAINING_VALUES = (*AVERAGED, "validation_nrmse", "seconds", "process_seconds", *records.FIDELITY)
 
 
 def _mean_over_seeds(name: str, values: list[float]) -> float:

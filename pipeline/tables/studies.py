@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.studies import STUDIES
+import numpy as np
+import pandas as pd
+
+from pipeline.config.studies import NO_REFERENCE, STIFF, STUDIES
 from pipeline.config.titles import DATASETS, label_order
 from pipeline.errors import BadInput
 from pipeline.files import read_json
-from pipeline.paper.studies import NO_REFERENCE
-from pipeline.tables.main import Row
+from pipeline.tables.files import Row
 
 INITIALISATIONS = ("untrained", "trained")
 WAYS = ("amaml", "amaml_discrete", "amaml_rkc", "backsolve", "backsolve_float64")
@@ -37,13 +39,21 @@ _MEDIANS = FIDELITY_COLUMNS[6:]
 GAP_LIMIT = 0.05  # of the reference to a second solution, as a share of it: beyond, none
 
 
-def study_tables(results_dir: Path) -> dict[str, tuple[tuple[str, ...], list[Row]]]:
-    """Columns and rows of the tables whose study lies in `results_dir/studies/`, by name.
+STUDY_COLUMNS = {
+    "stability": STABILITY_COLUMNS,
+    "stiffness": STIFFNESS_COLUMNS,
+    "fidelity": FIDELITY_COLUMNS,
+    "noise": NOISE_COLUMNS,
+}
+
+
+def study_rows(results_dir: Path) -> dict[str, list[Row]]:
+    """Rows of the tables whose study lies in `results_dir/studies/`, by name.
 
     Raises:
         BadInput: when a record is there and cannot be read.
     """
-    tables: dict[str, tuple[tuple[str, ...], list[Row]]] = {}
+    tables: dict[str, list[Row]] = {}
     for study in STUDIES:
         path = results_dir / "studies" / f"{study}.json"
         if not path.is_file():
@@ -58,7 +68,7 @@ def study_tables(results_dir: Path) -> dict[str, tuple[tuple[str, ...], list[Row
     return tables
 
 
-def _stability(record: dict[str, Any]) -> dict[str, tuple[tuple[str, ...], list[Row]]]:
+def _stability(record: dict[str, Any]) -> dict[str, list[Row]]:
     ways = [_judged(row) for row in _picked(record["records"], STABILITY_COLUMNS)]
     ways.sort(key=lambda row: (_start_order(row), row["horizon"], _place(WAYS, row["method"])))
     solves = _picked(record["stiffness"], STIFFNESS_COLUMNS)
@@ -68,10 +78,7 @@ def _stability(record: dict[str, Any]) -> dict[str, tuple[tuple[str, ...], list[
             *(row["horizon"], _place(SOLVERS, row["solver"])),
         )
     )
-    return {
-        "stability": (STABILITY_COLUMNS, ways),
-        "stiffness": (STIFFNESS_COLUMNS, solves),
-    }
+    return {"stability": ways, "stiffness": solves}
 
 
 def _judged(row: Row) -> Row:
@@ -88,7 +95,7 @@ def _judged(row: Row) -> Row:
     }
 
 
-def _fidelity(record: dict[str, Any]) -> dict[str, tuple[tuple[str, ...], list[Row]]]:
+def _fidelity(record: dict[str, Any]) -> dict[str, list[Row]]:
     """Medians over the probe batches, one that diverged counting as an infinite error."""
     cells: dict[tuple[Any, ...], list[Row]] = {}
     for entry in record["records"]:
@@ -101,15 +108,15 @@ def _fidelity(record: dict[str, Any]) -> dict[str, tuple[tuple[str, ...], list[R
         row["n_diverged"] = sum(entry["status"] != "ok" for entry in entries)
         rows.append(row | {name: _median(name, entries) for name in _MEDIANS})
     rows.sort(key=_method_order)
-    return {"fidelity": (FIDELITY_COLUMNS, rows)}
+    return {"fidelity": rows}
 
 
-def _noise(record: dict[str, Any]) -> dict[str, tuple[tuple[str, ...], list[Row]]]:
+def _noise(record: dict[str, Any]) -> dict[str, list[Row]]:
     rows = sorted(_picked(record["records"], NOISE_COLUMNS), key=_method_order)
-    return {"noise": (NOISE_COLUMNS, rows)}
+    return {"noise": rows}
 
 
-_TABLES: dict[str, Callable[[dict[str, Any]], dict[str, tuple[tuple[str, ...], list[Row]]]]] = {
+_TABLES: dict[str, Callable[[dict[str, Any]], dict[str, list[Row]]]] = {
     "stability": _stability,
     "fidelity": _fidelity,
     "noise": _noise,
@@ -142,3 +149,30 @@ def _start_order(row: Row) -> tuple[int, int]:
 def _place(order: tuple[str, ...], name: str) -> int:
     """Position of a name; a ValueError for one that is not there."""
     return order.index(name)
+
+
+# What `stiffness.csv` says of a solver.
+
+
+def stiffness_slope(table: pd.DataFrame, solver: str) -> float | None:
+    """Exponent of evaluations in rho T among stiff solves: least squares in logarithms.
+
+    None with fewer than two different rho T.
+    """
+    rows = finished_solves(table, solver)
+    rows = rows[rows["rho_t"] >= STIFF]
+    if rows["rho_t"].nunique() < 2:
+        return None
+    slope, _ = np.polyfit(np.log(rows["rho_t"]), np.log(rows["evaluations"]), 1)
+    return float(slope)
+
+
+def with_evaluations(table: pd.DataFrame) -> pd.DataFrame:
+    """Gradients and the products that estimate the spectral radius, as `evaluations`."""
+    return table.assign(evaluations=table["gradients"] + table["radius_hvps"])
+
+
+def finished_solves(table: pd.DataFrame, solver: str) -> pd.DataFrame:
+    """Those of one solver whose rho T is known."""
+    rows = with_evaluations(table)
+    return rows[(rows["solver"] == solver) & (rows["status"] == "ok") & rows["rho_t"].notna()]

@@ -12,8 +12,9 @@ import numpy as np
 
 from pipeline.config.titles import tuned
 from pipeline.runs.records import RunRecord
+from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
-from pipeline.tables.main import Row, pooled_errors
+from pipeline.tables.main import pooled_errors
 
 CHOICE_COLUMNS = (
     *("grid", "setting", "dataset", "inner_steps", "base", "label"),

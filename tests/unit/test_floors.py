@@ -30,20 +30,7 @@ FLAT = {"__init__", "__main__", *FLOORS[0]}
 
 # Imports that go up, that go to `paper`, that go round: to be opened one by one. The list may only
 # shrink.
-_MADE_ELSEWHERE = (
-    "`cli` hands the rows of the tables on to `paper`, or `paper` writes its own files"
-)
-_WORDS = "constants of a study or of a table belong to its card in `config`"
 STILL_TO_OPEN = {
-    **{
-        f"tables.build -> paper.{name}": _MADE_ELSEWHERE
-        for name in ("ablation", "audit", "build", "findings", "ratings")
-    },
-    "tables.audit -> paper.numbers": "the paper's own numbers leave the tables",
-    "tables.main -> paper.numbers": "the paper's own numbers leave the tables",
-    "tables.studies -> paper.studies": _WORDS,
-    "figures.ablation -> paper.ablation": _WORDS,
-    "figures.studies -> paper.studies": _WORDS,
     "report.plain_tables -> paper.claims": "what a verdict reads as comes with its row",
     "config.checks <-> config.schema": "the checks take the parsed object, not its class",
     "core.coordinates <-> core.losses": "their protocols stand in a module of their own",

@@ -17,8 +17,8 @@ from pipeline.figures.costs import draw_memory
 from pipeline.figures.curves import draw_curves
 from pipeline.figures.draw import plot_curves
 from pipeline.figures.instances import draw_instances, synthetic_settings
-from pipeline.tables.build import build_tables
 from tests import run_records
+from tests.table_files import build_with_claims
 
 LABELS = ["maml", "fomaml", "amaml"]
 SETTINGS = ["cosmixture-50shot-50val", "simulated-10shot-15val-50steps"]
@@ -38,7 +38,7 @@ def results(tmp_path_factory) -> Path:
         steps=(0, 1, 5),
         updates=8,
     )
-    build_tables(root, grid="test", methods=LABELS, settings=SETTINGS, seeds=[3])
+    build_with_claims(root, grid="test", methods=LABELS, settings=SETTINGS, seeds=[3])
     build_synthetic_tasks(
         "cosmixture", root / "tasks" / "cosmixture.parquet",
         seeds=[0, 3], n_train=4, n_test=4, points=40, metadata={},

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pipeline.paper.audit import audit_markdown, is_near, nearness, paragraph, span
-from pipeline.tables.audit import READINGS, audited
+from pipeline.tables.audit import AUDIT_COLUMNS, READINGS
 from pipeline.tables.other_grids import TASK_COUNTS
 
 FAR = dict.fromkeys(READINGS, 0.9)
@@ -30,7 +30,7 @@ def audit_row(label: str, *, dataset: str = "ml-100k", kind: str = "method", **v
 
 
 def text_of(rows: list[dict], dataset: str = "ml-100k", companions=None) -> str:
-    return paragraph(audited(rows), dataset, companions or {})
+    return paragraph(pd.DataFrame(rows, columns=list(AUDIT_COLUMNS)), dataset, companions or {})
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_the_thresholds_effect_comes_from_companion_grids_that_have_both():
 
 def test_simulated_ratings_are_labelled_and_failure_everywhere_is_said():
     rows = [audit_row("amaml", dataset="simulated")]
-    text = audit_markdown("quickstart", audited(rows), {})
+    text = audit_markdown("quickstart", pd.DataFrame(rows, columns=list(AUDIT_COLUMNS)), {})
     assert "## SIMULATED ratings (SIMULATED data)" in text
     assert "The ratings are SIMULATED" in text
     failed = [audit_row("amaml") | dict.fromkeys(READINGS, float("nan"))]
@@ -145,7 +145,7 @@ def test_the_page_has_a_table_of_all_readings_for_each_data_set():
         audit_row("global_mean", kind="trivial", seen_rows_nrmse=None),
         audit_row("amaml", dataset="ml-1m"),
     ]
-    text = audit_markdown("paper", audited(rows), {})
+    text = audit_markdown("paper", pd.DataFrame(rows, columns=list(AUDIT_COLUMNS)), {})
     sections = text.split("\n## ")[1:]
     assert [section.split("\n")[0] for section in sections] == ["MovieLens-100K", "MovieLens-1M"]
     for section in sections:

@@ -20,8 +20,8 @@ from pipeline.paper.ratings import (
     ratings_finding,
     write_rating_reasons,
 )
-from pipeline.tables.build import csv_text
 from pipeline.tables.comparisons import COMPARISON_COLUMNS
+from pipeline.tables.files import csv_text
 from tests.known_errors import COSMIXTURE, JESTER, LEVELS, SIMULATED, K, compared
 
 LATEST = "ml-latest-small-2016-10shot-15val-50steps"

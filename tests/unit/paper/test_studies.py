@@ -6,17 +6,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.files import write_json, write_text
+from pipeline.files import write_json
 from pipeline.paper.findings import FINDINGS, write_findings
 from pipeline.paper.studies import (
     fidelity_sentence,
     noise_sentence,
     stability_sentence,
     stiffness_sentence,
-    stiffness_slope,
 )
-from pipeline.tables.build import csv_text
-from pipeline.tables.studies import study_tables
+from pipeline.tables.files import write_table
+from pipeline.tables.studies import STUDY_COLUMNS, stiffness_slope, study_rows
 from tests.study_records import fidelity_record, noise_record, stability_record, stiffness_entries
 
 
@@ -25,8 +24,8 @@ def tables(root: Path, **records: dict) -> dict[str, pd.DataFrame]:
     for name, record in records.items():
         write_json(root / "studies" / f"{name}.json", record)
     found = {}
-    for name, (columns, rows) in study_tables(root).items():
-        write_text(root / "tables" / f"{name}.csv", csv_text(columns, rows))
+    for name, rows in study_rows(root).items():
+        write_table(root / "tables", name, STUDY_COLUMNS[name], rows)
         found[name] = pd.read_csv(root / "tables" / f"{name}.csv")
     return found
 

@@ -11,8 +11,8 @@ from pipeline.report.explain import explain
 from pipeline.report.grid_tables import read_table
 from pipeline.report.page import build_report
 from pipeline.report.records import record_files
-from pipeline.tables.build import build_tables
 from tests import varied_runs
+from tests.table_files import build_with_claims
 from tests.unit.report.page_reader import of, read_page
 
 BASE = "cosmixture-100shot-100val"
@@ -39,7 +39,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for grid, (methods, settings, companions) in grids.items():
         of = {"methods": methods, "settings": settings, "seeds": [0, 1]}
         varied_runs.write(folder / grid, errors, **of, steps=STEPS)  # type: ignore[arg-type]
-        build_tables(
+        build_with_claims(
             *(folder / grid,),
             **{"grid": grid, "methods": methods, "seeds": [0, 1], "companions": companions},
             settings=[*settings],

@@ -7,10 +7,10 @@ import torch
 
 from pipeline.core import MLP
 from pipeline.core.solvers.flow import Diverged
-from pipeline.paper.studies import stiffness_slope
 from pipeline.studies import stiffness
 from pipeline.studies.problems import StudyTasks, draw_study_tasks
 from pipeline.studies.stiffness import stiffness_records
+from pipeline.tables.studies import stiffness_slope
 from tests.unit.studies.small import recipe
 
 

@@ -12,15 +12,13 @@ from pipeline.paper.ablation import (
     ablation_finding,
     ablation_markdown,
     ablation_sentence,
-    outcome,
-    setting_title,
 )
-from pipeline.tables.ablation import ablation_rows
-from pipeline.tables.build import build_tables
+from pipeline.tables.ablation import ablation_rows, outcome, setting_title
 from pipeline.tables.grid import read_grid
 from pipeline.tables.paired import holm
 from pipeline.tables.pooling import pool
 from tests import varied_runs
+from tests.table_files import build_with_claims
 
 COS, ML = "cosmixture-50shot-50val", "ml-latest-small-2016-10shot-15val-50steps"
 OBJECTIVE, OUTER = "amaml-inner_objective-released", "amaml-outer_optimiser-released"
@@ -222,7 +220,7 @@ def test_tables_hold_the_same_bytes_in_any_order_and_companions_tables_are_shown
     def built(grid: str, methods, settings, seeds, companions) -> dict[str, bytes]:
         folder = root / grid
         of = {"methods": methods, "settings": settings, "seeds": seeds, "companions": companions}
-        build_tables(folder, grid=grid, **of)
+        build_with_claims(folder, grid=grid, **of)
         names = ("ablation.csv", "ablation.md", "findings.json")
         return {name: (folder / "tables" / name).read_bytes() for name in names}
 
@@ -239,5 +237,5 @@ def test_tables_hold_the_same_bytes_in_any_order_and_companions_tables_are_shown
     assert "Of 10 single switches" in finding  # 3 in each of two settings, 2 x 2 of the data
     for name in ("ablation.csv", "ablation.md"):
         assert (root / "paper/tables" / name).is_file()
-    build_tables(root / "paper", grid="paper", methods=["amaml"], settings=[COS], seeds=SEEDS)
+    build_with_claims(root / "paper", grid="paper", methods=["amaml"], settings=[COS], seeds=SEEDS)
     assert not list((root / "paper/tables").glob("ablation.*"))

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.runs.records import TEST_ROWS_SCHEMA
 from pipeline.tables.audit import AUDIT_COLUMNS, READINGS, Measured
-from pipeline.tables.build import csv_text
+from pipeline.tables.files import csv_text
 from tests import run_records
 from tests.table_files import SETTING, build, read, row
 
@@ -143,7 +143,6 @@ def test_a_row_by_hand(tmp_path):
         "mse_over_variance": "0.625",
         "mse_over_range_squared": "0.15625",
         "relative_l2_squared": "0.1",
-        "paper_nrmse": "",
         "users_at_10": "",
         "target_std": "2",
     }

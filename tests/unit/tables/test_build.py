@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from pipeline.config.titles import METHODS, TRIVIAL, label_order, setting_order
-from pipeline.tables import main as main_table
 from tests import known_errors, run_records
 from tests.known_errors import COSMIXTURE, JESTER
 from tests.table_files import SETTING, build, read, row
@@ -141,16 +140,6 @@ def test_bytes_do_not_depend_on_the_order_of_arguments_or_rows(small):
         pd.read_parquet(path).sample(frac=1, random_state=0).to_parquet(path, index=False)
     build(small, methods=["amaml", "fomaml"], seeds=[1, 0])
     assert contents() == first
-
-
-def test_paper_numbers_stand_beside_ours(small, monkeypatch):
-    tables = build(small)
-    assert {r["paper_nrmse"] for r in read(tables, "main")} == {""}
-    assert "in the paper" not in (tables / "main.md").read_text()
-    monkeypatch.setitem(main_table.PAPER_NRMSE, (SETTING, "amaml"), 0.125)
-    tables = build(small)
-    assert row(read(tables, "main"), label="amaml")["paper_nrmse"] == "0.125"
-    assert "nRMSE in the paper" in (tables / "main.md").read_text()
 
 
 def test_markdown_labels_simulated_data_and_marks_the_best(small):

@@ -9,11 +9,11 @@ import pytest
 
 from pipeline.errors import BadInput
 from pipeline.paper.findings import early_sentence, horizon_sentence, horizons_finding
-from pipeline.tables.build import build_tables
 from pipeline.tables.grid import read_grid
 from pipeline.tables.horizons import early_rows, horizon_rows
 from pipeline.tables.paired import holm
 from tests import varied_runs
+from tests.table_files import build_with_claims
 
 BASE = "cosmixture-100shot-100val"
 SETTINGS = {f"{BASE}-200steps": 200, BASE: 500, f"{BASE}-2000steps": 2000}
@@ -174,7 +174,7 @@ def test_tables_hold_the_same_bytes_in_any_order_and_go_with_the_grid(tmp_path):
             "settings": [*SETTINGS][::order],
             "seeds": SEEDS[::order],
         }
-        build_tables(root, grid="horizons", **of)
+        build_with_claims(root, grid="horizons", **of)
         names = ("horizons.csv", "early_stopping.csv", "findings.json")
         return {name: (root / "tables" / name).read_bytes() for name in names}
 
@@ -183,6 +183,6 @@ def test_tables_hold_the_same_bytes_in_any_order_and_go_with_the_grid(tmp_path):
     finding = json.loads(first["findings.json"])["horizons"]
     assert finding == horizons_finding(root / "tables")
     assert finding.endswith("loses in 1.")
-    build_tables(root, grid="horizons", methods=METHODS, settings=[BASE], seeds=SEEDS)
+    build_with_claims(root, grid="horizons", methods=METHODS, settings=[BASE], seeds=SEEDS)
     assert not (root / "tables/horizons.csv").exists()
     assert "horizons" not in json.loads((root / "tables/findings.json").read_text())

@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import BadInput
 from pipeline.files import write_json
 from pipeline.runs.records import MAX_ROWS, kept_updates
-from pipeline.tables.build import cell
+from pipeline.tables.files import cell
 from tests import run_records
 from tests.table_files import SETTING, build, read, row
 

@@ -11,8 +11,8 @@ from pipeline.config.studies import STUDIES
 from pipeline.errors import BadInput
 from pipeline.files import write_json
 from pipeline.paper.studies import stability_sentence
-from pipeline.tables.build import csv_text
-from pipeline.tables.studies import FIDELITY_COLUMNS, STABILITY_COLUMNS, study_tables
+from pipeline.tables.files import csv_text
+from pipeline.tables.studies import STUDY_COLUMNS, study_rows
 from tests.study_records import fidelity_record, noise_record, stability_record
 
 
@@ -35,19 +35,20 @@ def test_order_of_records_changes_no_byte(tmp_path):
         **{"stability": stability_record(), "fidelity": fidelity_record()},
         "noise": noise_record(),
     }
-    one = study_tables(write(tmp_path / "a", **records))
-    other = study_tables(
+    one = study_rows(write(tmp_path / "a", **records))
+    other = study_rows(
         write(tmp_path / "b", **{name: shuffled(record) for name, record in records.items()})
     )
     assert set(one) == {name for names in STUDIES.values() for name in names}
     for name in one:
-        assert csv_text(*one[name]) == csv_text(*other[name])
+        assert csv_text(STUDY_COLUMNS[name], one[name]) == csv_text(
+            STUDY_COLUMNS[name], other[name]
+        )
 
 
 def test_rows_stand_in_canonical_order(tmp_path):
-    tables = study_tables(write(tmp_path, stability=stability_record()))
-    columns, rows = tables["stability"]
-    assert columns == STABILITY_COLUMNS
+    rows = study_rows(write(tmp_path, stability=stability_record()))["stability"]
+    assert tuple(rows[0]) == STUDY_COLUMNS["stability"]
     assert [row["method"] for row in rows][:2] == ["amaml", "amaml_rkc"]
     assert [row["initialisation"] for row in rows] == sorted(
         (row["initialisation"] for row in rows), reverse=True
@@ -56,8 +57,8 @@ def test_rows_stand_in_canonical_order(tmp_path):
 
 def test_medians_over_batches_count_divergence_as_the_worst(tmp_path):
     record = fidelity_record(errors={"fomaml": [0.1, 0.3, None], "reptile": [0.1, None, None]})
-    columns, rows = study_tables(write(tmp_path, fidelity=record))["fidelity"]
-    assert columns == FIDELITY_COLUMNS
+    rows = study_rows(write(tmp_path, fidelity=record))["fidelity"]
+    assert set(rows[0]) == set(STUDY_COLUMNS["fidelity"])
     fomaml, reptile = (
         next(r for r in rows if (r["label"], r["inner_steps"]) == (label, 100))
         for label in ("fomaml", "reptile")
@@ -69,13 +70,13 @@ def test_medians_over_batches_count_divergence_as_the_worst(tmp_path):
 
 
 def test_a_grid_without_studies_has_no_tables(tmp_path):
-    assert study_tables(tmp_path) == {}
+    assert study_rows(tmp_path) == {}
 
 
 @pytest.mark.parametrize("broken", [{"records": [{}]}, {}, {"records": None}])
 def test_a_broken_record_is_named(tmp_path, broken):
     with pytest.raises(BadInput, match=r"fidelity\.json: unreadable study"):
-        study_tables(write(tmp_path, fidelity=broken))
+        study_rows(write(tmp_path, fidelity=broken))
 
 
 def test_what_has_no_converged_reference_is_not_judged(tmp_path):
@@ -87,7 +88,7 @@ def test_what_has_no_converged_reference_is_not_judged(tmp_path):
             if entry["status"] == "ok":
                 entry["relative_error"] = 1.0
     write_json(tmp_path / "studies" / "stability.json", record)
-    _, rows = study_tables(tmp_path)["stability"]
+    rows = study_rows(tmp_path)["stability"]
     unjudged = [row for row in rows if row["status"] == "no reference"]
     assert {(r["initialisation"], r["horizon"]) for r in unjudged} == {("trained", 50.0)}
     assert all(row["relative_error"] is None for row in unjudged)
