@@ -56,6 +56,7 @@ check: $(READY) ## style, types, workflow lint, params schema; then the tests
 	mypy
 	python -m pipeline check-params
 	python -m pipeline schema | diff -q - workflow/schemas/params.schema.json
+	python -m pipeline schema --of-grid | diff -q - workflow/schemas/grid.schema.json
 	$(MAKE) test
 
 format: $(READY) ## let ruff and snakefmt rewrite the code
@@ -63,8 +64,9 @@ format: $(READY) ## let ruff and snakefmt rewrite the code
 	ruff format .
 	snakefmt Snakefile workflow
 
-schema: $(READY) ## write the JSON Schema of params.yaml
+schema: $(READY) ## write the JSON Schemas of params.yaml and grids/*.yaml
 	python -m pipeline schema workflow/schemas/params.schema.json
+	python -m pipeline schema --of-grid workflow/schemas/grid.schema.json
 
 lock: ## resolve pyproject.toml into requirements.lock (needs uv; UPGRADE=--upgrade for news)
 	cp requirements.lock requirements.lock.new

@@ -32,12 +32,16 @@ def check_params(params: ParamsFile = Path("params.yaml")) -> None:
 
 def schema(
     out: Annotated[Path | None, typer.Argument(help="file to write; default: print it")] = None,
+    of_grid: Annotated[
+        bool, typer.Option("--of-grid", help="that of a file of grids/, not of params.yaml")
+    ] = False,
 ) -> None:
     """Write the JSON Schema of params.yaml, generated from pipeline/config/schema.py."""
-    from pipeline.config.schema import Params
+    from pipeline.config.schema import GridFile, ParamsFile
     from pipeline.files import write_text
 
-    text = json.dumps(Params.model_json_schema(), indent=2) + "\n"
+    described = GridFile if of_grid else ParamsFile
+    text = json.dumps(described.model_json_schema(), indent=2) + "\n"
     if out is None:
         typer.echo(text, nl=False)
     else:

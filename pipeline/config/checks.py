@@ -1,74 +1,69 @@
-"""Combinations of parameters that cannot work, though each is sound by itself."""
+"""Combinations of parameters that cannot work, though each is sound by itself.
 
+The checks get the parsed object: its classes are above them.
+"""
+
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config.messages import explain
-from pipeline.config.titles import tuned
+from pipeline.config.grids import NAME, Grid, grid_file
+from pipeline.config.messages import explain, not_among
 from pipeline.data.sources import SOURCES
 
-if TYPE_CHECKING:
-    from pipeline.config.schema import Grid, Params, Setting
 
+def combination_faults(params: Any, where: str) -> list[str]:
+    """One line per fault: file, key, value found, what is allowed.
 
-def combination_faults(params: "Params") -> list[str]:
-    """One line per fault: key, value found, what is allowed."""
-    faults = []
-    if params.grid not in params.grids:
-        faults.append(f"grid: found '{params.grid}', allowed: {', '.join(params.grids)}")
-    if params.data.min_ratings > params.data.items:
-        faults.append(
-            f"data.min_ratings: found {params.data.min_ratings}, but only data.items = "
-            f"{params.data.items} items are kept; lower it"
-        )
+    Args:
+        params: a parsed `Params`.
+        where: the parameter file.
+    """
+    faults = [f"{where}: {fault}" for fault in _file_faults(params, where)]
     for name, grid in params.grids.items():
-        faults += _name_faults(f"grids.{name}", grid, params)
-        faults += _study_faults(f"grids.{name}.studies", grid, params)
-        faults += _replacement_faults(f"grids.{name}", grid, params)
-        faults += _synthetic_faults(f"grids.{name}", grid, params)
-        if grid.keep_evidence and grid.seeds_per_job < 2:
-            faults.append(
-                f"grids.{name}.seeds_per_job: found {grid.seeds_per_job}, but a grid with "
-                "keep_evidence needs at least 2 (also for a single seed): only jobs of blocks "
-                "leave restored runs as they are"
-            )
-    for label in params.methods:
-        faults += _label_faults(label, params)
-    for name, setting in params.settings.items():
-        faults += _row_faults(f"settings.{name}", setting, params)
-        faults += _threshold_faults(f"settings.{name}", setting, params)
-    used = {setting.dataset for setting in params.settings.values()}
-    for dataset in sorted(used & SOURCES.keys()):
-        there = params.simulated.items if dataset == "simulated" else SOURCES[dataset].n_items
-        if there is not None and there < params.data.items:
-            faults.append(
-                f"data.items: found {params.data.items}, but {dataset} has {there} items; "
-                f"lower it{' or raise simulated.items' if dataset == 'simulated' else ''}"
-            )
+        found = [
+            *_name_faults(name, grid, params),
+            *_study_faults(grid, params),
+            *_replacement_faults(grid, params),
+            *_synthetic_faults(name, grid, params),
+            *(fault for setting in grid.settings for fault in _setting_faults(setting, params)),
+        ]
+        faults += [f"{grid_file(where, name)}: {fault}" for fault in found]
     return faults
 
 
-def _name_faults(where: str, grid: "Grid", params: "Params") -> Iterator[str]:
-    """Names that nothing defines, and what stands there twice."""
-    for kind, used, known in (
-        ("methods", grid.methods, params.methods),
-        ("settings", grid.settings, params.settings),
-    ):
-        for entry in used:
-            if entry not in known:
-                yield (
-                    f"{where}.{kind}: found '{entry}', which has no entry under `{kind}`; "
-                    f"allowed: {', '.join(known)}"
-                )
-    for entry in grid.companions:
-        others = [name for name in params.grids if params.grids[name] is not grid]
-        if entry not in others:
+def _file_faults(params: Any, where: str) -> Iterator[str]:
+    """What is wrong with the parameter file."""
+    for name in params.grids:
+        if not re.fullmatch(NAME, name):
+            yield f"grid: found a file '{name}.yaml'; names have letters, digits, `._-` only"
+    if params.grid not in params.grids:
+        folder = grid_file(where, "NAME")
+        yield f"grid: {not_among(params.grid, params.grids, f'no file {folder}')}"
+    data = params.data
+    if data.min_ratings > data.items:
+        yield (
+            f"data.min_ratings: found {data.min_ratings}, but only data.items = {data.items} "
+            "items are kept; lower it"
+        )
+    used = {setting.dataset for setting in params.settings.values()}
+    for dataset in sorted(used & SOURCES.keys()):
+        there = params.simulated.items if dataset == "simulated" else SOURCES[dataset].n_items
+        if there is not None and there < data.items:
             yield (
-                f"{where}.companions: found '{entry}', which is no other grid; "
-                f"allowed: {', '.join(others)}"
+                f"data.items: found {data.items}, but {dataset} has {there} items; "
+                f"lower it{' or raise simulated.items' if dataset == 'simulated' else ''}"
             )
+
+
+def _name_faults(name: str, grid: Grid, params: Any) -> Iterator[str]:
+    """Companions that nothing defines, what stands there twice, and blocks of one seed."""
+    others = [other for other in params.grids if other != name]
+    for entry in grid.companions:
+        if entry not in others:
+            yield f"companions: {not_among(entry, others, 'no other grid')}"
     lists: dict[str, list] = {
         "companions": grid.companions,
         "seeds": grid.seeds,
@@ -78,31 +73,15 @@ def _name_faults(where: str, grid: "Grid", params: "Params") -> Iterator[str]:
     }
     for kind, values in lists.items():
         if len(set(values)) != len(values):
-            yield f"{where}.{kind}: found {values}, each may stand there once"
-
-
-def _label_faults(label: str, params: "Params") -> Iterator[str]:
-    """A label that says a value which its entry does not have."""
-    if not (found := tuned(label)):
-        return
-    method, parameter, said = found
-    entry = params.methods[label]
-    has = getattr(entry, parameter, getattr(entry.training, parameter, None))
-    try:
-        agrees = has is not None and float(said) == float(has)
-    except ValueError:
-        agrees = False
-    if not agrees:
-        key = parameter if parameter == "omega" else f"training.{parameter}"
-        yield f"methods.{label}: found {key} = {has}, needed the {said} that its name says"
-    if method not in params.methods:
+            yield f"{kind}: found {values}, each may stand there once"
+    if grid.keep_evidence and grid.seeds_per_job < 2:
         yield (
-            f"methods.{label}: found no entry '{method}', which its name says it varies; "
-            f"allowed: {', '.join(params.methods)}"
+            f"seeds_per_job: found {grid.seeds_per_job}, but a grid with keep_evidence needs at "
+            "least 2 (also for a single seed): only jobs of blocks leave restored runs as they are"
         )
 
 
-def _study_faults(where: str, grid: "Grid", params: "Params") -> Iterator[str]:
+def _study_faults(grid: Grid, params: Any) -> Iterator[str]:
     """Methods that a study needs and nothing defines."""
     studies = grid.studies
     needed = {name: ["amaml", "amaml_rkc"] for name in studies.names}
@@ -112,69 +91,51 @@ def _study_faults(where: str, grid: "Grid", params: "Params") -> Iterator[str]:
     for name, labels in needed.items():
         for label in labels:
             if label not in params.methods:
-                yield (
-                    f"{where}.{name}: found no entry '{label}' under `methods`, which the study "
-                    f"needs; allowed: {', '.join(params.methods)}"
-                )
+                what = "no entry under `methods`, which the study needs"
+                yield f"studies.{name}: {not_among(label, params.methods, what)}"
 
 
-def _replacement_faults(where: str, grid: "Grid", params: "Params") -> Iterator[str]:
+def _replacement_faults(grid: Grid, params: Any) -> Iterator[str]:
     """Values with which a grid replaces others, and which do not fit there."""
-    for kind, base, given in (
-        ("training", params.training, grid.training),
-        ("evaluation", params.evaluation, grid.evaluation),
-    ):
+    for kind in ("training", "evaluation"):
+        base, given = getattr(params, kind), getattr(grid, kind)
         try:
             type(base).model_validate(base.model_dump() | given)
         except ValidationError as error:
-            yield from (f"{where}.{kind}.{line}" for line in explain(error, type(base)))
+            yield from (f"{kind}.{line}" for line in explain(error, type(base)))
 
 
-def _synthetic_faults(where: str, grid: "Grid", params: "Params") -> Iterator[str]:
+def _synthetic_faults(name: str, grid: Grid, params: Any) -> Iterator[str]:
     """More seeds or tasks than the synthetic families have."""
     synthetic = params.synthetic
-    used = [params.settings[entry] for entry in grid.settings if entry in params.settings]
-    if not any(setting.is_synthetic for setting in used):
+    if not any(params.settings[setting].is_synthetic for setting in grid.settings):
         return
     if max(grid.seeds) >= synthetic.seeds:
         yield (
-            f"{where}.seeds: found {max(grid.seeds)}, but synthetic.seeds = {synthetic.seeds} "
+            f"seeds: found {max(grid.seeds)}, but synthetic.seeds = {synthetic.seeds} "
             f"draws seeds 0..{synthetic.seeds - 1} only; raise synthetic.seeds"
         )
     left = synthetic.train_tasks - params.data.validation_tasks
-    given = {where: grid.training.get("meta_batch", params.training.meta_batch)}
+    given = {"training.meta_batch": grid.training.get("meta_batch", params.training.meta_batch)}
     # of the grid that is run: a smaller trial of another need not make room for it
-    active = params.grids.get(params.grid) is grid
-    for label in grid.methods if active else ():
-        own = params.methods[label].training.meta_batch if label in params.methods else None
-        if own is not None:
-            given[f"methods.{label}, used in {where}"] = own
+    for label in grid.methods if params.grid == name else ():
+        if (own := params.methods[label].training.meta_batch) is not None:
+            given[label] = own
     for place, meta_batch in given.items():
-        if not isinstance(meta_batch, int) or meta_batch <= left:
-            continue
-        yield (
-            f"{place}: found a meta-batch of {meta_batch} tasks, but synthetic.train_tasks = "
-            f"{synthetic.train_tasks} less data.validation_tasks = {params.data.validation_tasks} "
-            f"leaves {left}; raise synthetic.train_tasks or lower training.meta_batch"
-        )
+        if isinstance(meta_batch, int) and meta_batch > left:
+            yield (
+                f"{place}: found a meta-batch of {meta_batch} tasks, but synthetic.train_tasks = "
+                f"{synthetic.train_tasks} less data.validation_tasks = "
+                f"{params.data.validation_tasks} leaves {left}; raise synthetic.train_tasks or "
+                "lower the meta-batch"
+            )
 
 
-def _threshold_faults(where: str, setting: "Setting", params: "Params") -> Iterator[str]:
-    """A threshold of a setting's own that the task set cannot give."""
-    data = params.data
-    if setting.min_ratings is None or data.min_ratings <= setting.min_ratings <= data.items:
-        return
-    yield (
-        f"{where}.min_ratings: found {setting.min_ratings}, allowed: data.min_ratings = "
-        f"{data.min_ratings}, with which tasks are made, to data.items = {data.items}; null: the "
-        "former"
-    )
-
-
-def _row_faults(where: str, setting: "Setting", params: "Params") -> Iterator[str]:
-    """Shots that no task of the data set can give."""
+def _setting_faults(name: str, params: Any) -> Iterator[str]:
+    """Shots that no task of the data set can give, and a threshold below that of its tasks."""
+    setting, data = params.settings[name], params.data
     needs = {"support + query": setting.support + setting.query}
-    rows, source = params.data.items, "data.items"
+    rows, source = data.items, "data.items"
     if setting.is_synthetic:
         rows, source = params.synthetic.points, "synthetic.points"
         needs["support + synthetic.evaluation_points"] = (
@@ -183,6 +144,12 @@ def _row_faults(where: str, setting: "Setting", params: "Params") -> Iterator[st
     for what, need in needs.items():
         if need > rows:
             yield (
-                f"{where}: {what} = {need} rows, but a task of {setting.dataset} has at most "
-                f"{rows} ({source}); lower the shots or raise {source}"
+                f"settings: {name}: {what} = {need} rows, but a task of {setting.dataset} has at "
+                f"most {rows} ({source}); lower the shots or raise {source}"
             )
+    own = setting.min_ratings
+    if own is not None and not data.min_ratings <= own <= data.items:
+        yield (
+            f"settings: {name}: found min_ratings = {own}, allowed: data.min_ratings = "
+            f"{data.min_ratings}, with which tasks are made, to data.items = {data.items}"
+        )

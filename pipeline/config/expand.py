@@ -1,19 +1,17 @@
-"""What entries of `methods` and `settings` can be made of: another entry, and `variant`."""
+"""Where paper, authors' released code and we differ: the one table, and what each row changes.
+
+A point is switched by `switch` in a file of grids/; as we have it is the default. The grid's
+methods and settings (pipeline/config/grids.py) then hold the released values, so recipes and
+everything after them have concrete values only. This module imports nothing heavy.
+"""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-# Where paper, authors' released code and we differ: the one table, and what each row changes.
-#
-# A point is switched by `variant: {point: released}` in an entry of `methods` or `settings` in
-# params.yaml; `ours` is the default. The schema puts the released values in place, so recipes
-# and everything after them hold concrete values only. This module imports nothing heavy.
-
-OURS, RELEASED = "ours", "released"
 RELEASED_SUFFIX = "-released"  # of the data sets that are a family as the authors' code has it
 
 
@@ -129,89 +127,19 @@ def switched_setting(setting: str) -> tuple[str, str] | None:
     return (found[1], found[2]) if found else None
 
 
-def released_points(variant: Any) -> list[str]:
-    """Points that a `variant` as written in params.yaml switches; none of what is no mapping."""
-    if not isinstance(variant, Mapping):
-        return []
-    return [point for point, value in variant.items() if value == RELEASED]
-
-
-def with_released(
-    given: Mapping[str, Any], points: Mapping[str, Point], families: Iterable[str]
-) -> dict[str, Any]:
-    """An entry of `methods` or `settings` with the released values that its `variant` asks for.
-
-    Args:
-        points: those that make sense for the entry; others are left to the schema to refuse.
-        families: data sets that exist as the authors' code has them, too.
-    """
-    entry = dict(given)
-    for name in released_points(given.get("variant")):
-        if name in points:
-            entry |= points[name].entry
-        if name == "family" and entry.get("dataset") in list(families):
-            entry["dataset"] += RELEASED_SUFFIX
-    return entry
-
-
-def with_section(
-    section: str, values: dict[str, Any], variant: Mapping[str, str]
-) -> dict[str, Any]:
-    """`training` or `evaluation` as the runs of a method with this `variant` have it."""
-    for name in released_points(variant):
-        values = values | getattr(METHOD_POINTS[name], section)
-    return values
-
-
 FAMILIES = ("cosmixture", "alpine")  # as printed; each exists as the authors' code has it, too
-Switch = Literal["ours", "released"]
 
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class MethodVariant(Strict):
-    """Points of the table of differences that make sense for every method."""
-
-    outer_optimiser: Switch = "ours"
-    meta_test: Switch = "ours"
-
-
-class AmamlVariant(MethodVariant):
-    inner_objective: Switch = "ours"
-    forward: Switch = "ours"
-    backward: Switch = "ours"
-
-
-class ImamlVariant(MethodVariant):
-    imaml: Switch = "ours"
-
-
-class SettingVariant(Strict):
-    scaling: Switch = "ours"
-    family: Switch = "ours"
-    threshold: Switch = "ours"
-
-
-class Varied(Strict):
-    """An entry whose `variant` puts values of the authors' code in the place of its own."""
-
-    POINTS: ClassVar[Mapping[str, Point]] = METHOD_POINTS
-
-    @model_validator(mode="before")
-    @classmethod
-    def _put_released(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        allowed = cls.model_fields["variant"].annotation.model_fields  # type: ignore[union-attr]
-        points = {name: point for name, point in cls.POINTS.items() if name in allowed}
-        return with_released(given, points, FAMILIES)
-
-
 class MethodTraining(Strict):
     """Values of `training` that one entry of `methods` may have for itself."""
 
+    outer_optimiser: Literal["adam", "sgd"] | None = Field(
+        default=None, description="replaces training.outer_optimiser for this method"
+    )
     outer_lr: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="replaces training.outer_lr for this method"
     )
@@ -220,56 +148,43 @@ class MethodTraining(Strict):
     )
 
 
-class VariedMethod(Varied):
+class MethodEvaluation(Strict):
+    """Values of `evaluation` that one entry of `methods` may have for itself."""
+
+    optimiser: Literal["gd", "adam"] | None = Field(
+        default=None, description="replaces evaluation.optimiser for this method"
+    )
+    learning_rate: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="replaces evaluation.learning_rate for this method"
+    )
+
+
+class VariedMethod(Strict):
+    """What an entry of `methods` may have, whatever its method."""
+
     training: MethodTraining = MethodTraining()
-    variant: MethodVariant = MethodVariant()
+    evaluation: MethodEvaluation = MethodEvaluation()
 
 
-class VariedSetting(Varied):
-    POINTS: ClassVar[Mapping[str, Point]] = SETTING_POINTS
-    variant: SettingVariant = SettingVariant()
+def points_of(method: VariedMethod) -> list[str]:
+    """Points that make sense for a method: those whose values its entry has a place for."""
+    fields = type(method).model_fields
+    return [name for name, point in METHOD_POINTS.items() if point.entry.keys() <= fields.keys()]
 
 
-def filled_in(raw: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Parameters with `like` and the methods that labels name by themselves written out.
-
-    Returns:
-        The parameters, and one line per fault.
-    """
-    filled, faults = dict(raw), []
-    for section in ("methods", "settings"):
-        if isinstance(filled.get(section), Mapping):
-            filled[section], more = _with_likes(section, filled[section])
-            faults += more
-    if isinstance(filled.get("methods"), Mapping):
-        filled["methods"] = {
-            label: {"method": label} | dict(given) if isinstance(given, Mapping) else given
-            for label, given in filled["methods"].items()
-        }
-    return filled, faults
+def released_method(method: VariedMethod, points: list[str]) -> dict[str, Any]:
+    """A method's entry with the values of these points in the place of its own."""
+    entry = method.model_dump()
+    for point in (METHOD_POINTS[name] for name in points):
+        entry |= point.entry
+        entry["training"] |= point.training
+        entry["evaluation"] |= point.evaluation
+    return entry
 
 
-def _with_likes(section: str, entries: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Entries with `like: other` replaced by the other's values and their own over them."""
-    found, faults = {}, []
-    for label, given in entries.items():
-        if not isinstance(given, Mapping) or "like" not in given:
-            found[label] = given
-            continue
-        own = dict(given)
-        name = own.pop("like")
-        other = entries.get(name) if isinstance(name, str) else None
-        plain = [key for key, value in entries.items() if _is_plain(value)]
-        if not _is_plain(other):
-            faults.append(
-                f"{section}.{label}.like: found {name!r}, which is no entry of `{section}` with "
-                f"values of its own; allowed: {', '.join(plain)}"
-            )
-            continue
-        base = {"method": name} if section == "methods" else {}
-        found[label] = base | dict(other) | own  # type: ignore[arg-type]
-    return found, faults
-
-
-def _is_plain(entry: Any) -> bool:
-    return isinstance(entry, Mapping) and "like" not in entry
+def released_setting(setting: Mapping[str, Any], point: str) -> dict[str, Any]:
+    """A setting with the values of a point in the place of its own."""
+    entry = {**setting, **SETTING_POINTS[point].entry}
+    if point == "family":
+        entry["dataset"] += RELEASED_SUFFIX
+    return entry

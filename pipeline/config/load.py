@@ -1,4 +1,4 @@
-"""Reads a parameter file as it stands."""
+"""Reads a parameter file, and the files of grids/ beside it, as they stand."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,3 +41,36 @@ def read_mapping(path: Path) -> Mapping[str, Any]:
     if not isinstance(raw, Mapping):
         raise BadInput(f"{path}: found {type(raw).__name__}, needed a mapping of sections")
     return raw
+
+
+def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The sections of a parameter file, and under `grids` those of `grids/*.yaml` beside it.
+
+    Args:
+        overrides: values in the place of the file's, section by section.
+
+    Raises:
+        BadInput: when a file is missing, not YAML, no mapping, or has a key twice, or when the
+            parameter file holds grids itself.
+    """
+    found = dict(read_mapping(path))
+    for key in ("grids", "settings"):
+        if key in found:
+            raise BadInput(
+                f"{path}: {key}: unknown key; a grid and its settings stand in a file "
+                f"{path.parent / 'grids'}/NAME.yaml. Move it there."
+            )
+    files = sorted((path.parent / "grids").glob("*.yaml"))
+    grids = {file.stem: read_mapping(file) for file in files}
+    return replaced(found, overrides or {}) | {"grids": grids}
+
+
+def replaced(values: Mapping[str, Any], by: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping with values of another in the place of its own, section by section."""
+    found = dict(values)
+    for key, value in by.items():
+        there = found.get(key)
+        if isinstance(there, Mapping) and isinstance(value, Mapping):
+            value = replaced(there, value)
+        found[key] = value
+    return found

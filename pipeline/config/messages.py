@@ -1,8 +1,10 @@
 """Schema faults in the words of the user: key, value found, what is allowed."""
 
 import difflib
+import re
 import types
 import typing
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -13,6 +15,17 @@ _NO_MAPPING = ("dict_type", "model_type", "model_attributes_type")
 def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
     """One line per fault of a pydantic `ValidationError`, with a guess for misspelt keys."""
     return [_explain_one(fault, root) for fault in error.errors()]
+
+
+def did_you_mean(found: Any, allowed: Iterable[str]) -> str:
+    """A guess to put behind a sentence; empty where nothing is near."""
+    close = difflib.get_close_matches(str(found), list(allowed), n=1)
+    return f" Did you mean `{close[0]}`?" if close else ""
+
+
+def not_among(found: Any, allowed: Collection[str], what: str) -> str:
+    """The text of a value that is none of those allowed; `what` it is none of."""
+    return f"found {found!r}, {what}.{did_you_mean(found, allowed)} Allowed: {', '.join(allowed)}."
 
 
 def _explain_one(fault: Any, root: type[BaseModel]) -> str:
@@ -26,19 +39,19 @@ def _explain_one(fault: Any, root: type[BaseModel]) -> str:
     if kind == "extra_forbidden":
         name = str(path[-1])
         allowed = _keys_at(root, typed[:-1])
-        close = difflib.get_close_matches(name, allowed, n=1)
-        guess = f" Did you mean `{close[0]}`?" if close else ""
         known = f" Allowed here: {', '.join(allowed)}." if allowed else ""
-        return f"{key}: unknown key (value {found!r}).{guess}{known}"
+        return f"{key}: unknown key (value {found!r}).{did_you_mean(name, allowed)}{known}"
     if kind == "missing":
         return f"{key}: missing; it has no default, write it in."
-    if kind == "union_tag_invalid":
-        return (
-            f"{key}: unknown method {fault['ctx']['tag']!r}; "
-            f"allowed: {fault['ctx']['expected_tags']}."
-        )
+    if kind in ("union_tag_invalid", "literal_error"):
+        tagged = kind == "union_tag_invalid"
+        name = fault["ctx"]["tag"] if tagged else found
+        allowed = re.findall(r"'([^']*)'", fault["ctx"]["expected_tags" if tagged else "expected"])
+        return f"{key}: {not_among(name, allowed, 'no method' if tagged else 'not allowed')}"
     if kind == "value_error":  # one of the schema's own checks, which says all itself
-        return f"{key}: {fault['ctx']['error']}"
+        return f"{key}: {fault['ctx']['error']}" if key else str(fault["ctx"]["error"])
+    if kind == "string_pattern_mismatch" and "shots" in path:
+        return f"{key}: found {found!r}, needed support/query rows of a task, such as 50/50"
     if kind == "string_pattern_mismatch":
         return f"{key}: found {found!r}; a name has letters, digits, `.`, `_`, `-` only"
     if kind in _NO_MAPPING:

@@ -8,22 +8,15 @@ A new method is one class below, in `MethodSettings`.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.config.checks import combination_faults
-from pipeline.config.expand import (
-    AmamlVariant,
-    ImamlVariant,
-    Strict,
-    VariedMethod,
-    VariedSetting,
-    filled_in,
-)
-from pipeline.config.load import read_mapping
+from pipeline.config.expand import Strict, VariedMethod
+from pipeline.config.grids import NAME, Grid, GridFile, expanded, grid_file
+from pipeline.config.load import read_config
 from pipeline.config.messages import explain
-from pipeline.config.studies import Studies
 from pipeline.errors import BadInput
 
 # Sections of `params.yaml` that say what data and network there are, and bounds all share.
@@ -42,7 +35,7 @@ Dataset = Literal[
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of a folder")]
+Name = Annotated[str, Field(pattern=NAME, description="of a folder")]
 Steps = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
@@ -52,8 +45,10 @@ class Data(Strict):
     min_ratings: Count = Field(description="ratings of the kept items that make a user a task")
     test_tasks: Count = Field(description="meta-test tasks held out of rating data, per seed")
     validation_tasks: Count = Field(description="meta-training tasks set aside for choices")
-    retries: Count = Field(description="tries per download address")
-    timeout_s: Positive = Field(description="seconds without an answer that end a try")
+    retries: Count = Field(default=3, description="tries per download address")
+    timeout_s: Positive = Field(
+        default=30.0, description="seconds without an answer that end a try"
+    )
 
 
 class Synthetic(Strict):
@@ -87,10 +82,14 @@ class Training(Strict):
     outer_lr: Positive = Field(description="learning rate of the outer optimiser")
     meta_batch: Count = Field(description="tasks per meta-update")
     meta_updates: Count
-    stop_change: NotNegative = Field(description="xi of Algorithm 1; 0 switches it off")
-    checkpoint_every: Count = Field(description="meta-updates between checkpoints")
-    validate_every: Count = Field(description="meta-updates between validations")
-    gradient_limit: Positive = Field(description="meta-gradient norm that counts as divergence")
+    stop_change: NotNegative = Field(
+        default=0.0, description="xi of Algorithm 1; 0 switches it off"
+    )
+    checkpoint_every: Count = Field(default=100, description="meta-updates between checkpoints")
+    validate_every: Count = Field(default=100, description="meta-updates between validations")
+    gradient_limit: Positive = Field(
+        default=1e8, description="meta-gradient norm that counts as divergence"
+    )
     ledger_every: Count | None = Field(
         description="meta-updates between measurements of the meta-gradient's fidelity; null: none"
     )
@@ -121,7 +120,7 @@ class Plain(VariedMethod):
 
 class MamlSweep(VariedMethod):
     method: Literal["maml_sweep"]
-    memory_mb: Memory
+    memory_mb: Memory = None
 
 
 class Imaml(VariedMethod):
@@ -130,7 +129,6 @@ class Imaml(VariedMethod):
     cg_steps: Count = Field(description="conjugate-gradient steps")
     cg_regulariser: NotNegative = Field(default=0.0, description="rho of (1 + rho) I in the system")
     cg_damping: NotNegative = Field(default=0.0, description="delta of H/(lambda + delta) in it")
-    variant: ImamlVariant = ImamlVariant()
 
 
 class Amaml(VariedMethod):
@@ -140,13 +138,16 @@ class Amaml(VariedMethod):
     rtol: Positive
     atol: Positive
     backward: Literal["modified_euler", "discrete", "backsolve", "euler", "released"]
-    omega: Annotated[float, Field(ge=0, le=1)] = Field(description="weight of the running cost")
-    regulariser: NotNegative = Field(description="mu of mu/2 |u - theta|^2 in the inner loss")
+    omega: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0, description="weight of the running cost"
+    )
+    regulariser: NotNegative = Field(
+        default=0.0, description="mu of mu/2 |u - theta|^2 in the inner loss"
+    )
     outer_regulariser: NotNegative = Field(
         default=0.0, description="nu of nu/2 |u(T) - theta|^2 in the outer loss"
     )
-    memory_mb: Memory
-    variant: AmamlVariant = AmamlVariant()
+    memory_mb: Memory = None
 
     @model_validator(mode="after")
     def _running_cost_needs_its_way_back(self) -> "Amaml":
@@ -167,9 +168,13 @@ class AmamlRkc(VariedMethod):
     method: Literal["amaml_rkc", "amaml_anytime"]
     rtol: Positive
     atol: Positive
-    omega: Annotated[float, Field(ge=0, le=1)] = Field(description="weight of the running cost")
-    regulariser: NotNegative = Field(description="mu of mu/2 |u - theta|^2 in the inner loss")
-    memory_mb: Memory
+    omega: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0, description="weight of the running cost"
+    )
+    regulariser: NotNegative = Field(
+        default=0.0, description="mu of mu/2 |u - theta|^2 in the inner loss"
+    )
+    memory_mb: Memory = None
     early_stopping: bool = Field(
         default=False, description="each task trains until its query loss is least, at most to T"
     )
@@ -180,7 +185,7 @@ MethodSettings = Annotated[
 ]
 
 
-class Setting(VariedSetting):
+class Setting(Strict):
     dataset: Dataset
     support: Count = Field(description="support rows per task (shots)")
     query: Count = Field(description="query rows per task in meta-training")
@@ -195,15 +200,10 @@ class Setting(VariedSetting):
 
     @model_validator(mode="after")
     def _fits_its_data(self) -> "Setting":
-        if self.variant.family == "released" and not self.is_synthetic:
-            raise ValueError(
-                f"variant.family is released, but {self.dataset} is no synthetic family; "
-                "leave it out"
-            )
         if self.min_ratings is not None and self.is_synthetic:
             raise ValueError(
-                f"min_ratings is {self.min_ratings}, but {self.dataset} has no ratings; "
-                "leave min_ratings and variant.threshold out"
+                f"min_ratings is {self.min_ratings}, but {self.dataset} has no ratings; leave "
+                "min_ratings out"
             )
         return self
 
@@ -212,35 +212,10 @@ class Setting(VariedSetting):
         return self.dataset in SYNTHETIC_DATASETS
 
 
-class Profile(Strict):
-    inner_steps: Annotated[list[Count], Field(min_length=1)]
-    repeats: Count = Field(description="timed meta-updates; the median is reported")
+class ParamsFile(Strict):
+    """What `params.yaml` holds."""
 
-
-class Grid(Strict):
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
-    methods: Annotated[list[str], Field(min_length=1)]
-    settings: Annotated[list[str], Field(min_length=1)]
-    seeds_per_job: Count = Field(
-        default=1, description="seeds of a method and setting that one job trains together"
-    )
-    keep_evidence: bool = Field(
-        default=False, description="runs are kept as small files for git, and restored from them"
-    )
-    training: dict[str, Any] = Field(default={}, description="replaces values of `training`")
-    evaluation: dict[str, Any] = Field(default={}, description="replaces values of `evaluation`")
-    inner_steps: Count | None = Field(default=None, description="replaces each setting's own")
-    companions: list[str] = Field(
-        default=[], description="grids whose committed tables are shown beside this one's"
-    )
-    profile: Profile
-    studies: Studies = Field(default=Studies(), description="studies of the meta-gradients")
-
-
-class Params(Strict):
-    """All parameters; `grid_*` give the values in force for the grid that is named."""
-
-    grid: str
+    grid: str = Field(description="name of a file of grids/, without .yaml")
     device: Literal["auto", "cuda", "cpu"]
     dtype: Literal["float32", "float64"]
     raw_dir: str | None = Field(default=None, description="replaces data.raw_dir (--config)")
@@ -251,8 +226,17 @@ class Params(Strict):
     training: Training
     evaluation: Evaluation
     methods: dict[Name, MethodSettings]
-    settings: dict[Name, Setting]
-    grids: dict[Name, Grid]
+
+
+class Params(ParamsFile):
+    """All parameters; `grid_*` give the values in force for the grid that is named.
+
+    Attributes:
+        methods, settings: those of the files, and those that the grids make of them, by name.
+    """
+
+    settings: dict[str, Setting]
+    grids: dict[str, Grid]
 
     @property
     def active(self) -> Grid:
@@ -271,33 +255,81 @@ class Params(Strict):
         """`evaluation` with the active grid's replacements."""
         return Evaluation.model_validate(self.evaluation.model_dump() | self.active.evaluation)
 
+    def method_evaluation(self, label: str) -> dict[str, Any]:
+        """`grid_evaluation` with what an entry of `methods` has for itself."""
+        own = self.methods[label].evaluation.model_dump(exclude_none=True)
+        return self.grid_evaluation().model_dump() | own
+
     def grid_inner_steps(self, setting: str) -> int:
         """K of a setting in the active grid."""
         return self.active.inner_steps or self.settings[setting].inner_steps
 
 
 def check_params(raw: Mapping[str, Any], *, where: str = "params.yaml") -> Params:
-    """Validate a mapping in the form of `params.yaml`.
+    """Validate the mapping of a parameter file, with the files of grids/ by name under `grids`.
+
+    Args:
+        where: the parameter file, for messages.
 
     Raises:
-        BadInput: with one line per fault: key, value found, what is allowed.
+        BadInput: with one line per fault: file, key, value found, what is allowed.
     """
-    filled, faults = filled_in(raw)
-    if faults:
-        raise BadInput(f"{where}: " + "\n".join(faults))
-    try:
-        params = Params.model_validate(filled)
-    except ValidationError as error:
-        raise BadInput(f"{where}: " + "\n".join(explain(error, Params))) from None
-    if faults := combination_faults(params):
-        raise BadInput(f"{where}: " + "\n".join(faults))
+    given = dict(raw)
+    grids = given.pop("grids", {})
+    faults: list[str] = []
+    file = _parsed(ParamsFile, with_methods_named(given), where, faults)
+    files = {
+        name: _parsed(GridFile, found, grid_file(where, name), faults)
+        for name, found in grids.items()
+    }
+    if file is None or faults:
+        raise BadInput("\n".join(faults))
+    done = expanded(
+        file.methods,
+        {name: found for name, found in files.items() if found is not None},
+        setting=Setting,
+        datasets={name: name in SYNTHETIC_DATASETS for name in get_args(Dataset)},
+        params_file=where,
+    )
+    own = {name: getattr(file, name) for name in ParamsFile.model_fields}
+    every = {"methods": done.methods, "settings": done.settings, "grids": done.grids}
+    params = Params.model_construct(**own | every)
+    if faults := done.faults or combination_faults(params, where):
+        raise BadInput("\n".join(faults))
     return params
 
 
-def load_params(path: Path) -> Params:
-    """Read and validate a parameter file.
+Parsed = TypeVar("Parsed", bound=Strict)
+
+
+def _parsed(kind: type[Parsed], found: Any, where: str, faults: list[str]) -> Parsed | None:
+    try:
+        return kind.model_validate(found)
+    except ValidationError as error:
+        faults += [f"{where}: {line}" for line in explain(error, kind)]
+        return None
+
+
+def with_methods_named(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of `methods` with `method: LABEL` where they name no other method."""
+    methods = raw.get("methods")
+    if not isinstance(methods, Mapping):
+        return dict(raw)
+    return dict(raw) | {
+        "methods": {
+            label: {"method": label} | dict(given) if isinstance(given, Mapping) else given
+            for label, given in methods.items()
+        }
+    }
+
+
+def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Params:
+    """Read and validate a parameter file and the files of grids/ beside it.
+
+    Args:
+        overrides: values in the place of the file's (Snakemake's `--config`).
 
     Raises:
         BadInput: when it is missing, not YAML, has a key twice, or `check_params` refuses it.
     """
-    return check_params(read_mapping(path), where=str(path))
+    return check_params(read_config(path, overrides), where=path.as_posix())

@@ -9,7 +9,6 @@ so that a workflow with hundreds of jobs parses in a moment.
 
 from typing import Any
 
-from pipeline.config.expand import with_section
 from pipeline.config.schema import Params
 from pipeline.data.sources import SOURCES
 from pipeline.jobs.code import code_digest
@@ -117,7 +116,7 @@ def _without(recipe: Recipe, *names: str) -> Recipe:
 
 def core_settings(params: Params, label: str, inner_steps: int) -> dict[str, Any]:
     """Keyword settings of `pipeline.core.meta_gradient` for a method at K inner steps."""
-    given = params.methods[label].model_dump(exclude={"training", "variant"})
+    given = params.methods[label].model_dump(exclude={"training", "evaluation"})
     method = given.pop("method")
     inner_lr = params.grid_training().inner_lr
     if method in FLOW_METHODS:
@@ -131,9 +130,8 @@ def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
     """Recipe of one meta-training run, `results/{grid}/runs/{method}/{setting}/{seed}/`."""
     given = params.settings[setting]
     method = params.methods[label].method
-    variant = params.methods[label].variant.model_dump()
     inner_steps = params.grid_inner_steps(setting)
-    training = with_section("training", params.method_training(label), variant)
+    training = params.method_training(label)
     # how often a run saves itself changes nothing in its record
     training.pop("checkpoint_every")
     return {
@@ -149,7 +147,7 @@ def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
         "hidden": _hidden(params, given.dataset),
         "settings": core_settings(params, label, inner_steps),
         "training": training,
-        "evaluation": with_section("evaluation", params.grid_evaluation().model_dump(), variant),
+        "evaluation": params.method_evaluation(label),
         "dtype": params.dtype,
         "data": data_parameters(params, setting, seed),
         "episodes": digest(episodes_recipe(params, setting, seed)),

@@ -1,12 +1,14 @@
 """Meta-training runs of a second: tiny tasks, made by the real steps, and recipes that fit them."""
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from pipeline.config.load import read_config
 from pipeline.config.schema import Params, check_params
 from pipeline.data import schemas
 from pipeline.data.episodes import freeze_episodes
@@ -15,14 +17,19 @@ from pipeline.jobs import recipes as specs
 from pipeline.runs.recipe import Recipe, canonical
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-METHODS = [label for label, given in SHIPPED["methods"].items() if "like" not in given]
-SYNTHETIC, RATINGS = "cosmixture-8shot-6val", "simulated-6shot-4val"
+SHIPPED = read_config(ROOT / "params.yaml")
+METHODS = [*SHIPPED["methods"]]
+SYNTHETIC, RATINGS = "cosmixture-8shot-6val-5steps", "simulated-6shot-4val-5steps"
 INNER_STEPS = 5
 
 
 def tiny_params(**training: Any) -> Params:
     """The shipped parameters, small; `training` replaces values of that section."""
+    return check_params(tiny_config(**training))
+
+
+def tiny_config(**training: Any) -> dict[str, Any]:
+    """The same as `read_config` would give it."""
     raw = copy.deepcopy(SHIPPED)
     raw |= {"grid": "tiny", "device": "cpu"}
     raw["data"] |= {"items": 20, "min_ratings": 8, "test_tasks": 5, "validation_tasks": 3}
@@ -31,21 +38,29 @@ def tiny_params(**training: Any) -> Params:
     raw["model"] = {"synthetic": [6, 5], "ratings": [4, 4]}
     raw["training"] |= {"meta_batch": 3, "meta_updates": 5, "validate_every": 2} | training
     raw["evaluation"]["steps"] = [0, 1, 3]
-    raw["settings"] = {
-        SYNTHETIC: {"dataset": "cosmixture", "support": 8, "query": 6},
-        RATINGS: {"dataset": "simulated", "support": 6, "query": 4},
-    }
-    for setting in raw["settings"].values():
-        setting["inner_steps"] = INNER_STEPS
     raw["grids"] = {
         "tiny": {
             "seeds": [0, 1],
             "methods": METHODS,
-            "settings": [SYNTHETIC, RATINGS],
+            "settings": [
+                {"dataset": "cosmixture", "shots": "8/6", "inner_steps": INNER_STEPS},
+                {"dataset": "simulated", "shots": "6/4", "inner_steps": INNER_STEPS},
+            ],
             "profile": {"inner_steps": [1, 5], "repeats": 1},
         }
     }
-    return check_params(raw)
+    return raw
+
+
+def write_config(folder: Path, raw: Mapping[str, Any]) -> Path:
+    """A parameter file, and beside it those of its grids."""
+    sections = dict(raw)
+    (folder / "grids").mkdir()
+    for name, grid in sections.pop("grids").items():
+        (folder / "grids" / f"{name}.yaml").write_text(yaml.safe_dump(grid, sort_keys=False))
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(sections, sort_keys=False))
+    return path
 
 
 def recipe(

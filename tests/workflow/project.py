@@ -12,10 +12,13 @@ from typing import Any
 
 import yaml
 
+from pipeline.config.load import read_config
+from pipeline.config.schema import Params, load_params
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 PARTS = (
-    *("Snakefile", "workflow", "profiles", "params.yaml", "pipeline", "pyproject.toml"),
+    *("Snakefile", "workflow", "profiles", "params.yaml", "grids", "pipeline", "pyproject.toml"),
     *("dvc.yaml", ".dvc", ".dvcignore", ".gitignore"),
 )
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "config.local", "cache", "tmp", "offline.html")
@@ -66,19 +69,34 @@ class Project:
         text = self.snakemake("--dry-run")
         return re.findall(rf"rule {rule}:\n(?:    input: .*\n)?    output: ([^,\n]*)", text)
 
-    def params(self) -> dict[str, Any]:
-        return yaml.safe_load((self.root / "params.yaml").read_text())
+    def params(self) -> Params:
+        return load_params(self.root / "params.yaml")
+
+    def config(self) -> dict[str, Any]:
+        """The files of parameters as they stand; those of grids/ by name under `grids`."""
+        return read_config(self.root / "params.yaml")
 
     def set(self, **values: Any) -> None:
-        """Set entries of params.yaml; dots in names are written as two underscores."""
-        params = self.params()
+        """Set entries of params.yaml; dots in names are written as two underscores.
+
+        `grids__NAME__...` sets those of grids/NAME.yaml.
+        """
+        config = self.config()
         for name, value in values.items():
             *path, last = name.split("__")
-            place = params
+            place = config
             for part in path:
-                place = place[part]
+                place = place.setdefault(part, {})
             place[last] = value
-        (self.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        grids = config.pop("grids")
+        changed = {name.split("__")[1] for name in values if name.startswith("grids__")}
+        for name in changed:
+            self._write(f"grids/{name}.yaml", grids[name])
+        if any(not name.startswith("grids__") for name in values):
+            self._write("params.yaml", config)
+
+    def _write(self, name: str, values: dict[str, Any]) -> None:
+        (self.root / name).write_text(yaml.safe_dump(values, sort_keys=False))
 
     def commit(self) -> None:
         self.run("git", "add", "--all")

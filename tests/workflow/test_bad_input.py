@@ -8,7 +8,7 @@ from pipeline.data.sources import SOURCES
 from tests.archives import some_ratings, write_archive
 from tests.workflow.project import Project
 
-SETTING = {"dataset": "cosmixture", "support": 150, "query": 100, "inner_steps": 5}
+MANY = [{"dataset": "cosmixture", "shots": "150/100", "inner_steps": 5}]
 
 
 @pytest.mark.parametrize(
@@ -16,9 +16,9 @@ SETTING = {"dataset": "cosmixture", "support": 150, "query": 100, "inner_steps":
     [
         ({"training__meta_update": 5}, "training.meta_update: unknown key"),
         ({"training__outer_lr": "1e-3"}, "training.outer_lr: found '1e-3'"),
-        ({"grids__ci__methods": ["maml", "mamel"]}, "grids.ci.methods: found 'mamel'"),
-        ({"settings__cosmixture-50shot-50val": SETTING}, "a task of cosmixture has at most 200"),
-        ({"grid": "cii"}, "grid: found 'cii', allowed: ci, quickstart, ratings, paper"),
+        ({"grids__ci__methods": ["maml", "mamel"]}, "grids/ci.yaml: methods: found 'mamel'"),
+        ({"grids__ci__settings": MANY}, "a task of cosmixture has at most 200"),
+        ({"grid": "cii"}, "grid: found 'cii', no file grids/NAME.yaml. Did you mean `ci`?"),
     ],
 )
 def test_fault_in_params_ends_before_any_job(

@@ -82,12 +82,13 @@ def test_grids_keep_their_versions(project: Project) -> None:
     assert project.path("results/ci/runs/maml").is_dir()
     project.commit()
     said = project.dvc("exp", "run", "-S", "grid=ci")
-    assert project.params()["grid"] == "ci"
+    assert project.params().grid == "ci"
     assert project.path("results/ci/tables/summary.json").is_file()
     assert not project.planned("train_all")
     assert "rule meta_train" not in said
 
 
 def _one_run(project: Project) -> dict:
-    tiny = {"seeds": [0], "methods": ["fomaml"], "settings": ["cosmixture-50shot-50val"]}
-    return project.params()["grids"]["ci"] | tiny
+    settings = [{"dataset": "cosmixture", "shots": "50/50"}]
+    tiny = {"seeds": [0], "methods": ["fomaml"], "settings": settings}
+    return project.config()["grids"]["ci"] | tiny

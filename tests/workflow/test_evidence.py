@@ -30,7 +30,7 @@ def test_tables_come_from_evidence(project: Project, tmp_path: Path) -> None:
 def test_only_what_evidence_lacks_is_trained(project: Project) -> None:
     project.set(grids__ci__keep_evidence=True)
     project.run("python", "-m", "pipeline", "keep-evidence", RESULTS)
-    project.set(grids__ci__methods=[*project.params()["grids"]["ci"]["methods"], "another"])
+    project.set(grids__ci__methods=[*project.config()["grids"]["ci"]["methods"], "another"])
     project.set(methods__another={"method": "maml1"})
     _forget_runs(project)
 

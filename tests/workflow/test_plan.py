@@ -61,8 +61,8 @@ def test_finished_runs_say_what_the_rest_takes(project: Project) -> None:
         took.append(sum(of["train_seconds"] for of in metrics) / metrics[0]["meta_updates"])
     assert row["update_seconds"] == pytest.approx([min(took), max(took)])
     assert "Grid 'ci': " in project.run(*plan)
-    assert project.run("git", "status", "--porcelain").split() == ["M", "params.yaml"]
+    assert project.run("git", "status", "--porcelain").split() == ["M", "grids/ci.yaml"]
 
 
 def said_settings(project: Project) -> list[str]:
-    return project.params()["grids"]["ci"]["settings"]
+    return project.params().grids["ci"].settings

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.config.schema import Params, load_params
+from pipeline.config.schema import GridFile, ParamsFile, load_params
 from pipeline.runs.records import FILES
 from tests.workflow.project import ROOT
 
 
 def test_schema_file_is_the_one_of_the_code() -> None:
-    stored = json.loads((ROOT / "workflow/schemas/params.schema.json").read_text())
-    assert stored == Params.model_json_schema(), "run `make schema`"
+    for name, kind in (("params", ParamsFile), ("grid", GridFile)):
+        stored = json.loads((ROOT / f"workflow/schemas/{name}.schema.json").read_text())
+        assert stored == kind.model_json_schema(), "run `make schema`"
 
 
 def test_conda_environment_has_the_pins_of_pyproject() -> None:

@@ -14,10 +14,10 @@ OF_IMAML = Counter(meta_train_block_0=2, profile_cost=1, run_study=1)  # the fid
 
 
 def test_whole_run_leaves_tables_figures_records_and_store(finished: Project) -> None:
-    grid = finished.params()["grids"]["ci"]
-    for method in grid["methods"]:
-        for setting in grid["settings"]:
-            for seed in grid["seeds"]:
+    grid = finished.params().grids["ci"]
+    for method in grid.methods:
+        for setting in grid.settings:
+            for seed in grid.seeds:
                 run = finished.path(f"results/ci/runs/{method}/{setting}/{seed}")
                 assert {path.name for path in run.iterdir()} == set(FILES)
         assert finished.path(f"results/ci/profile/{method}.json").is_file()
@@ -71,13 +71,13 @@ def test_what_changes_no_result_reruns_nothing(project: Project, change: dict) -
 
 def test_another_seed_runs_only_what_is_new(project: Project) -> None:
     project.set(grids__ci__seeds=[0, 1, 2])
-    runs = 2 * len(project.params()["grids"]["ci"]["methods"])
+    runs = 2 * len(project.params().active.methods)
     assert project.planned() == Counter(freeze_episodes=2, meta_train_block_1=runs) + AFTERWARDS
 
 
 def test_simulated_data_reruns_its_path_only(project: Project) -> None:
     project.set(simulated__users=401)
-    jobs = len(project.params()["grids"]["ci"]["methods"])
+    jobs = len(project.params().active.methods)
     data = Counter(download=1, build_ratings=1, build_tasks=1, freeze_episodes=2)
     assert project.planned() == data + Counter(meta_train_block_0=jobs) + AFTERWARDS
 
@@ -99,7 +99,7 @@ def test_diverged_run_fails_no_other_job(project: Project) -> None:
     assert limit > max(_norms(project, "reptile", setting))
     project.set(
         grids__ci__methods=["fomaml", "reptile"],
-        grids__ci__settings=[setting],
+        grids__ci__settings=[{"dataset": "cosmixture", "shots": "50/50"}],
         grids__ci__seeds=[0],
         training__gradient_limit=limit,
     )

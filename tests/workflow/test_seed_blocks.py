@@ -16,7 +16,11 @@ from tests.workflow.test_kill import _children, _wait_for, _wait_until_gone
 
 MTIME = ("--rerun-triggers", "mtime")
 SETTING = "cosmixture-50shot-50val"
-GRID = {"methods": ["fomaml", "imaml"], "settings": [SETTING], "seeds": [0, 1, 2]}
+GRID = {
+    "methods": ["fomaml", "imaml"],
+    "settings": [{"dataset": "cosmixture", "shots": "50/50"}],
+    "seeds": [0, 1, 2],
+}
 
 
 @pytest.fixture(scope="module")

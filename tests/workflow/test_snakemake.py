@@ -31,15 +31,15 @@ def test_rule_graph_names_every_rule(fresh: Project) -> None:
 
 @pytest.mark.parametrize("grid", ["ci", "quickstart", "ratings", "paper"])
 def test_every_grid_has_one_job_per_cell_and_block(fresh: Project, grid: str) -> None:
-    given = fresh.params()["grids"][grid]
-    blocks = seed_blocks(given["seeds"], given.get("seeds_per_job", 1))
-    cells = len(given["methods"]) * len(given["settings"]) * len(blocks)
+    given = fresh.params().grids[grid]
+    blocks = seed_blocks(given.seeds, given.seeds_per_job)
+    cells = len(given.methods) * len(given.settings) * len(blocks)
     start = time.monotonic()
     jobs = fresh.planned("--config", f"grid={grid}")
     assert time.monotonic() - start < 60
     assert sum(n for rule, n in jobs.items() if rule.startswith("meta_train")) == cells
-    assert jobs["profile_cost"] == len(given["methods"])
-    assert jobs["run_study"] == len(given.get("studies", {}))
+    assert jobs["profile_cost"] == len(given.methods)
+    assert jobs["run_study"] == len(given.studies.names)
 
 
 @pytest.mark.parametrize(("device", "gpus"), [("cpu", "0"), ("cuda", "1"), ("auto", "0")])

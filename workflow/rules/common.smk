@@ -8,7 +8,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir).resolve().parent))
 
 from pipeline.runs.recipe import canonical
-from pipeline.config.schema import RATING_DATASETS, SYNTHETIC_DATASETS, check_params
+from pipeline.config.schema import RATING_DATASETS, SYNTHETIC_DATASETS, load_params
 from pipeline.config.studies import STUDIES
 from pipeline.data.sources import SOURCES
 from pipeline.errors import BadInput
@@ -22,7 +22,7 @@ from pipeline.tables.optional import FIGURES, extra_inputs, extra_tables
 from pipeline.tables.other_grids import companion_file
 
 try:
-    PARAMS = check_params(config)
+    PARAMS = load_params(Path("params.yaml"), config)
 except BadInput as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)

@@ -132,8 +132,8 @@ def test_help_starts_without_torch():
         (["profile-cost", "o", "--method", "x", *PARAMS], "--method: found 'x', allowed: maml"),
         (["profile-cost", "o", "--spec", "{}"], "recipe: method: missing"),
         (["build-tables", "none", "--spec", '{"grid": "x"}'], "found no methods, settings, seeds"),
-        (["reconcile", "--grid", "none", *PARAMS], "--grid: found 'none', allowed: ci, quick"),
-        (["plan", "--grid", "none", *PARAMS], "--grid: found 'none', allowed: ci, quickstart"),
+        (["reconcile", "--grid", "none", *PARAMS], "--grid: found 'none', allowed: ablation"),
+        (["plan", "--grid", "none", *PARAMS], "--grid: found 'none', allowed: ablation, "),
         (["plan", "--no-measure", "--measured", *PARAMS], "--no-measure: found --measured beside"),
         (["plan", "--device", "tpu", *PARAMS], "device: found 'tpu', allowed: auto, cuda, cpu"),
         (["plan", "--params", "none.yaml"], "none.yaml: no such file; run from the pro"),
@@ -209,7 +209,7 @@ def test_training_by_command(files, tmp_path, capsys):
     spec.write_text(canonical(recipe("imaml")))
     run = ["meta-train", *files, tmp_path / "run", "--spec", f"@{spec}", "--device", "cpu"]
     assert call(*run) == 0
-    assert "imaml cosmixture-8shot-6val seed 0: nRMSE" in capsys.readouterr().out
+    assert "imaml cosmixture-8shot-6val-5steps seed 0: nRMSE" in capsys.readouterr().out
     again = ["meta-train", *files, tmp_path / "again", "--device", "cpu"]
     assert call(*again, "--spec", f"@{tmp_path / 'run/spec.json'}") == 0
     first, second = (read_run(tmp_path / name) for name in ("run", "again"))

@@ -1,28 +1,19 @@
 """The table of differences: each point changes what it should of a recipe, and nothing else."""
 
-import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from pipeline.config.expand import (
-    FAMILIES,
-    METHOD_POINTS,
-    SETTING_POINTS,
-    AmamlVariant,
-    ImamlVariant,
-    MethodVariant,
-    SettingVariant,
-)
+from pipeline.config.expand import FAMILIES, METHOD_POINTS, SETTING_POINTS, points_of
+from pipeline.config.load import read_config
 from pipeline.config.schema import Params, check_params
 from pipeline.config.titles import DATASETS, METHODS, VARIANTS, label_order, label_title
 from pipeline.jobs import recipes
 from pipeline.runs.recipe import Recipe, digest
 
 ROOT = Path(__file__).parents[3]
-RAW = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+RAW = read_config(ROOT / "params.yaml")
 SYNTHETIC, RATINGS = "cosmixture-50shot-50val", "ml-latest-small-2016-10shot-15val-50steps"
 ABLATION = check_params(RAW | {"grid": "ablation"})
 OBJECTIVE = {"settings.regulariser": 1.0, "settings.outer_regulariser": 1.0}
@@ -102,50 +93,36 @@ def test_a_settings_point_changes_these_values(setting, point, episodes, run_too
         assert tasks == {"dataset": "cosmixture-released"}
 
 
-def test_ours_and_no_variant_give_the_same_recipes():
-    raw = copy.deepcopy(RAW) | {"grid": "ablation"}
-    for label in ("amaml", "imaml", "maml"):
-        model = {"amaml": AmamlVariant, "imaml": ImamlVariant}.get(label, MethodVariant)
-        raw["methods"][label]["variant"] = dict.fromkeys(model.model_fields, "ours")
-    for setting in (SYNTHETIC, RATINGS):
-        raw["settings"][setting]["variant"] = dict.fromkeys(SettingVariant.model_fields, "ours")
-    given = check_params(raw)
-    for setting in (SYNTHETIC, RATINGS):
-        for label in ("amaml", "imaml", "maml"):
-            assert run(label, setting, given) == run(label, setting)
-    for label in RAW["methods"]:
-        settings = recipes.core_settings(ABLATION, label, 50)
-        assert "variant" not in settings
-        assert "released" not in settings.values() or "released" in label
-
-
 def test_a_variant_of_any_method_may_have_the_authors_outer_loop():
-    raw = copy.deepcopy(RAW) | {"grid": "ablation"}
-    both = {"outer_optimiser": "released", "meta_test": "released"}
-    for method in METHODS:
-        raw["methods"]["x"] = {"like": method, "variant": both}
-        wanted = {"label": "x"} | OUTER | META_TEST
-        assert changed(run(method), run("x", params=check_params(raw))) == wanted
+    methods = [*RAW["methods"]]
+    points = ["outer_optimiser", "meta_test"]
+    grid = RAW["grids"]["ablation"] | {"methods": methods, "switch": dict.fromkeys(methods, points)}
+    params = check_params(RAW | {"grid": "x", "grids": RAW["grids"] | {"x": grid}})
+    for method in methods:
+        for point, wanted in (("outer_optimiser", OUTER), ("meta_test", META_TEST)):
+            label = f"{method}-{point}-released"
+            before, after = run(method, params=params), run(label, params=params)
+            assert changed(before, after) == {"label": label} | wanted
 
 
-def test_checked_parameters_can_be_checked_again():
-    assert check_params(ABLATION.model_dump()) == ABLATION
+def test_points_are_those_that_a_method_has_values_for():
+    points = {label: points_of(ABLATION.methods[label]) for label in ("maml", "imaml", "amaml")}
+    always = ["outer_optimiser", "meta_test"]
+    assert points["maml"] == always
+    assert points["imaml"] == [*always, "imaml"]
+    assert points["amaml"] == ["inner_objective", "forward", "backward", *always]
+    assert {name for found in points.values() for name in found} == METHOD_POINTS.keys()
 
 
-def test_every_point_has_its_switch_and_its_texts():
-    fields = {
-        name for model in (MethodVariant, AmamlVariant, ImamlVariant) for name in model.model_fields
-    }
-    assert fields == METHOD_POINTS.keys()
-    assert SettingVariant.model_fields.keys() == SETTING_POINTS.keys()
+def test_every_point_has_its_texts():
     for point in [*METHOD_POINTS.values(), *SETTING_POINTS.values()]:
         assert all((point.title, point.paper, point.released, point.ours))
 
 
 def test_every_shipped_variant_has_its_title_and_place():
-    labels = [label for label, given in RAW["methods"].items() if "variant" in given]
+    switched = {label: of.base for label, of in ABLATION.active.variants.items()}
     named = {label: method for method, its in VARIANTS.items() for label in its}
-    assert {label: RAW["methods"][label]["like"] for label in labels} == named
+    assert switched == named
     for label, method in named.items():
         assert label_title(label) != label
         others = [other for other in METHODS if other != method]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from pipeline.config.load import read_config
 from pipeline.config.schema import Params, check_params
 from pipeline.data.sources import SOURCES
 from pipeline.jobs import code
@@ -20,8 +20,8 @@ from pipeline.runs.recipe import canonical, digest, parameters_of
 
 ROOT = Path(__file__).parents[3]
 PACKAGE = ROOT / "pipeline"
-RAW = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-METHODS = [label for label, given in RAW["methods"].items() if "like" not in given]
+RAW = read_config(ROOT / "params.yaml")
+METHODS = [*RAW["methods"]]
 SYNTHETIC, RATINGS = "cosmixture-50shot-50val", "simulated-10shot-15val-50steps"
 
 
@@ -122,9 +122,7 @@ def about(found: set[tuple[str, ...]]) -> set[tuple[str, str]]:
                 *(("episodes", RATINGS), ("run", RATINGS)),
             },
         ),
-        (f"settings.{SYNTHETIC}.support", 40, {("episodes", SYNTHETIC), ("run", SYNTHETIC)}),
-        (f"settings.{SYNTHETIC}.standardise", False, {("episodes", SYNTHETIC), ("run", SYNTHETIC)}),
-        (f"settings.{SYNTHETIC}.inner_steps", 100, {("run", SYNTHETIC)}),
+        ("grids.quickstart.inner_steps", 100, {("run", SYNTHETIC), ("run", RATINGS)}),
         ("model.ratings", [20], {("run", RATINGS)}),
         ("training.gradient_limit", 10.0, {("run", SYNTHETIC), ("run", RATINGS)}),
         ("evaluation.learning_rate", 0.1, {("run", SYNTHETIC), ("run", RATINGS)}),
@@ -150,10 +148,7 @@ def test_a_change_reaches_what_is_made_from_it(path, value, wanted):
         ("grids.quickstart.methods", ["amaml"]),
         ("grids.ci.training.meta_updates", 9),
         ("methods.another", {"method": "reptile"}),
-        (
-            "settings.another",
-            {"dataset": "alpine", "support": 5, "query": 5, "inner_steps": 5},
-        ),
+        ("grids.ci.settings", [{"dataset": "alpine", "shots": "5/5", "inner_steps": 5}]),
     ],
 )
 def test_what_changes_no_recipe(path, value):

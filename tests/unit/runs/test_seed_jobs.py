@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pipeline.core import MetaTrainer, TaskBatch
 from pipeline.errors import BadInput
@@ -24,7 +23,7 @@ from tests.unit.seed_runs import (
     recipes,
     together,
 )
-from tests.unit.tiny_runs import METHODS, SYNTHETIC, recipe, tiny_params
+from tests.unit.tiny_runs import METHODS, SYNTHETIC, recipe, tiny_config, write_config
 
 
 @pytest.fixture(scope="module")
@@ -192,8 +191,7 @@ def test_a_list_of_recipes_by_command(files, tmp_path, capsys):
 
 
 def test_seeds_by_command(files, tmp_path, capsys):
-    params = tmp_path / "params.yaml"
-    params.write_text(yaml.safe_dump(tiny_params().model_dump(mode="json")))
+    params = write_config(tmp_path, tiny_config())
     template = str(files[1][0]).replace("-0.parquet", "-{seed}.parquet")
     arguments = ["meta-train", files[0], template, tmp_path / "run/{seed}", "--params", params]
     arguments += ["--method=imaml", f"--setting={SYNTHETIC}", "--device=cpu"]

@@ -5,13 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from pipeline.config.load import read_config
 from pipeline.config.schema import Params, check_params
 from pipeline.jobs.recipes import study_recipe
 from pipeline.runs.recipe import Recipe, canonical
 
-SHIPPED = yaml.safe_load((Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8"))
+SHIPPED = read_config(Path(__file__).parents[3] / "params.yaml")
 
 
 def params(**studies: Any) -> Params:

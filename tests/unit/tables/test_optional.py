@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
 from pipeline.config.expand import METHOD_POINTS, SETTING_POINTS, switched_method, switched_setting
+from pipeline.config.load import read_config
 from pipeline.config.schema import check_params
 from pipeline.tables.optional import EXTRAS, extra_inputs, extra_tables
 
-RAW = yaml.safe_load((Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8"))
+RAW = read_config(Path(__file__).parents[3] / "params.yaml")
+PARAMS = check_params(RAW)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_a_grid_that_replaces_k_has_one_horizon():
 
 
 def test_variants_are_known_by_their_names():
-    labels = {label: switched_method(label) for label in RAW["methods"]}
+    labels = {label: switched_method(label) for label in PARAMS.methods}
     known = {label: found for label, found in labels.items() if found}
     assert known == {
         "imaml-released": ("imaml", "imaml"),
@@ -64,8 +65,8 @@ def test_variants_are_known_by_their_names():
         },
         "amaml-released-all": ("amaml", "all"),
     }
-    settings = {name: switched_setting(name) for name in RAW["settings"]}
+    settings = {name: switched_setting(name) for name in PARAMS.settings}
     found = {pair for pair in settings.values() if pair}
     assert {point for _, point in found} == set(SETTING_POINTS)
-    assert {base for base, _ in found} <= set(RAW["settings"])
+    assert {base for base, _ in found} <= set(PARAMS.settings)
     assert switched_setting("cosmixture-50shot-50val-other-released") is None

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
+from pipeline.config.load import read_config
 from pipeline.config.schema import check_params
 from pipeline.config.titles import label_order, label_title, tuned
 from pipeline.errors import BadInput
@@ -16,7 +16,7 @@ from pipeline.paper.findings import choices_sentence
 from tests import varied_runs
 from tests.table_files import build, read
 
-RAW = yaml.safe_load((Path(__file__).parents[3] / "params.yaml").read_text(encoding="utf-8"))
+RAW = read_config(Path(__file__).parents[3] / "params.yaml")
 SETTING = "alpine-50shot-50val"
 FAST, WIDE, LOWER = "reptile-outer_lr-0.01", "reptile-meta_batch-20", "amaml_anytime-omega-0.2"
 METHODS = ["reptile", FAST, WIDE, "amaml_anytime", LOWER, "fomaml"]
@@ -97,39 +97,11 @@ def test_a_methods_own_training_reaches_its_recipes_and_no_others():
     assert "training" not in run_recipe(params, FAST, SETTING, 0)["settings"]
 
 
-@pytest.mark.parametrize(
-    ("label", "entry", "fault"),
-    [
-        (
-            *("reptile-outer_lr-0.02", {"like": "reptile", "training": {"outer_lr": 0.2}}),
-            "found training.outer_lr = 0.2, needed the 0.02 that its name says",
-        ),
-        (
-            *("reptile-omega-0.5", {"like": "reptile"}),
-            "found omega = None, needed the 0.5 that its name says",
-        ),
-        (
-            *("some-meta_batch-7", {"like": "reptile", "training": {"meta_batch": 7}}),
-            "found no entry 'some', which its name says it varies",
-        ),
-        (
-            *("reptile", {"training": {"inner_lr": 0.1}}),
-            "methods.reptile.training.inner_lr: unknown key",
-        ),
-    ],
-)
-def test_labels_say_what_they_vary(label, entry, fault):
-    with pytest.raises(BadInput, match=re.escape(fault)):
-        check_params(RAW | {"methods": RAW["methods"] | {label: entry}})
-
-
 def test_a_meta_batch_of_its_own_must_fit_the_synthetic_tasks():
-    entry = {"like": "reptile", "training": {"meta_batch": 91}}
-    methods = RAW["methods"] | {"reptile-meta_batch-91": entry}
-    grid = RAW["grids"]["choices"]
-    grids = RAW["grids"] | {"choices": grid | {"methods": ["reptile", "reptile-meta_batch-91"]}}
-    fault = re.escape("methods.reptile-meta_batch-91, used in grids.choices: found")
+    grid = RAW["grids"]["choices"] | {"vary": {"reptile": {"meta_batch": [91]}}}
+    grids = RAW["grids"] | {"choices": grid}
+    fault = re.escape("grids/choices.yaml: reptile-meta_batch-91: found a meta-batch of 91 tasks")
     with pytest.raises(BadInput, match=fault):
-        check_params(RAW | {"methods": methods, "grids": grids, "grid": "choices"})
+        check_params(RAW | {"grids": grids, "grid": "choices"})
     # another grid's business: a trial with fewer tasks goes on
-    check_params(RAW | {"methods": methods, "grids": grids})
+    check_params(RAW | {"grids": grids})

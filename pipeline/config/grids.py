@@ -1,0 +1,319 @@
+"""Grids: what a file `grids/NAME.yaml` may hold, and the methods and settings that come of it.
+
+Names are made here and read nowhere: what a method or setting varies goes with the grid as
+`variants`. A name says it for people, and evidence is found by it:
+
+    {method}-{parameter}-{value}          of `vary`; `{method}-early` where it stops early
+    {method}-{point}-released             of `switch`; `{method}-released` of a point of its name
+    {method}-released-all                 of `switch: [all]`
+    {dataset}-{support}shot-{query}val[-{K}steps]   and the same endings of a setting's
+"""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+
+from pipeline.config.expand import (
+    RELEASED_SUFFIX,
+    MethodTraining,
+    Strict,
+    VariedMethod,
+    points_of,
+    released_method,
+    released_setting,
+)
+from pipeline.config.messages import explain, not_among
+from pipeline.config.studies import Studies
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a folder
+ALL = "all"  # stands in `switch` for all points of a method together
+OURS = "ours"  # stands in a setting's `switch` for no point
+USUAL_STEPS = {50: 200, 100: 500}  # support rows -> K, the paper's for synthetic families
+EARLY = "early_stopping"  # the parameter whose value `true` has a name of its own
+SETTING_PARAMETERS = ("standardise", "scaling", "min_ratings")
+_NO_PARAMETERS = {"method", "training", "evaluation"}  # of an entry of `methods`
+
+Value = TypeVar("Value")
+Scalar = bool | int | float | str | None
+Count = Annotated[int, Field(ge=1)]
+Shots = Annotated[str, Field(pattern=r"^[1-9]\d*/[1-9]\d*$", description="support/query rows")]
+
+
+def _listed(given: Any) -> Any:
+    return given if isinstance(given, list) else [given]
+
+
+Some = Annotated[
+    list[Value],
+    BeforeValidator(_listed, json_schema_input_type=Value | list[Value]),
+    Field(min_length=1),
+]
+Varied = dict[str, Some[Scalar]]  # parameter -> values, each alone
+
+
+class SettingAxes(Strict):
+    """Settings: data sets x shots x inner steps x points; each axis is one value or a list."""
+
+    dataset: Some[str] = Field(description="names of data sets")
+    shots: Some[Shots] = Field(description="support/query rows of a task, such as 50/50")
+    inner_steps: Some[Count] | None = Field(
+        default=None,
+        description="K; null: the paper's, for synthetic families with 50 or 100 shots",
+    )
+    switch: Some[str] = Field(
+        default=[OURS], description="points of the data as the authors' code has them; ours: none"
+    )
+    vary: Varied = Field(default={}, description="parameter of a setting -> values, each alone")
+
+
+class Profile(Strict):
+    inner_steps: Annotated[list[Count], Field(min_length=1)]
+    repeats: Count = Field(description="timed meta-updates; the median is reported")
+
+
+class _AnyGrid(Strict):
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    methods: Annotated[list[str], Field(min_length=1)]
+    seeds_per_job: Count = Field(
+        default=1, description="seeds of a method and setting that one job trains together"
+    )
+    keep_evidence: bool = Field(
+        default=False, description="runs are kept as small files for git, and restored from them"
+    )
+    training: dict[str, Any] = Field(default={}, description="replaces values of `training`")
+    evaluation: dict[str, Any] = Field(default={}, description="replaces values of `evaluation`")
+    inner_steps: Count | None = Field(default=None, description="replaces each setting's own")
+    companions: list[str] = Field(
+        default=[], description="grids whose committed tables are shown beside this one's"
+    )
+    profile: Profile
+    studies: Studies = Field(default=Studies(), description="studies of the meta-gradients")
+
+
+class GridFile(_AnyGrid):
+    """What a file of grids/ holds."""
+
+    vary: dict[str, Varied] = Field(
+        default={}, description="method -> parameter -> values; each alone, beside the method"
+    )
+    switch: dict[str, Some[str]] = Field(
+        default={}, description="method -> points as the authors' code has them; each alone; `all`"
+    )
+    settings: Annotated[list[SettingAxes], Field(min_length=1)]
+
+
+class Variant(Strict):
+    """What sets a method or setting of a grid apart from the one it varies."""
+
+    base: str = Field(description="label or setting that is varied")
+    varied: dict[str, Scalar] = Field(default={}, description="parameter -> its value")
+    switched: list[str] = Field(default=[], description="points as the authors' code has them")
+
+
+class Grid(_AnyGrid):
+    """A grid with its methods and settings by name."""
+
+    settings: list[str]
+    variants: dict[str, Variant] = Field(
+        default={}, description="of those methods and settings that vary another"
+    )
+
+
+@dataclass
+class Expanded:
+    """Methods and settings of all grids by name, the grids, and one line per fault."""
+
+    methods: dict[str, VariedMethod]
+    settings: dict[str, Any] = field(default_factory=dict)
+    grids: dict[str, Grid] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+
+Named = tuple[str, Any, Variant | None]  # a method or setting by its name, and what it varies
+
+
+def grid_file(params_file: str, grid: str) -> str:
+    """The file of a grid, beside the parameter file."""
+    return (Path(params_file).parent / "grids" / f"{grid}.yaml").as_posix()
+
+
+def expanded(
+    methods: Mapping[str, VariedMethod],
+    files: Mapping[str, GridFile],
+    *,
+    setting: type[BaseModel],
+    datasets: Mapping[str, bool],
+    params_file: str,
+) -> Expanded:
+    """All methods and settings that the files of grids/ ask for.
+
+    Args:
+        methods: those of the parameter file.
+        setting: the class of a setting.
+        datasets: name of each -> whether it is a synthetic family.
+        params_file: for messages.
+    """
+    done = Expanded(dict(methods))
+    for grid, given in files.items():
+        faults: list[str] = []
+        labels = list(_methods(given, methods, faults))
+        names = list(_settings(given, setting, datasets, faults))
+        done.methods |= {label: entry for label, entry, _ in labels}
+        done.settings |= {name: entry for name, entry, _ in names}
+        done.faults += [f"{grid_file(params_file, grid)}: {fault}" for fault in faults]
+        same = {key: getattr(given, key) for key in _AnyGrid.model_fields}
+        done.grids[grid] = Grid.model_construct(
+            **same
+            | {
+                "methods": [label for label, _, _ in labels],
+                "settings": [name for name, _, _ in names],
+                "variants": {name: of for name, _, of in (*labels, *names) if of is not None},
+            }
+        )
+    return done
+
+
+def _methods(
+    given: GridFile, methods: Mapping[str, VariedMethod], faults: list[str]
+) -> Iterator[Named]:
+    """Each method of a grid, and after it what varies it."""
+    for key in ("vary", "switch"):
+        for label in getattr(given, key):
+            if label not in given.methods:
+                faults.append(f"{key}: {not_among(label, given.methods, 'no method of this grid')}")
+    for label in given.methods:
+        if label not in methods:
+            faults.append(f"methods: {not_among(label, methods, 'no entry under `methods`')}")
+            continue
+        yield label, methods[label], None
+        for key, found in (
+            (f"vary.{label}", _varied_methods(label, given, methods, faults)),
+            (f"switch.{label}", _switched_methods(label, given, methods, faults)),
+        ):
+            for name, entry, variant in found:
+                if name in methods:
+                    faults.append(
+                        f"{key}: makes the name '{name}', which has an entry under `methods` in "
+                        "the parameter file; give that another name"
+                    )
+                elif (valid := _valid(type(methods[label]), entry, f"{key}: ", faults)) is not None:
+                    yield name, valid, variant
+
+
+def _varied_methods(
+    label: str, given: GridFile, methods: Mapping[str, VariedMethod], faults: list[str]
+) -> Iterator[Named]:
+    allowed = {*type(methods[label]).model_fields, *MethodTraining.model_fields} - _NO_PARAMETERS
+    for parameter, value in _values(given.vary.get(label, {}), allowed, f"vary.{label}", faults):
+        entry = methods[label].model_dump()
+        place = entry["training"] if parameter in MethodTraining.model_fields else entry
+        place[parameter] = value
+        name = varied_name(label, parameter, value)
+        yield name, entry, Variant(base=label, varied={parameter: value})
+
+
+def _switched_methods(
+    label: str, given: GridFile, methods: Mapping[str, VariedMethod], faults: list[str]
+) -> Iterator[Named]:
+    points = points_of(methods[label])
+    for point in given.switch.get(label, []):
+        if point not in (*points, ALL):
+            said = not_among(point, [*points, ALL], f"no point of {label}")
+            faults.append(f"switch.{label}: {said}")
+            continue
+        entry = released_method(methods[label], points if point == ALL else [point])
+        yield switched_name(label, point), entry, Variant(base=label, switched=[point])
+
+
+def _settings(
+    given: GridFile, kind: type[BaseModel], datasets: Mapping[str, bool], faults: list[str]
+) -> Iterator[Named]:
+    """Every combination of the axes of each entry."""
+    for place, axes in enumerate(given.settings):
+        where = f"settings.{place}"
+        for dataset, shots in product(axes.dataset, axes.shots):
+            if dataset not in datasets:
+                said = not_among(dataset, datasets, "no data set")
+                faults.append(f"{where}.dataset: {said}")
+                continue
+            support, query = map(int, shots.split("/"))
+            usual = USUAL_STEPS.get(support) if datasets[dataset] else None
+            steps = axes.inner_steps or ([usual] if usual else [])
+            if not steps:
+                faults.append(
+                    f"{where}.inner_steps: missing; needed for {dataset} with {support} shots, "
+                    "which has no usual number of inner steps"
+                )
+            for k in steps:
+                rows = {"dataset": dataset, "support": support, "query": query, "inner_steps": k}
+                base = f"{dataset}-{support}shot-{query}val" + ("" if k == usual else f"-{k}steps")
+                for name, values, variant in _of_setting(base, rows, axes, where, datasets, faults):
+                    if (valid := _valid(kind, values, f"{where}: ", faults)) is not None:
+                        yield name, valid, variant
+
+
+def _of_setting(
+    base: str,
+    rows: dict[str, Any],
+    axes: SettingAxes,
+    where: str,
+    datasets: Mapping[str, bool],
+    faults: list[str],
+) -> Iterator[Named]:
+    """A setting, or what `switch` and `vary` make of it."""
+    dataset = rows["dataset"]
+    points = [OURS, "scaling"]
+    if f"{dataset}{RELEASED_SUFFIX}" in datasets:
+        points.append("family")
+    if not datasets[dataset]:
+        points.append("threshold")
+    for point in axes.switch:
+        if point not in points:
+            faults.append(f"{where}.switch: {not_among(point, points, f'no point of {dataset}')}")
+        elif point != OURS:
+            variant = Variant(base=base, switched=[point])
+            yield switched_name(base, point), released_setting(rows, point), variant
+        elif not axes.vary:
+            yield base, rows, None
+    for parameter, value in _values(axes.vary, SETTING_PARAMETERS, f"{where}.vary", faults):
+        variant = Variant(base=base, varied={parameter: value})
+        yield varied_name(base, parameter, value), rows | {parameter: value}, variant
+
+
+def _values(
+    vary: Varied, allowed: Collection[str], where: str, faults: list[str]
+) -> Iterator[tuple[str, Scalar]]:
+    """Each parameter with each of its values."""
+    for parameter, values in vary.items():
+        if parameter in allowed:
+            yield from ((parameter, value) for value in values)
+        else:
+            faults.append(f"{where}: {not_among(parameter, sorted(allowed), 'no parameter of it')}")
+
+
+def _valid(kind: type[BaseModel], entry: Any, where: str, faults: list[str]) -> Any:
+    try:
+        return kind.model_validate(entry)
+    except ValidationError as error:
+        faults += [where + line for line in explain(error, kind)]
+        return None
+
+
+def varied_name(base: str, parameter: str, value: Scalar) -> str:
+    """`reptile-outer_lr-0.003`; `amaml_rkc-early`."""
+    if parameter == EARLY and value is True:
+        return f"{base}-early"
+    said = json.dumps(value) if value is None or isinstance(value, bool) else value
+    return f"{base}-{parameter}-{said}"
+
+
+def switched_name(base: str, point: str) -> str:
+    """`amaml-forward-released`, `amaml-released-all`; `imaml-released`, a point of its name."""
+    if point == ALL:
+        return f"{base}-released-all"
+    return f"{base}-released" if point == base else f"{base}-{point}-released"

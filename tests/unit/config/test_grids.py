@@ -1,0 +1,100 @@
+"""Names and parameters of every run of the shipped grids, held where they are: evidence is found
+by them. Meant to change one? Then `python -m tests.unit.config.test_grids` writes the file anew.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.config.grids import switched_name, varied_name
+from pipeline.config.schema import Params, check_params, load_params
+from pipeline.jobs.recipes import profile_recipe, run_recipe, study_recipe
+from pipeline.jobs.reconcile import on_grid
+from pipeline.runs.recipe import digest, parameters_of
+from tests.unit.tiny_runs import tiny_config
+
+ROOT = Path(__file__).parents[3]
+HELD = Path(__file__).with_name("names_and_parameters.json")
+SHIPPED = load_params(ROOT / "params.yaml")
+
+
+def names_and_parameters(params: Params) -> dict[str, dict[str, str]]:
+    """Artifacts of the active grid -> digests of their parameters."""
+    active = params.active
+    recipes = {f"profile/{label}": profile_recipe(params, label) for label in active.methods}
+    recipes |= {f"studies/{name}": study_recipe(params, name) for name in active.studies.names}
+    found: dict[str, dict[str, str]] = {"": {name: _short(of) for name, of in recipes.items()}}
+    for setting in active.settings:
+        found[setting] = {
+            label: _short(run_recipe(params, label, setting, active.seeds[0]))
+            for label in active.methods
+        }
+    return found
+
+
+def _short(recipe: dict[str, Any]) -> str:
+    return digest(parameters_of(recipe))[:8]
+
+
+@pytest.mark.parametrize("grid", SHIPPED.grids)
+def test_names_and_parameters_stay(grid):
+    held = json.loads(HELD.read_text(encoding="utf-8"))
+    assert names_and_parameters(on_grid(SHIPPED, grid)) == held[grid]
+
+
+def test_names_of_what_is_varied():
+    assert varied_name("reptile", "outer_lr", 0.003) == "reptile-outer_lr-0.003"
+    assert varied_name("amaml_anytime", "omega", 1.0) == "amaml_anytime-omega-1.0"
+    assert varied_name("amaml_rkc", "early_stopping", True) == "amaml_rkc-early"
+    assert varied_name("alpine-50shot-50val", "standardise", False).endswith("-standardise-false")
+    assert switched_name("amaml", "forward") == "amaml-forward-released"
+    assert switched_name("amaml", "all") == "amaml-released-all"
+    assert switched_name("imaml", "imaml") == "imaml-released"
+
+
+def test_what_is_varied_stands_in_fields():
+    variants = SHIPPED.grids["choices"].variants
+    assert variants["reptile-outer_lr-0.003"].model_dump() == {
+        "base": "reptile",
+        "varied": {"outer_lr": 0.003},
+        "switched": [],
+    }
+    assert SHIPPED.grids["ablation"].variants["amaml-released-all"].switched == ["all"]
+    setting = "cosmixture-50shot-50val-family-released"
+    found = SHIPPED.grids["ablation-data"].variants[setting]
+    assert (found.base, found.switched) == ("cosmixture-50shot-50val", ["family"])
+    assert SHIPPED.grids["paper"].variants == {}
+
+
+def test_axes_multiply_and_k_of_the_paper_is_not_in_the_name():
+    raw = tiny_config()
+    raw["synthetic"] |= {"points": 200, "evaluation_points": 100}
+    raw["grids"]["tiny"]["settings"] = [
+        {"dataset": ["cosmixture", "alpine"], "shots": ["50/50", "8/6"], "inner_steps": [200, 3]},
+        {"dataset": "alpine", "shots": "100/100", "switch": ["ours", "scaling"]},
+        {"dataset": "alpine", "shots": "100/100", "vary": {"standardise": [False]}},
+    ]
+    params = check_params(raw)
+    assert params.active.settings == [
+        *("cosmixture-50shot-50val", "cosmixture-50shot-50val-3steps"),
+        *("cosmixture-8shot-6val-200steps", "cosmixture-8shot-6val-3steps"),
+        *("alpine-50shot-50val", "alpine-50shot-50val-3steps"),
+        *("alpine-8shot-6val-200steps", "alpine-8shot-6val-3steps"),
+        *("alpine-100shot-100val", "alpine-100shot-100val-scaling-released"),
+        "alpine-100shot-100val-standardise-false",
+    ]
+    assert params.settings["alpine-100shot-100val"].inner_steps == 500
+    assert not params.settings["alpine-100shot-100val-standardise-false"].standardise
+
+
+if __name__ == "__main__":
+    every = {grid: names_and_parameters(on_grid(SHIPPED, grid)) for grid in SHIPPED.grids}
+    lines = [
+        f' "{grid}": {{\n'
+        + ",\n".join(f"  {json.dumps(name)}: {json.dumps(of)}" for name, of in found.items())
+        + "\n }"
+        for grid, found in every.items()
+    ]
+    HELD.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
