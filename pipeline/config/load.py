@@ -60,7 +60,7 @@ def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> dict[
                 f"{path}: {key}: unknown key; a grid and its settings stand in a file "
                 f"{path.parent / 'grids'}/NAME.yaml. Move it there."
             )
-    files = sorted((path.parent / "grids").glob("*.yaml"))
+    files = sorted((path.parent / "grids").glob("*.yaml"), key=lambda file: file.stem)
     grids = {file.stem: read_mapping(file) for file in files}
     return replaced(found, overrides or {}) | {"grids": grids}
 
