@@ -35,8 +35,9 @@ DROPPED: dict[str, str] = {
 def remake(grid: str, root: Path) -> None:
     """Records and tables of a grid below `root`, from the evidence in git."""
     from pipeline.config.schema import load_params
+    from pipeline.errors import BadInput
     from pipeline.jobs.reconcile import on_grid
-    from pipeline.jobs.restore import restore_evidence
+    from pipeline.jobs.restore import restore_records
     from pipeline.tables.build import build_tables
 
     params = on_grid(load_params(ROOT / "params.yaml"), grid)
@@ -46,12 +47,14 @@ def remake(grid: str, root: Path) -> None:
             found = ROOT / "results" / other / part
             if found.is_dir() and (other != grid or part == "evidence"):
                 shutil.copytree(found, root / "results" / other / part, dirs_exist_ok=True)
-    lines: list[str] = []
-    restored = restore_evidence(params, root, lines.append)
+    try:
+        restored = restore_records(params, root)
+    except BadInput as error:
+        raise SystemExit(f"{grid}: {error}") from None
     wanted = len(active.methods) * (len(active.settings) * len(active.seeds) + 1)
     wanted += len(active.studies.names)
     if len(restored) != wanted:
-        raise SystemExit("\n".join([f"{grid}: {len(restored)} of {wanted} records", *lines]))
+        raise SystemExit(f"{grid}: {len(restored)} of {wanted} records are in evidence")
     build_tables(
         root / "results" / grid,
         grid=grid,

@@ -32,17 +32,18 @@ def download(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Put a raw archive in place: from a local folder, else from its official addresses."""
+    from pipeline.config.schema import load_params
     from pipeline.data.download import obtain
+    from pipeline.files import write_json
+    from pipeline.jobs.recipes import archive_recipe
 
     source = _source(dataset)
+    recipe = parse_spec(spec) if spec else archive_recipe(load_params(params), dataset)
     simulated = None
     if dataset == "simulated":
-        from pipeline.config.schema import load_params
-        from pipeline.jobs.recipes import archive_recipe
-
-        recipe = parse_spec(spec) if spec else archive_recipe(load_params(params), dataset)
         simulated = take(recipe, "simulated")["simulated"]
     obtain(source, out, raw_dir=raw_dir, retries=retries, timeout_s=timeout, simulated=simulated)
+    write_json(out.with_suffix(".json"), {"spec": recipe})  # beside it: what it was got for
 
 
 def build_ratings(

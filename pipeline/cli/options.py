@@ -83,3 +83,22 @@ def take(spec: dict[str, Any], *names: str) -> dict[str, Any]:
             "Leave --spec out to take the recipe from params.yaml."
         )
     return {name: spec[name] for name in names}
+
+
+# Entries that the recipe of a view has (pipeline/jobs/recipes.py).
+_OF_VIEWS = {
+    "tables": ("grid", "methods", "settings", "seeds", "companions", "runs", "profiles", "studies"),
+    "figures": ("grid", "settings", "tables"),
+    "report": ("grid", "tables", "figures"),
+    "tracking": ("grid", "methods", "settings", "seeds", "tables", "figures"),
+}
+
+
+def take_all(spec: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The recipe of a view, when it has all that such a recipe needs.
+
+    Raises:
+        BadInput: naming the entries it lacks.
+    """
+    take(spec, *_OF_VIEWS[kind])
+    return spec

@@ -52,12 +52,13 @@ def reconcile(
     params: ParamsFile = Path("params.yaml"),
     grid: Annotated[str | None, typer.Option(help="instead of the grid in --params")] = None,
 ) -> None:
-    """Delete artifacts that no longer match their recipe; mark the rest as fresh.
+    """Delete records and data that no longer match their recipe or left the grid.
 
-    Run it before `snakemake --rerun-triggers mtime` in a fresh clone or after `dvc pull`,
-    where modification times say nothing.
+    Snakemake compares recipes itself and needs none of this; it is for a folder that is to hold
+    the grid and nothing else, before `dvc push`, say.
     """
     from pipeline.config.schema import load_params
+    from pipeline.jobs.reconcile import on_grid
     from pipeline.jobs.reconcile import reconcile as run
 
-    typer.echo(json.dumps(run(load_params(params), grid=grid), default=str))
+    typer.echo(json.dumps(run(on_grid(load_params(params), grid)), default=str))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import ParamsFile, Spec, parse_spec, take
+from pipeline.cli.options import ParamsFile, Spec
 
 
 def register(app: typer.Typer) -> None:
@@ -20,9 +20,14 @@ def build_report(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Write RESULTS_DIR/report.html: tables, figures and where they come from, on one page."""
+    from pipeline.cli.results import recipe_of
+    from pipeline.jobs.readers import check_view, making
     from pipeline.report.page import build_report as build
 
-    build(results_dir, grid=_grid_name(spec, params))
+    recipe = recipe_of("report", spec, params)
+    check_view(results_dir / "tables/spec.json", recipe["tables"], "build_tables")
+    check_view(results_dir / "figures/spec.json", recipe["figures"], "plot_curves")
+    making(results_dir / "report.json", recipe, lambda: build(results_dir, grid=recipe["grid"]))
 
 
 def explain(
@@ -43,13 +48,11 @@ def explain(
     """Say what a number of a table is, which runs it came from, and how to remake them."""
     from pipeline.report.explain import explain as say
 
-    folder = results or Path("results") / _grid_name(None, params)
+    folder = results or Path("results") / _grid_name(params)
     typer.echo(say(folder, table, row, column, everything=everything))
 
 
-def _grid_name(spec: str | None, params: Path) -> str:
-    if spec:
-        return str(take(parse_spec(spec), "grid")["grid"])
+def _grid_name(params: Path) -> str:
     from pipeline.config.schema import load_params
 
     return load_params(params).grid

@@ -1,11 +1,12 @@
 """Commands from run records to tables, figures and the tracking store."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import ParamsFile, Spec, parse_spec, take
+from pipeline.cli.options import ParamsFile, Spec, parse_spec, take, take_all
 
 ResultsDir = Annotated[Path, typer.Argument(help="such as results/quickstart")]
 
@@ -16,18 +17,29 @@ def register(app: typer.Typer) -> None:
     app.command("plot-curves")(plot_curves)
     app.command("log-tracking")(log_tracking)
     app.command("keep-evidence")(keep_evidence)
+    app.command("restore-runs")(restore_runs)
 
 
 def build_tables(
     results_dir: ResultsDir, spec: Spec = None, params: ParamsFile = Path("params.yaml")
 ) -> None:
-    """Turn the grid's run records into tables/ (CSV, Markdown, JSON), and what they say."""
+    """Turn the grid's run records into tables/ (CSV, Markdown, JSON), and what they say.
+
+    Records of another recipe than the grid's are refused.
+    """
+    from pipeline.jobs.readers import check_records, making
     from pipeline.paper.build import write_claims
     from pipeline.tables import build
 
-    grid = _grid(spec, params)
-    tables = build.build_tables(results_dir, **grid, companions=_companions(spec, params))
-    write_claims(results_dir, tables, grid["grid"])
+    recipe = recipe_of("tables", spec, params)
+    check_records(results_dir, recipe)
+
+    def make() -> None:
+        grid = _grid(recipe)
+        tables = build.build_tables(results_dir, **grid, companions=recipe["companions"])
+        write_claims(results_dir, tables, grid["grid"])
+
+    making(results_dir / "tables/spec.json", recipe, make)
 
 
 def plot_curves(
@@ -38,9 +50,17 @@ def plot_curves(
 ) -> None:
     """Draw the figures from tables/ into figures/."""
     from pipeline.figures.draw import plot_curves as draw
+    from pipeline.jobs.readers import check_view, making
 
-    grid = _grid(spec, params)
-    draw(results_dir, tasks_dir=tasks, grid=grid["grid"], settings=grid["settings"])
+    recipe = recipe_of("figures", spec, params)
+    check_view(results_dir / "tables/spec.json", recipe["tables"], "build_tables")
+    making(
+        results_dir / "figures/spec.json",
+        recipe,
+        lambda: draw(
+            results_dir, tasks_dir=tasks, grid=recipe["grid"], settings=recipe["settings"]
+        ),
+    )
 
 
 def log_tracking(
@@ -50,9 +70,20 @@ def log_tracking(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Replay finished runs into MLflow; what is there already is left alone."""
+    from pipeline.files import read_json
+    from pipeline.jobs.readers import check_records, check_view, making
     from pipeline.tracking import replay
 
-    typer.echo(str(replay.log_tracking(results_dir, uri=uri, **_grid(spec, params))))
+    recipe = recipe_of("tracking", spec, params)
+    tables = results_dir / "tables/spec.json"
+    check_view(tables, recipe["tables"], "build_tables")
+    check_view(results_dir / "figures/spec.json", recipe["figures"], "plot_curves")
+    check_records(results_dir, read_json(tables))
+    making(
+        results_dir / "tracking.json",
+        recipe,
+        lambda: typer.echo(str(replay.log_tracking(results_dir, uri=uri, **_grid(recipe)))),
+    )
 
 
 def keep_evidence(
@@ -65,31 +96,46 @@ def keep_evidence(
     """
     from pipeline.jobs.restore import keep_finished
 
-    grid = _grid(spec, params)
+    grid = _grid(recipe_of("tables", spec, params))
     del grid["grid"]
     typer.echo(f"{keep_finished(results_dir, **grid)} runs are in {results_dir / 'evidence'}")
 
 
-def _companions(spec: str | None, params: Path) -> list[str]:
-    """Grids whose tables are shown beside."""
-    if spec:
-        return list(parse_spec(spec).get("companions", []))
+def restore_runs(
+    params: ParamsFile = Path("params.yaml"),
+    grid: Annotated[str | None, typer.Option(help="instead of the grid in --params")] = None,
+    config: Annotated[
+        str | None, typer.Option(help="values in the place of those in --params", metavar="JSON")
+    ] = None,
+) -> None:
+    """Write the records that the grid lacks and committed evidence gives back.
+
+    Evidence is good for the same parameters as long as the code does what it did: a short
+    training and test of each method is compared with the numbers that evidence holds. Where one
+    differs, it is named and those records are left to be made anew.
+    """
     from pipeline.config.schema import load_params
+    from pipeline.jobs.process import die_with_parent
+    from pipeline.jobs.reconcile import on_grid
+    from pipeline.jobs.restore import restore_records
 
-    return load_params(params).active.companions
+    die_with_parent()
+    loaded = load_params(params, json.loads(config) if config else None)
+    written = restore_records(on_grid(loaded, grid))
+    typer.echo(f"{len(written)} records restored from evidence")
 
 
-def _grid(spec: str | None, params: Path) -> dict[str, Any]:
+def recipe_of(kind: str, spec: str | None, params: Path) -> dict[str, Any]:
+    """The recipe of a view: given, or that of the grid in `params`."""
+    if spec:
+        return take_all(parse_spec(spec), kind)
+    from pipeline.config.schema import load_params
+    from pipeline.jobs.artifacts import grid_artifacts
+
+    every = grid_artifacts(load_params(params))
+    return next(a.recipe for a in every if a.recipe["kind"] == kind)
+
+
+def _grid(recipe: dict[str, Any]) -> dict[str, Any]:
     """Which runs: grid, methods, settings, seeds."""
-    if spec:
-        return take(parse_spec(spec), "grid", "methods", "settings", "seeds")
-    from pipeline.config.schema import load_params
-
-    loaded = load_params(params)
-    active = loaded.active
-    return {
-        "grid": loaded.grid,
-        "methods": active.methods,
-        "settings": active.settings,
-        "seeds": active.seeds,
-    }
+    return take(recipe, "grid", "methods", "settings", "seeds")

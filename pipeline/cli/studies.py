@@ -9,6 +9,9 @@ from pipeline.cli.options import ParamsFile, Spec, Threads, parse_spec
 from pipeline.errors import BadInput
 
 Out = Annotated[Path, typer.Argument(help="JSON file to write")]
+Evidence = Annotated[
+    Path | None, typer.Option(help="small file for git to which what was made is added")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -19,33 +22,55 @@ def register(app: typer.Typer) -> None:
 
 
 def study_stability(
-    out: Out, spec: Spec = None, params: ParamsFile = Path("params.yaml"), threads: Threads = 1
+    out: Out,
+    spec: Spec = None,
+    params: ParamsFile = Path("params.yaml"),
+    threads: Threads = 1,
+    evidence: Evidence = None,
 ) -> None:
     """Ways back over growing horizons, and solvers as curvature grows, against the truth."""
     recipe = _recipe("stability", spec, params)
     from pipeline.studies.stability import study_stability as study
 
     study(recipe, out, threads=threads)
+    _keep(out, evidence)
 
 
 def study_fidelity(
-    out: Out, spec: Spec = None, params: ParamsFile = Path("params.yaml"), threads: Threads = 1
+    out: Out,
+    spec: Spec = None,
+    params: ParamsFile = Path("params.yaml"),
+    threads: Threads = 1,
+    evidence: Evidence = None,
 ) -> None:
     """Every method's meta-gradient against the converged one, as the horizon grows."""
     recipe = _recipe("fidelity", spec, params)
     from pipeline.studies.fidelity import study_fidelity as study
 
     study(recipe, out, threads=threads)
+    _keep(out, evidence)
 
 
 def study_noise(
-    out: Out, spec: Spec = None, params: ParamsFile = Path("params.yaml"), threads: Threads = 1
+    out: Out,
+    spec: Spec = None,
+    params: ParamsFile = Path("params.yaml"),
+    threads: Threads = 1,
+    evidence: Evidence = None,
 ) -> None:
     """How far every method's direction agrees from one meta-batch to the next."""
     recipe = _recipe("noise", spec, params)
     from pipeline.studies.noise import study_noise as study
 
     study(recipe, out, threads=threads)
+    _keep(out, evidence)
+
+
+def _keep(out: Path, evidence: Path | None) -> None:
+    if evidence is not None:
+        from pipeline.jobs.restore import keep_record
+
+        keep_record(out, evidence)
 
 
 def _recipe(name: str, spec: str | None, params: Path) -> dict[str, Any]:

@@ -44,6 +44,9 @@ def meta_train(
         typer.Option("--keep-finished", help="leave out seeds whose record has the same recipe"),
     ] = False,
     evidence: Evidence = None,
+    block: Annotated[
+        Path | None, typer.Option(help="file to write last, when every seed has its record")
+    ] = None,
 ) -> None:
     """Meta-train one method on one setting, one seed or several together, then meta-test it.
 
@@ -70,6 +73,11 @@ def meta_train(
     episodes_files = _of_seeds("EPISODES", episodes, recipes) if together else [episodes]
     run_dirs = _of_seeds("RUN_DIR", run_dir, recipes) if together else [run_dir]
 
+    if evidence is not None and keep_finished:
+        from pipeline.jobs.restore import restore_runs
+
+        for line in restore_runs(evidence, list(zip(run_dirs, recipes, strict=True))):
+            typer.echo(line, err=True)
     from pipeline.runs.job import run_seeds
 
     run_seeds(
@@ -83,10 +91,15 @@ def meta_train(
         keep_finished=keep_finished,
     )
     if evidence is not None:
+        from pipeline.jobs.restore import CACHE
         from pipeline.runs.evidence import add_runs
         from pipeline.runs.probes import behaviours
 
-        add_runs(evidence, run_dirs, behaviours())
+        add_runs(evidence, run_dirs, behaviours(CACHE))
+    if block is not None:
+        from pipeline.jobs.restore import write_block
+
+        write_block(block, recipes)
 
 
 def profile_cost(

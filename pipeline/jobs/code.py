@@ -41,6 +41,15 @@ def code_digest(*entries: str) -> str:
 
 
 @cache
+def texts_digest(*patterns: str) -> str:
+    """Digest of files that are no code, such as templates: globs below the project's folder."""
+    total = hashlib.sha256()
+    for path in sorted({path for pattern in patterns for path in PACKAGE.parent.glob(pattern)}):
+        total.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()[:16]
+
+
+@cache
 def reached(*entries: str) -> tuple[str, ...]:
     """Names of the modules that `entries` import, directly or not, in alphabetical order.
 
@@ -118,5 +127,5 @@ def _file(module: str) -> Path | None:
 
 def forget() -> None:
     """Read the code again: for tests that edit it."""
-    for kept in (code_digest, reached, _imports, _meaning):
+    for kept in (code_digest, texts_digest, reached, _imports, _meaning):
         kept.cache_clear()

@@ -1,10 +1,8 @@
 """What the processes of a workflow know of one another and of their machine.
 
-Tell a lock that a killed Snakemake left behind from one that a living process holds.
-
-Snakemake locks the folder with files below `.snakemake/locks/`, which outlive a `kill -9`.
-Each Snakemake of this project also shares a kernel lock (`flock`) on a file beside them for as
-long as it lives. Whoever can take that one alone knows that nobody else is alive.
+One Snakemake at a time works in a folder: from its first job on it holds a kernel lock (`flock`)
+on `.snakemake/alive`, which goes when its process goes, however that ends. The file names the
+machine, because a kernel lock may not reach another one that shares the folder.
 """
 
 import ctypes
@@ -16,57 +14,85 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
+
+from pipeline.errors import BadInput
 
 _HELD: list[IO[str]] = []  # open until the process ends: the kernel lock goes with it
 
 
-def join(root: Path = Path()) -> bool:
-    """Share the kernel lock for the life of this process; first drop locks of the dead.
+def hold(root: Path = Path()) -> None:
+    """Hold the folder's lock for the life of this process.
 
-    Returns:
-        True when a lock was left behind and has been removed.
+    Raises:
+        BadInput: when another Snakemake works here, or one of another machine may.
     """
     place = root / ".snakemake" / "alive"
     place.parent.mkdir(exist_ok=True)
     handle = place.open("a+", encoding="utf-8")
-    removed = _remove_if_alone(root, handle)
-    fcntl.flock(handle, fcntl.LOCK_SH)
+    if not _locked_by_us(handle):
+        raise BadInput(
+            f"{place}: found the lock of another Snakemake that works in this folder; needed to "
+            "be alone. Wait for it to end, or stop it with Ctrl-C."
+        )
+    handle.seek(0)
+    machine = handle.read().strip()
+    if machine not in ("", _machine()):
+        raise BadInput(
+            f"{place}: found the lock of a Snakemake on '{machine}', which did not end in an "
+            "orderly way or still runs; needed to be alone. If it is gone, delete this file."
+        )
+    handle.seek(0)
+    handle.truncate()
+    handle.write(_machine())
+    handle.flush()
     _HELD.append(handle)
-    return removed
 
 
-def sign(root: Path = Path()) -> None:
-    """Note which machine runs the workflow: the kernel lock may not reach another one."""
-    (root / ".snakemake" / "alive").write_text(_machine(), encoding="utf-8")
+def release() -> None:
+    """Give the lock back at an orderly end."""
+    while _HELD:
+        with _HELD.pop() as handle:
+            handle.truncate(0)
 
 
 def is_locked(root: Path = Path()) -> bool:
-    """Whether a living Snakemake works here; locks of the dead are removed on the way."""
+    """Whether a living Snakemake works here."""
     place = root / ".snakemake" / "alive"
-    if place.exists():
-        with place.open("a+", encoding="utf-8") as handle:
-            _remove_if_alone(root, handle)
-    return any(_locks(root))
+    if not place.exists():
+        return False
+    with place.open("r", encoding="utf-8") as handle:
+        return not _locked_by_us(handle)
 
 
-def _remove_if_alone(root: Path, handle: IO[str]) -> bool:
+def forget_marks(folder: Path, own: Path) -> None:
+    """Delete marks (workflow/rules/common.smk) that a killed Snakemake left behind."""
+    for mark in folder.glob("*"):
+        if mark != own:
+            mark.unlink(missing_ok=True)
+
+
+def date_back(files: Iterable[Path]) -> None:
+    """Give files of the future the present as their time.
+
+    After a clock was set back Snakemake takes each new file for older than its inputs and stops.
+    """
+    now = time.time()
+    for file in files:
+        if file.exists() and file.stat().st_mtime > now:
+            os.utime(file, (now, now))
+
+
+def _locked_by_us(handle: IO[str]) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # somebody is alive, or the file system has no such locks
+    except BlockingIOError:
         return False
-    handle.seek(0)
-    if handle.read() != _machine():
-        return False
-    locks = _locks(root)
-    for lock in locks:
-        lock.unlink(missing_ok=True)
-    return bool(locks)
-
-
-def _locks(root: Path) -> list[Path]:
-    return sorted((root / ".snakemake" / "locks").glob("*.lock"))
+    except OSError:  # a file system without such locks
+        return True
+    return True
 
 
 def _machine() -> str:

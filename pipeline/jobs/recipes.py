@@ -2,16 +2,19 @@
 
 A recipe is a JSON mapping of exactly the parameters a job uses, a digest of the code it
 depends on, and the digest of the recipe of its input. Snakemake gets it as a rule parameter,
-the artifact carries it (`spec.json`, or the parquet schema metadata under `spec`), and
-`python -m pipeline reconcile` compares the two. This module imports neither torch nor pandas,
-so that a workflow with hundreds of jobs parses in a moment.
+the artifact carries it (`spec.json`, the key `spec`, or the parquet schema metadata under
+`spec`), and pipeline/jobs/artifacts.py compares the two. This module imports neither torch nor
+pandas, so that a workflow with hundreds of jobs parses in a moment.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pipeline.config.schema import Params
 from pipeline.data.sources import SOURCES
-from pipeline.jobs.code import code_digest
+from pipeline.files import file_digest
+from pipeline.jobs.code import code_digest, texts_digest
 from pipeline.runs.recipe import Recipe, digest
 
 # The module whose function makes each kind of artifact; `jobs.code` follows its imports.
@@ -26,9 +29,20 @@ JOBS = {
     "stability": "pipeline.studies.stability",
     "fidelity": "pipeline.studies.fidelity",
     "noise": "pipeline.studies.noise",
+    "tables": "pipeline.tables.build",
+    "figures": "pipeline.figures.draw",
+    "report": "pipeline.report.page",
+    "tracking": "pipeline.tracking.replay",
 }
 
 
+TABLE_CLAIMS = ("pipeline.paper.build",)  # what is said of the tables is written into tables/ too
+REPORT_TEXTS = (  # of the page: template, style, prose, captions
+    "pipeline/report/*.css",
+    "pipeline/report/*.j2",
+    "pipeline/report/*.md",
+    "workflow/report/*.rst",
+)
 # What reading an archive takes from its `Source`; addresses and texts change no number.
 READ_OF_SOURCE = ("member", "format", "lo", "hi", "step")
 
@@ -175,6 +189,88 @@ def profile_recipe(params: Params, label: str) -> Recipe:
         "dtype": params.dtype,
         "code": code_digest(JOBS["profile"], method_module(method)),
     }
+
+
+def tables_recipe(params: Params, records: Sequence[Recipe], root: Path = Path()) -> Recipe:
+    """Recipe of `results/{grid}/tables/`: the records it has to be made from, by digest.
+
+    Args:
+        records: recipes of the grid's runs, profiles and studies.
+    """
+    active = params.active
+    runs: dict[str, dict[str, dict[str, str]]] = {}
+    others: dict[str, dict[str, str]] = {"profile": {}, "study": {}}
+    for recipe in records:
+        if recipe["kind"] == "run":
+            of_setting = runs.setdefault(recipe["setting"], {})
+            of_setting.setdefault(recipe["label"], {})[str(recipe["seed"])] = digest(recipe)
+        else:
+            others[recipe["kind"]][recipe.get("label") or recipe["study"]] = digest(recipe)
+    return {
+        "kind": "tables",
+        "grid": params.grid,
+        "methods": sorted(active.methods),
+        "settings": sorted(active.settings),
+        "seeds": sorted(active.seeds),
+        "companions": sorted(active.companions),
+        "companion_files": _companion_files(params, root),
+        "runs": runs,
+        "profiles": others["profile"],
+        "studies": others["study"],
+        "code": code_digest(JOBS["tables"], *TABLE_CLAIMS),
+    }
+
+
+def figures_recipe(params: Params, tables: Recipe) -> Recipe:
+    """Recipe of `results/{grid}/figures/`; an instance of each synthetic family is among them."""
+    used = {params.settings[name].dataset for name in params.active.settings}
+    return {
+        "kind": "figures",
+        "grid": params.grid,
+        "settings": sorted(params.active.settings),
+        "tables": digest(tables),
+        "tasks": {
+            name: digest(tasks_recipe(params, name)) for name in sorted(used - SOURCES.keys())
+        },
+        "code": code_digest(JOBS["figures"]),
+    }
+
+
+def report_recipe(params: Params, tables: Recipe, figures: Recipe) -> Recipe:
+    """Recipe of `results/{grid}/report.html`."""
+    return {
+        "kind": "report",
+        "grid": params.grid,
+        "tables": digest(tables),
+        "figures": digest(figures),
+        "texts": texts_digest(*REPORT_TEXTS),
+        "code": code_digest(JOBS["report"]),
+    }
+
+
+def tracking_recipe(params: Params, tables: Recipe, figures: Recipe) -> Recipe:
+    """Recipe of the grid's experiment in MLflow."""
+    active = params.active
+    return {
+        "kind": "tracking",
+        "grid": params.grid,
+        "methods": sorted(active.methods),
+        "settings": sorted(active.settings),
+        "seeds": sorted(active.seeds),
+        "tables": digest(tables),
+        "figures": digest(figures),
+        "code": code_digest(JOBS["tracking"]),
+    }
+
+
+def _companion_files(params: Params, root: Path) -> dict[str, str]:
+    """Digests of the committed tables and evidence of other grids that are shown beside."""
+    found = {}
+    for grid in sorted(params.active.companions):
+        folder = root / "results" / grid
+        for path in sorted((*folder.glob("tables/*.csv"), *folder.glob("evidence/*.parquet"))):
+            found[path.relative_to(root).as_posix()] = file_digest(path)[:16]
+    return found
 
 
 def _hidden(params: Params, dataset: str) -> list[int]:

@@ -1,131 +1,151 @@
 """Records of runs, profiles and studies to committed evidence, and back where a clone lacks them.
 
-Only for grids with `keep_evidence`. Imports nothing heavy unless there is something to do, because
-every start of Snakemake calls `restore_evidence`.
+Evidence is good for a recipe with the same parameters as long as the code behaves as it did
+(pipeline/runs/probes.py). `restorable` looks, and knows of behaviour only what was measured
+before; `restore_records` measures, writes what holds and names what does not.
 """
 
-import json
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.config.schema import Params
+from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
-from pipeline.jobs import recipes as specs
-from pipeline.jobs.recipes import study_recipe
-from pipeline.runs.recipe import Recipe, canonical
+from pipeline.jobs.artifacts import Artifact, fault_of, grid_artifacts
+from pipeline.runs.recipe import Recipe
+
+REMEDY = (
+    "All else was restored. Give the same command again to make these records anew (`python -m "
+    "pipeline plan` says how long that takes), or take the change of the code back."
+)
+CACHE = Path("results/.behaviour")  # answers of probes; git-ignored
 
 
-def restore_evidence(
-    params: Params, root: Path = Path(), say: Callable[[str], None] = lambda line: None
-) -> list[Path]:
-    """Restore what the active grid wants and evidence can give.
+def restorable(params: Params, faulty: Iterable[Artifact], root: Path = Path()) -> set[Path]:
+    """Which of the faulty records evidence gives back: their files that carry the recipe.
 
-    Args:
-        say: gets a line for each kind of evidence that the code of today contradicts.
-
-    Returns:
-        The run folders, profiles and studies written, below `root`.
+    Where the code has changed since, and was not asked yet how it behaves, evidence is thought
+    to hold: that shows when it is restored.
 
     Raises:
         BadInput: when evidence is unreadable.
     """
-    active = params.active
-    results = root / "results" / params.grid
-    if not active.keep_evidence or not (results / "evidence").is_dir():
-        return []
+    kept = root / "results" / params.grid / "evidence"
+    if not params.active.keep_evidence or not kept.is_dir():
+        return set()
+    found = set()
+    by_setting: dict[str, list[Artifact]] = {}
+    for artifact in faulty:
+        if artifact.recipe["kind"] == "run":
+            by_setting.setdefault(artifact.recipe["setting"], []).append(artifact)
+        elif artifact.recipe["kind"] in ("profile", "study"):
+            evidence = kept_record(root / artifact.files[-1])
+            if _kept(evidence, artifact.recipe) and _not_refused(evidence, artifact.recipe, root):
+                found.add(artifact.files[-1])
+    for setting, runs in by_setting.items():
+        found |= _restorable_runs(kept / f"{setting}.parquet", runs, root)
+    return found
+
+
+def _restorable_runs(rows_file: Path, runs: list[Artifact], root: Path) -> set[Path]:
+    if not rows_file.is_file():
+        return set()
+    from pipeline.runs.evidence import kept_entries, same_parameters
+    from pipeline.runs.probes import known_fault
+
+    entries = kept_entries(rows_file)
+    found = set()
+    for run in runs:
+        entry = entries.get((run.recipe["label"], run.recipe["seed"]))
+        if entry is None or not same_parameters(entry.spec, run.recipe):
+            continue
+        if not known_fault(entry.spec, entry.behaviour, run.recipe, root / CACHE):
+            found.add(run.files[-1])
+    return found
+
+
+def restore_records(params: Params, root: Path = Path()) -> list[Path]:
+    """Write what the active grid wants, is not there and evidence can give.
+
+    Returns:
+        The run folders, profiles and studies written.
+
+    Raises:
+        BadInput: when evidence is unreadable, or, after all else is written, for records that the
+            code of today would make otherwise; it names the number.
+    """
+    from pipeline.runs.probes import behaviours
+
+    kept = root / "results" / params.grid / "evidence"
+    artifacts = [a for a in grid_artifacts(params, root) if fault_of(a, root)]
     restored: list[Path] = []
     refused: dict[Path, str] = {}
-    for setting in active.settings:
-        rows_file = results / "evidence" / f"{setting}.parquet"
-        missing = [
-            (results / "runs" / method / setting / str(seed), (method, setting, seed))
-            for method in active.methods
-            for seed in active.seeds
-        ]
-        missing = [(folder, of) for folder, of in missing if not (folder / "spec.json").is_file()]
-        if missing and rows_file.is_file():
-            from pipeline.runs.evidence import restore
-            from pipeline.runs.probes import behaviours
+    ask = behaviours(root / CACHE)
+    by_setting: dict[str, list[Artifact]] = {}
+    for artifact in artifacts:
+        kind = artifact.recipe["kind"]
+        if kind == "run":
+            by_setting.setdefault(artifact.recipe["setting"], []).append(artifact)
+        elif kind in ("profile", "study"):
+            record = root / artifact.files[-1]
+            if not _kept(kept_record(record), artifact.recipe):
+                continue
+            if fault := restore_record(kept_record(record), record, artifact.recipe, root):
+                refused[artifact.files[-1]] = fault
+            else:
+                restored.append(record)
+    for setting, runs in by_setting.items():
+        from pipeline.runs.evidence import restore
 
-            _draw_family(params, setting, root)
-            recipes = [(folder, specs.run_recipe(params, *of)) for folder, of in missing]
-            done = restore(rows_file, recipes, behaviours(root))
-            restored += done.folders
-            refused |= done.refused
-    for kept, record, recipe in _missing_records(params, results):
-        if fault := restore_record(kept, record, recipe, root):
-            refused[record] = fault
-        else:
-            restored.append(record)
-    for line in refusals(refused):
-        say(line)
+        wanted = [((root / run.files[-1]).parent, run.recipe) for run in runs]
+        done = restore(kept / f"{setting}.parquet", wanted, ask)
+        restored += done.folders
+        refused |= done.refused
+    _write_blocks(params, root)
+    if refused:
+        raise BadInput("\n".join([*_refusals(refused), REMEDY]))
     return restored
 
 
-def refusals(refused: dict[Path, str]) -> list[str]:
-    """One line for each reason, with the records that it holds for."""
+def restore_runs(rows_file: Path, wanted: Sequence[tuple[Path, Recipe]]) -> list[str]:
+    """Write those runs of one job that are not there and that evidence gives back.
+
+    Returns:
+        Why others of the same parameters are not used: a line for each number that differs.
+    """
+    from pipeline.runs.evidence import restore
+    from pipeline.runs.probes import behaviours
+
+    return _refusals(restore(rows_file, wanted, behaviours(CACHE)).refused)
+
+
+def _write_blocks(params: Params, root: Path) -> None:
+    """The file of each block whose records are whole, where it is missing."""
+    blocks: dict[Path, list[Artifact]] = {}
+    for artifact in grid_artifacts(params, root):
+        if artifact.recipe["kind"] == "run":
+            blocks.setdefault(root / artifact.output, []).append(artifact)
+    for file, runs in blocks.items():
+        if not file.exists() and not any(fault_of(run, root) for run in runs):
+            write_block(file, [run.recipe for run in runs])
+
+
+def write_block(file: Path, recipes: Iterable[Recipe]) -> None:
+    """What a training job leaves when the records of all its seeds are whole."""
+    write_json(file, {"seeds": sorted(recipe["seed"] for recipe in recipes)})
+
+
+def _refusals(refused: dict[Path, str]) -> list[str]:
+    """One line for each number that differs, with the records that it stands for."""
     by_reason: dict[str, list[str]] = {}
     for place, reason in refused.items():
         by_reason.setdefault(reason, []).append(place.as_posix())
-    return [
-        f"evidence not used for {places[0]}"
-        + (f" and {len(places) - 1} more" if len(places) > 1 else "")
-        + f": {reason}; it is made again"
-        for reason, places in by_reason.items()
-    ]
-
-
-def restorable(params: Params, root: Path = Path()) -> set[Path]:
-    """What evidence has with the same parameters and is not there, below `root`: `spec.json` of
-    runs, profiles and studies. Whether the code still behaves as it did shows when they are
-    restored.
-
-    Raises:
-        BadInput: when evidence is unreadable.
-    """
-    active = params.active
-    results = Path("results") / params.grid
-    kept = root / results / "evidence"
-    found: set[Path] = set()
-    if not active.keep_evidence or not kept.is_dir():
-        return found
-    for setting in active.settings:
-        if not (kept / f"{setting}.parquet").is_file():
-            continue
-        from pipeline.runs.evidence import kept_recipes, same_parameters
-
-        recipes = kept_recipes(kept / f"{setting}.parquet")
-        for method in active.methods:
-            for seed in active.seeds:
-                spec = results / "runs" / method / setting / str(seed) / "spec.json"
-                recipe = specs.run_recipe(params, method, setting, seed)
-                if same_parameters(recipes.get((method, seed), {}), recipe):
-                    found.add(spec)
-    missing = {path for path in found if not (root / path).is_file()}
-    records = (record for _, record, _ in _missing_records(params, root / results))
-    return missing | {record.relative_to(root) for record in records}
-
-
-def _draw_family(params: Params, setting: str, root: Path) -> None:
-    """The task set of a synthetic setting, where there is none: figures show an instance of it.
-
-    Drawn before its runs are restored, and so older: as a job of its own it would be newer, and
-    everything that was ever made from it would be made again.
-    """
-    given = params.settings[setting]
-    tasks = root / "data" / "tasks" / f"{given.dataset}.parquet"
-    if given.is_synthetic and not tasks.is_file():
-        from pipeline.data.task_sets import build_synthetic_tasks
-
-        recipe = specs.tasks_recipe(params, given.dataset)
-        numbers = {name: recipe[name] for name in ("n_train", "n_test", "points")}
-        build_synthetic_tasks(
-            given.dataset,
-            tasks,
-            seeds=list(range(recipe["seeds"])),
-            **numbers,
-            metadata={"spec": canonical(recipe)},
-        )
+    lines = []
+    for reason, places in by_reason.items():
+        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        lines.append(f"{places[0]}{more}: found evidence made by code that does another thing: "
+                     f"{reason}")  # fmt: skip
+    return lines
 
 
 def keep_finished(
@@ -143,17 +163,17 @@ def keep_finished(
     from pipeline.runs.probes import behaviours
 
     count = 0
+    ask = behaviours(results_dir.parents[1] / CACHE)
     for setting in settings:
         for method in methods:
             folders = [results_dir / "runs" / method / setting / str(seed) for seed in seeds]
             whole = [folder for folder in folders if (folder / "spec.json").is_file()]
             if whole:
-                add_runs(evidence_file(results_dir, setting), whole, behaviours())
+                add_runs(evidence_file(results_dir, setting), whole, ask)
             count += len(whole)
-    for record in sorted(
-        (*results_dir.glob("profile/*.json"), *results_dir.glob("studies/*.json"))
-    ):
-        keep_record(record)
+    for folder in ("profile", "studies"):
+        for record in sorted(results_dir.glob(f"{folder}/*.json")):
+            keep_record(record)
     return count
 
 
@@ -162,19 +182,18 @@ def kept_record(record: Path) -> Path:
     return record.parents[1] / "evidence" / record.parent.name / record.name
 
 
-def keep_record(record: Path, kept: Path | None = None, root: Path = Path()) -> None:
+def keep_record(record: Path, kept: Path | None = None) -> None:
     """Put a profile or study, if there is one, into evidence, with what its code does.
 
     Args:
-        kept: where; None: where `restore_evidence` looks for it.
+        kept: where; None: where `restore_records` looks for it.
     """
     if not record.is_file():
         return
-    from pipeline.runs.probes import behaviours
+    from pipeline.runs.probes import behaviour_of
 
     found = read_json(record)
-    behaviour = behaviours(root)(found["spec"])
-    write_json(kept or kept_record(record), found | {"behaviour": behaviour})
+    write_json(kept or kept_record(record), found | {"behaviour": behaviour_of(found["spec"])})
 
 
 def restore_record(kept: Path, record: Path, recipe: Recipe, root: Path) -> str | None:
@@ -187,35 +206,15 @@ def restore_record(kept: Path, record: Path, recipe: Recipe, root: Path) -> str 
     from pipeline.runs.probes import behaviours
 
     found = read_json(kept)
-    behaviour = json.dumps(found.pop("behaviour"))
-    fault = behaviour_fault(found["spec"], behaviour, recipe, behaviours(root))
+    behaviour = found.pop("behaviour")
+    fault = behaviour_fault(found["spec"], behaviour, recipe, behaviours(root / CACHE))
     if fault is None:
         write_json(record, found | {"spec": recipe})
     return fault
 
 
-def _missing_records(params: Params, results: Path) -> list[tuple[Path, Path, Recipe]]:
-    """Profiles and studies that evidence has with the same parameters and that are not there:
-    the kept file, the record, and its recipe.
-    """
-    active = params.active
-    records = {
-        results / "profile" / f"{method}.json": specs.profile_recipe(params, method)
-        for method in active.methods
-    } | {
-        results / "studies" / f"{study}.json": study_recipe(params, study)
-        for study in active.studies.names
-    }
-    return [
-        (kept, record, recipe)
-        for record, recipe in records.items()
-        if (kept := kept_record(record)).is_file()
-        and not record.is_file()
-        and _made_from(kept, recipe)
-    ]
-
-
-def _made_from(kept: Path, recipe: Recipe) -> bool:
+def _kept(kept: Path, recipe: Recipe) -> bool:
+    """Whether evidence has a profile or study of the same parameters."""
     from pipeline.runs.evidence import same_parameters
 
     try:
@@ -223,3 +222,10 @@ def _made_from(kept: Path, recipe: Recipe) -> bool:
         return "behaviour" in found and same_parameters(found["spec"], recipe)
     except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _not_refused(kept: Path, recipe: Recipe, root: Path) -> bool:
+    from pipeline.runs.probes import known_fault
+
+    found = read_json(kept)
+    return not known_fault(found["spec"], found["behaviour"], recipe, root / CACHE)

@@ -18,7 +18,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -83,11 +83,7 @@ def read_files(rows_file: Path) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd
         entries = pq.read_table(_runs_file(rows_file), schema=RUNS_SCHEMA).to_pylist()
         frame = pq.read_table(rows_file, schema=ROWS_SCHEMA).to_pandas()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise BadInput(
-            f"{rows_file}: unreadable evidence ({error}); needed the two files that `meta-train` "
-            "wrote. Get them back with `git checkout`, or delete both: runs that are on disk are "
-            "added again by `python -m pipeline keep-evidence`."
-        ) from error
+        raise _unreadable(rows_file, error) from error
     empty = frame.iloc[:0]
     names = ROWS_SCHEMA.names[2:]
     rows = {
@@ -96,6 +92,14 @@ def read_files(rows_file: Path) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd
     }
     runs = {(entry["label"], entry["seed"]): entry for entry in entries}
     return runs, dict.fromkeys(runs, empty[names]) | rows
+
+
+def _unreadable(rows_file: Path, error: Exception) -> BadInput:
+    return BadInput(
+        f"{rows_file}: unreadable evidence ({error}); needed the two files that `meta-train` "
+        "wrote. Get them back with `git checkout`, or delete both: runs that are on disk are "
+        "added again by `python -m pipeline keep-evidence`."
+    )
 
 
 def write_files(
@@ -218,7 +222,7 @@ def restore(rows_file: Path, wanted: Iterable[tuple[Path, Recipe]], behaviour_of
         if entry is None or not same_parameters(json.loads(entry["spec"]), spec):
             continue
         if fault := behaviour_fault(
-            json.loads(entry["spec"]), entry["behaviour"], spec, behaviour_of
+            json.loads(entry["spec"]), json.loads(entry["behaviour"]), spec, behaviour_of
         ):
             done.refused[folder] = fault
             continue
@@ -241,21 +245,38 @@ def same_parameters(kept: Mapping[str, Any], wanted: Recipe) -> bool:
 
 
 def behaviour_fault(
-    kept: Mapping[str, Any], behaviour: str, wanted: Recipe, behaviour_of: Ask
+    kept: Mapping[str, Any], behaviour: Behaviour, wanted: Recipe, behaviour_of: Ask
 ) -> str | None:
     """Which number the code of today gives otherwise; None where it behaves as it did."""
     if dict(kept) == wanted:  # the very code
         return None
-    return difference(json.loads(behaviour), behaviour_of(wanted))
+    return difference(behaviour, behaviour_of(wanted))
 
 
-def kept_recipes(rows_file: Path) -> dict[Key, Recipe]:
-    """Recipes of the runs by label and seed; {} without a file.
+class Kept(NamedTuple):
+    """Of a run in evidence: its recipe, and what its code did."""
+
+    spec: Recipe
+    behaviour: Behaviour
+
+
+def kept_entries(rows_file: Path) -> dict[Key, Kept]:
+    """The runs of a setting by label and seed, without their numbers.
 
     Raises:
         BadInput: when the evidence is unreadable.
     """
-    return {key: json.loads(entry["spec"]) for key, entry in read_files(rows_file)[0].items()}
+    names = ["label", "seed", "spec", "behaviour"]
+    try:
+        entries = pq.read_table(_runs_file(rows_file), columns=names).to_pylist()
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise _unreadable(rows_file, error) from error
+    return {
+        (entry["label"], entry["seed"]): Kept(
+            json.loads(entry["spec"]), json.loads(entry["behaviour"])
+        )
+        for entry in entries
+    }
 
 
 def kept_runs(rows_file: Path) -> dict[Key, RunRecord]:

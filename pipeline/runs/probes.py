@@ -16,15 +16,15 @@ import json
 import math
 import tempfile
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.data import schemas
-from pipeline.files import read_json, write_json
-from pipeline.runs.behaviour import Behaviour
+from pipeline.files import file_digest, read_json, write_json
+from pipeline.runs.behaviour import Behaviour, difference
 from pipeline.runs.recipe import Recipe, digest
 from pipeline.runs.records import CURVE_SCHEMA, read_run
 
@@ -197,15 +197,52 @@ def behaviour_of(recipe: Recipe, cache: Path | None = None) -> Behaviour:
     """
     small, measure = PROBES[recipe["kind"]]
     probe = small(recipe)
-    kept = cache / f"{digest({'code': recipe['code'], 'probe': probe})}.json" if cache else None
-    if kept is not None and kept.is_file():
-        with contextlib.suppress(ValueError, OSError):  # unreadable: measured again
-            found: Behaviour = read_json(kept)
-            return found
+    kept = _answer_file(recipe["code"], probe, cache)
+    if (found := _answer(kept)) is not None:
+        return found
     found = measure(probe)
     if kept is not None:
         write_json(kept, found)
     return found
+
+
+def known_fault(spec: Recipe, behaviour: Behaviour, wanted: Recipe, cache: Path) -> str | None:
+    """Which number the code of `wanted` is known to give otherwise than that of `spec` did.
+
+    Asks nothing that was not asked before: None where it is not known.
+    """
+    if spec == wanted:
+        return None
+    small, _ = PROBES[wanted["kind"]]
+    found = _answer(_answer_file(wanted["code"], small(wanted), cache))
+    return None if found is None else difference(behaviour, found)
+
+
+def behaviours(cache: Path) -> Probe:
+    """`behaviour_of` with its answers kept in `cache`."""
+    return partial(behaviour_of, cache=cache)
+
+
+def _answer_file(code: str, probe: Recipe, cache: Path | None) -> Path | None:
+    if cache is None:
+        return None
+    name = {"code": code, "probe": probe, "probes": _own_digest()}
+    return cache / f"{digest(name)}.json"
+
+
+def _answer(kept: Path | None) -> Behaviour | None:
+    if kept is None or not kept.is_file():
+        return None
+    try:
+        found: Behaviour = read_json(kept)
+    except (ValueError, OSError):  # unreadable: measured again
+        return None
+    return found
+
+
+@cache
+def _own_digest() -> str:
+    return file_digest(Path(__file__))
 
 
 def _numbers(run_dir: Path) -> Behaviour:
@@ -286,8 +323,3 @@ def _rating_tasks(ratings: Path, out: Path) -> None:
     about = {"dataset": "ratings", "title": "probe", "fingerprint": "", "lo": 1.0, "hi": 5.0}
     schemas.write_rows(ratings, rows, schemas.RATINGS, about)
     build_rating_tasks(ratings, out, n_items=ITEMS, min_ratings=8, metadata={})
-
-
-def behaviours(root: Path = Path()) -> Probe:
-    """`behaviour_of` with answers kept below `root`: git-ignored, made anew when code changes."""
-    return partial(behaviour_of, cache=root / "results/.behaviour")

@@ -1,56 +1,59 @@
-# Grid expansion and recipes; nothing else. Every number comes from params.yaml (or --config),
-# is checked here before any job exists, and reaches its job through the recipe (`spec`).
+# Parameters, and a look at what lies on disk; nothing else. Every number comes from params.yaml
+# (or --config), is checked here before any job exists, and reaches its job through the recipe.
+# Nothing is written, deleted or drawn while this is read.
+import json
+import os
 import shlex
 import sys
+import uuid
 from pathlib import Path
 
 # the folder that holds pipeline/, so that this checkout's own code is the one used
 sys.path.insert(0, str(Path(workflow.basedir).resolve().parent))
+sys.dont_write_bytecode = True
 
-from pipeline.runs.recipe import canonical
 from pipeline.config.schema import RATING_DATASETS, SYNTHETIC_DATASETS, load_params
 from pipeline.config.studies import STUDIES
 from pipeline.data.sources import SOURCES
 from pipeline.errors import BadInput
-from pipeline.jobs import process, recipes
+from pipeline.jobs import process
 from pipeline.jobs.blocks import seed_blocks
-from pipeline.jobs.process import gpu_here
-from pipeline.jobs.recipes import study_recipe
-from pipeline.jobs.restore import restore_evidence
-from pipeline.report.texts import texts_digest
-from pipeline.tables.optional import FIGURES, extra_inputs, extra_tables
-from pipeline.tables.other_grids import companion_file
+from pipeline.jobs.look import look
+from pipeline.runs.recipe import canonical
+from pipeline.tables.optional import FIGURES, extra_tables
 
 try:
     PARAMS = load_params(Path("params.yaml"), config)
+    LOOK = look(PARAMS)
 except BadInput as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
 
-if workflow.is_main_process and process.join():
-    print("Removed the lock of a Snakemake that was killed.", file=sys.stderr)
-
-if workflow.is_main_process and (
-    restored := restore_evidence(PARAMS, say=lambda line: print(line, file=sys.stderr))
-):
-    print(f"Restored {len(restored)} records from evidence.", file=sys.stderr)
-
 GRID = PARAMS.grid
 ACTIVE = PARAMS.active
 RESULTS = f"results/{GRID}"
-RUNS = f"{RESULTS}/runs/{{method}}/{{setting}}"
-RUN = f"{RUNS}/{{seed}}"
-# blocks of seeds that a job trains together; none where each seed has its own job (train.smk)
-BLOCKS = (
-    seed_blocks(ACTIVE.seeds, ACTIVE.seeds_per_job) if ACTIVE.seeds_per_job > 1 else {}
-)
+BLOCKS = seed_blocks(ACTIVE.seeds, ACTIVE.seeds_per_job)
+BLOCK_FILE = f"{RESULTS}/runs/{{method}}/{{setting}}/block_{{block}}.json"
 
-# `exec`: no shell between Snakemake and the job, which dies with its parent (jobs/process.py)
+# The mark of this call: whatever is there and carries another recipe than it should takes it as
+# an input, and so runs again, whatever modification times and Snakemake's memory say. A name of
+# its own for each call: what a killed call left behind marks nothing.
+os.environ.setdefault("PIPELINE_CALL", uuid.uuid4().hex[:12])
+MARKS = "results/.stale"
+MARK = f"{MARKS}/{os.environ['PIPELINE_CALL']}"
+
+
+envvars:
+    "PIPELINE_CALL",
+
+
+# `exec`: no shell between Snakemake and the job, which dies with its parent (jobs/process.py).
+# The environment that Snakemake runs in is the job's, unless Snakemake has activated another.
 PYTHON = shlex.quote(str(Path(sys.executable).parent))
+CONDA = shlex.quote(os.environ.get("CONDA_PREFIX", ""))
 shell.prefix(
+    f'[ "${{{{CONDA_PREFIX-}}}}" != {CONDA} ] || PATH={PYTHON}:"$PATH"; '
     "exec env PIPELINE_PARENT_DEATH=1 "
-    if workflow.deployment_settings.deployment_method
-    else f'exec env PIPELINE_PARENT_DEATH=1 PATH={PYTHON}:"$PATH" '
 )
 
 
@@ -59,13 +62,36 @@ wildcard_constraints:
     method="|".join(ACTIVE.methods),
     setting="|".join(ACTIVE.settings),
     seed=r"\d+",
+    block=r"\d+",
     study="|".join(STUDIES),
+    mark="[0-9a-f]+",
 
 
-def grid_paths(pattern):
-    return expand(
-        pattern, method=ACTIVE.methods, setting=ACTIVE.settings, seed=ACTIVE.seeds
-    )
+def filled(pattern, wildcards):
+    return pattern.format(**dict(wildcards.items()))
+
+
+def if_stale(pattern):
+    """The mark, as an input of a job whose file is there and is not what it should be."""
+    return lambda wildcards: [MARK] if filled(pattern, wildcards) in LOOK.stale else []
+
+
+def recipe_of(pattern):
+    """The recipe that the file of a job has to carry."""
+
+    def recipe(wildcards):
+        return canonical(LOOK.artifacts[filled(pattern, wildcards)][0].recipe)
+
+    return recipe
+
+
+def recipes_of(pattern):
+    """The same for a block: the recipes of all its seeds."""
+
+    def recipes(wildcards):
+        return canonical([a.recipe for a in LOOK.artifacts[filled(pattern, wildcards)]])
+
+    return recipes
 
 
 def dataset_of(setting):
@@ -73,113 +99,49 @@ def dataset_of(setting):
 
 
 def tasks_of(wildcards):
-    return f"data/tasks/{dataset_of(wildcards.setting)}.parquet"
+    return [ancient(f"data/tasks/{dataset_of(wildcards.setting)}.parquet")]
 
 
 def ratings_of(wildcards):
     """Rating tasks are made from ratings; a synthetic family is drawn."""
     known = wildcards.dataset in SOURCES
-    return [f"data/ratings/{wildcards.dataset}.parquet"] if known else []
+    return [ancient(f"data/ratings/{wildcards.dataset}.parquet")] if known else []
 
 
 def gpus_wanted(wildcards):
-    """GPUs that a job asks for: none on the CPU; a cluster's head node needs none itself."""
+    """GPUs that a job asks for here; a cluster's profile says it for jobs elsewhere."""
     if PARAMS.device == "cpu":
         return 0
-    elsewhere = workflow.non_local_exec
-    return int(PARAMS.device == "cuda" or elsewhere or gpu_here())
+    return int(PARAMS.device == "cuda" or process.gpu_here())
 
 
-# Options that change no result. Snakemake compares only params that do not depend on
-# `resources`, so that another device or folder of archives reruns nothing.
-def device_option(wildcards, resources):
+# Options that change no result, and so stand in no recipe.
+def device_option(wildcards):
     return f"--device {PARAMS.device}"
 
 
-def evidence_option(wildcards, resources):
-    """Where a job's record is kept for git; of a run or of a profile."""
+def evidence_option(wildcards):
+    """Where a job's record is kept for git; of a block of runs or of a profile or study."""
     if not ACTIVE.keep_evidence:
         return ""
-    of_run = "setting" in wildcards.keys()
-    name = (
-        f"{wildcards.setting}.parquet" if of_run else f"profile/{wildcards.method}.json"
-    )
+    named = dict(wildcards.items())
+    if "setting" in named:
+        name = f"{wildcards.setting}.parquet"
+    elif "study" in named:
+        name = f"studies/{wildcards.study}.json"
+    else:
+        name = f"profile/{wildcards.method}.json"
     return f"--evidence {RESULTS}/evidence/{name}"
 
 
-def save_option(wildcards, resources):
+def save_option(wildcards):
     return f"--checkpoint-every {PARAMS.grid_training().checkpoint_every}"
 
 
-def source_options(wildcards, resources):
+def source_options(wildcards):
     folder = shlex.quote(PARAMS.raw_dir or PARAMS.data.raw_dir)
     data = PARAMS.data
     return f"--raw-dir {folder} --retries {data.retries} --timeout {data.timeout_s}"
-
-
-# Recipes: what makes an artifact stale, and what it carries.
-def archive_spec(wildcards):
-    return canonical(recipes.archive_recipe(PARAMS, wildcards.dataset))
-
-
-def ratings_spec(wildcards):
-    return canonical(recipes.ratings_recipe(PARAMS, wildcards.dataset))
-
-
-def tasks_spec(wildcards):
-    return canonical(recipes.tasks_recipe(PARAMS, wildcards.dataset))
-
-
-def episodes_spec(wildcards):
-    seed = int(wildcards.seed)
-    return canonical(recipes.episodes_recipe(PARAMS, wildcards.setting, seed))
-
-
-def run_spec(wildcards):
-    of = (wildcards.method, wildcards.setting, int(wildcards.seed))
-    return canonical(recipes.run_recipe(PARAMS, *of))
-
-
-# Paths of a block's seeds, as `meta-train` takes them: `{seed}` stands for each one's.
-def block_episodes(wildcards):
-    return f"data/episodes/{wildcards.setting}/{{seed}}.parquet"
-
-
-def block_runs(wildcards):
-    return f"{RESULTS}/runs/{wildcards.method}/{wildcards.setting}/{{seed}}"
-
-
-def block_spec(seeds):
-    """Recipes of a block's runs: each is that of its seed trained alone."""
-
-    def spec(wildcards):
-        of_seeds = [
-            recipes.run_recipe(PARAMS, wildcards.method, wildcards.setting, seed)
-            for seed in seeds
-        ]
-        return canonical(of_seeds)
-
-    return spec
-
-
-def profile_spec(wildcards):
-    return canonical(recipes.profile_recipe(PARAMS, wildcards.method))
-
-
-def study_spec(wildcards):
-    return canonical(study_recipe(PARAMS, wildcards.study))
-
-
-def grid_spec(entry, **more):
-    """The grid, and a digest of the code that reads its records."""
-    recipe = {"grid": GRID, "code": recipes.code_digest(entry)} | more
-    for name in ("methods", "settings", "seeds", "companions"):
-        recipe[name] = getattr(ACTIVE, name)
-    return canonical(recipe)
-
-
-def results_folder(wildcards, resources):
-    return RESULTS
 
 
 def reported(kind, name, file):
@@ -190,3 +152,15 @@ def reported(kind, name, file):
         category=f"{kind}s".capitalize(),
         labels={kind: name.replace("_", " ")},
     )
+
+
+rule mark_stale:
+    output:
+        temp(f"{MARKS}/{{mark}}"),
+    log:
+        "logs/mark_stale/{mark}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python -c 'import pathlib, sys; pathlib.Path(sys.argv[1]).touch()' {output:q} > {log:q}"
+        " 2>&1"

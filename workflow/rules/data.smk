@@ -1,9 +1,13 @@
 # archive -> ratings -> task sets -> frozen episodes
+# `ancient`: what is stale is said by recipes, not by modification times.
 
 
 rule download:
+    input:
+        stale=if_stale("data/raw/{dataset}.zip"),
     output:
-        "data/raw/{dataset}.zip",
+        archive="data/raw/{dataset}.zip",
+        recipe="data/raw/{dataset}.json",
     log:
         "logs/download/{dataset}.log",
     conda:
@@ -12,15 +16,16 @@ rule download:
         mem_mb=500,
     params:
         options=source_options,
-        spec=archive_spec,
+        spec=recipe_of("data/raw/{dataset}.zip"),
     shell:
-        "python -m pipeline download {wildcards.dataset} {output:q} {params.options}"
+        "python -m pipeline download {wildcards.dataset} {output.archive:q} {params.options}"
         " --spec {params.spec:q} > {log:q} 2>&1"
 
 
 rule build_ratings:
     input:
-        "data/raw/{dataset}.zip",
+        archive=ancient("data/raw/{dataset}.zip"),
+        stale=if_stale("data/ratings/{dataset}.parquet"),
     output:
         "data/ratings/{dataset}.parquet",
     log:
@@ -30,15 +35,16 @@ rule build_ratings:
     resources:
         mem_mb=2000,
     params:
-        spec=ratings_spec,
+        spec=recipe_of("data/ratings/{dataset}.parquet"),
     shell:
-        "python -m pipeline build-ratings {wildcards.dataset} {input:q} {output:q}"
+        "python -m pipeline build-ratings {wildcards.dataset} {input.archive:q} {output:q}"
         " --spec {params.spec:q} > {log:q} 2>&1"
 
 
 rule build_tasks:
     input:
-        ratings_of,
+        ratings=ratings_of,
+        stale=if_stale("data/tasks/{dataset}.parquet"),
     output:
         "data/tasks/{dataset}.parquet",
     log:
@@ -48,8 +54,8 @@ rule build_tasks:
     resources:
         mem_mb=1500,
     params:
-        ratings=lambda wildcards, input: [f"--ratings={path}" for path in input],
-        spec=tasks_spec,
+        ratings=lambda wildcards, input: [f"--ratings={path}" for path in input.ratings],
+        spec=recipe_of("data/tasks/{dataset}.parquet"),
     shell:
         "python -m pipeline build-tasks {wildcards.dataset} {output:q} {params.ratings:q}"
         " --spec {params.spec:q} > {log:q} 2>&1"
@@ -57,7 +63,8 @@ rule build_tasks:
 
 rule freeze_episodes:
     input:
-        tasks_of,
+        tasks=tasks_of,
+        stale=if_stale("data/episodes/{setting}/{seed}.parquet"),
     output:
         "data/episodes/{setting}/{seed}.parquet",
     log:
@@ -67,13 +74,18 @@ rule freeze_episodes:
     resources:
         mem_mb=1500,
     params:
-        spec=episodes_spec,
+        spec=recipe_of("data/episodes/{setting}/{seed}.parquet"),
     shell:
-        "python -m pipeline freeze-episodes {input:q} {output:q}"
+        "python -m pipeline freeze-episodes {input.tasks:q} {output:q}"
         " --spec {params.spec:q} > {log:q} 2>&1"
 
 
 # Everything below data/ that the grid needs.
 rule data_all:
     input:
-        grid_paths("data/episodes/{setting}/{seed}.parquet"),
+        expand(
+            "data/episodes/{setting}/{seed}.parquet",
+            setting=ACTIVE.settings,
+            seed=ACTIVE.seeds,
+        ),
+        stale=[MARK] if any(name.startswith("data/") for name in LOOK.stale) else [],

@@ -27,19 +27,17 @@ FIGURE_NAMES += [
     *[name for name in FIGURES if name in EXTRA_NAMES],
 ]
 
-# committed tables of other grids, where there are any: nothing is made for them
-COMPANION_TABLES = [
-    path.as_posix()
-    for companion in ACTIVE.companions
-    for name in ("main", "equal_cost")
-    if (path := companion_file(Path(RESULTS), companion, name)).is_file()
-]
+# The recipes that tables, figures and page carry are written last, by the commands themselves.
+TABLES = f"{RESULTS}/tables/spec.json"
+FIGURES_MADE = f"{RESULTS}/figures/spec.json"
+PAGE = f"{RESULTS}/report.json"
+TRACKING = f"{RESULTS}/tracking.json"
 
 
 rule build_tables:
     input:
-        rules.train_all.input,
-        companions=[*COMPANION_TABLES, *extra_inputs(PARAMS)],
+        RECORDS,
+        stale=if_stale(TABLES),
     output:
         [
             reported("table", name, f"tables/{name}.csv")
@@ -54,6 +52,7 @@ rule build_tables:
         f"{RESULTS}/tables/verdicts.md",
         f"{RESULTS}/tables/findings.json",
         f"{RESULTS}/tables/summary.json",
+        TABLES,
     log:
         f"logs/build_tables/{GRID}.log",
     conda:
@@ -61,8 +60,8 @@ rule build_tables:
     resources:
         mem_mb=1500,
     params:
-        results=results_folder,
-        spec=grid_spec("pipeline.tables.build"),
+        results=RESULTS,
+        spec=recipe_of(TABLES),
     shell:
         "python -m pipeline build-tables {params.results:q} --spec {params.spec:q}"
         " > {log:q} 2>&1"
@@ -70,20 +69,22 @@ rule build_tables:
 
 rule plot_curves:
     input:
-        rules.build_tables.output,
-        tasks=expand(
-            "data/tasks/{dataset}.parquet",
-            dataset=sorted(
+        TABLES,
+        tasks=[  # of which a figure shows an instance
+            ancient(f"data/tasks/{dataset}.parquet")
+            for dataset in sorted(
                 {
                     dataset_of(setting)
                     for setting in ACTIVE.settings
                     if PARAMS.settings[setting].is_synthetic
                 }
-            ),
-        ),
+            )
+        ],
+        stale=if_stale(FIGURES_MADE),
     output:
         [reported("figure", name, f"figures/{name}.svg") for name in FIGURE_NAMES],
         expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURE_NAMES),
+        FIGURES_MADE,
     log:
         f"logs/plot_curves/{GRID}.log",
     conda:
@@ -91,8 +92,8 @@ rule plot_curves:
     resources:
         mem_mb=1500,
     params:
-        results=results_folder,
-        spec=grid_spec("pipeline.figures.draw"),
+        results=RESULTS,
+        spec=recipe_of(FIGURES_MADE),
     shell:
         "python -m pipeline plot-curves {params.results:q} --tasks data/tasks"
         " --spec {params.spec:q} > {log:q} 2>&1"
@@ -101,10 +102,12 @@ rule plot_curves:
 # One page for people: tables and figures, and from each number to the runs behind it.
 rule build_report:
     input:
-        rules.build_tables.output,
-        rules.plot_curves.output,
+        TABLES,
+        FIGURES_MADE,
+        stale=if_stale(PAGE),
     output:
         f"{RESULTS}/report.html",
+        PAGE,
     log:
         f"logs/build_report/{GRID}.log",
     conda:
@@ -112,21 +115,22 @@ rule build_report:
     resources:
         mem_mb=1500,
     params:
-        results=results_folder,
-        spec=grid_spec("pipeline.report.page", texts=texts_digest()),
+        results=RESULTS,
+        spec=recipe_of(PAGE),
     shell:
         "python -m pipeline build-report {params.results:q} --spec {params.spec:q}"
         " > {log:q} 2>&1"
 
 
-# The database holds every grid, so it is updated in place; deleted, it is rebuilt from records.
+# The database holds every grid and is updated in place; deleted, it is rebuilt from records.
 rule log_tracking:
     input:
-        rules.train_all.input,
-        rules.build_tables.output,
-        rules.plot_curves.output,
+        RECORDS,
+        TABLES,
+        FIGURES_MADE,
+        stale=if_stale(TRACKING),
     output:
-        update("mlflow.db"),
+        TRACKING,
     log:
         f"logs/log_tracking/{GRID}.log",
     conda:
@@ -134,8 +138,8 @@ rule log_tracking:
     resources:
         mem_mb=2000,
     params:
-        results=results_folder,
-        spec=grid_spec("pipeline.tracking.replay"),
+        results=RESULTS,
+        spec=recipe_of(TRACKING),
     shell:
-        "python -m pipeline log-tracking {params.results:q} --uri sqlite:///{output}"
-        " --spec {params.spec:q} > {log:q} 2>&1"
+        "python -m pipeline log-tracking {params.results:q} --spec {params.spec:q}"
+        " > {log:q} 2>&1"

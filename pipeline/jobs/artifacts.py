@@ -1,0 +1,152 @@
+"""Everything a grid makes, the recipe each artifact should carry, and whether it does.
+
+A recipe says what an artifact was made from (pipeline/jobs/recipes.py). What decides that a run,
+a task set or a table is stale is `fault_of` here, and nothing else: no modification time, no
+memory of an earlier run.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.config.schema import Params
+from pipeline.data.schemas import read_metadata
+from pipeline.data.sources import SOURCES
+from pipeline.files import read_json
+from pipeline.jobs import recipes
+from pipeline.jobs.blocks import seed_blocks
+from pipeline.runs.recipe import Recipe
+
+RUN_FILES = ("curve.parquet", "test_rows.parquet", "meta_init.safetensors", "metrics.json")
+STORE = (Path("mlflow.db"), Path("mlartifacts"))
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What one job makes.
+
+    Attributes:
+        recipe: that it should carry.
+        files: that it consists of; the last one carries the recipe.
+        output: what Snakemake asks for: the last file, or that of the block of a run's seed.
+        inputs: files it is made from.
+    """
+
+    recipe: Recipe
+    files: tuple[Path, ...]
+    output: Path
+    inputs: tuple[Path, ...] = ()
+
+
+def grid_artifacts(params: Params, root: Path = Path()) -> list[Artifact]:
+    """All of the active grid, inputs before what is made of them."""
+    records = [*_runs(params), *_measurements(params)]
+    return [*_data(params), *records, *_views(params, records, root)]
+
+
+def run_folder(grid: str, label: str, setting: str, seed: int) -> Path:
+    """The folder of one run's record."""
+    return Path(f"results/{grid}/runs/{label}/{setting}/{seed}")
+
+
+def block_file(grid: str, label: str, setting: str, block: int) -> Path:
+    """What a training job leaves beside the records of its seeds."""
+    return Path(f"results/{grid}/runs/{label}/{setting}/block_{block}.json")
+
+
+def fault_of(artifact: Artifact, root: Path = Path()) -> str | None:
+    """Why an artifact is not what it should be; None when it is."""
+    missing = [path.name for path in artifact.files if not (root / path).exists()]
+    if missing:
+        return f"no {', '.join(missing)}"
+    found = carried_recipe(root / artifact.files[-1])
+    if found is None:
+        return "carries no readable recipe"
+    keys = sorted(found.keys() | artifact.recipe.keys())
+    differing = [key for key in keys if found.get(key) != artifact.recipe.get(key)]
+    return f"made with another {', '.join(differing)}" if differing else None
+
+
+def carried_recipe(path: Path) -> Recipe | None:
+    """The recipe that a file carries; None when it has none or is broken."""
+    try:
+        if path.suffix == ".parquet":
+            recipe = json.loads(read_metadata(path)["spec"])
+        else:
+            recipe = read_json(path)
+            recipe = recipe if path.name == "spec.json" else recipe["spec"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return recipe if isinstance(recipe, dict) else None
+
+
+def _data(params: Params) -> Iterator[Artifact]:
+    active = params.active
+    for dataset in sorted({params.settings[setting].dataset for setting in active.settings}):
+        tasks = Path(f"data/tasks/{dataset}.parquet")
+        inputs: tuple[Path, ...] = ()
+        if dataset in SOURCES:
+            raw = Path(f"data/raw/{dataset}.zip")
+            carrier = raw.with_suffix(".json")
+            ratings = Path(f"data/ratings/{dataset}.parquet")
+            yield Artifact(recipes.archive_recipe(params, dataset), (raw, carrier), raw)
+            recipe = recipes.ratings_recipe(params, dataset)
+            yield Artifact(recipe, (ratings,), ratings, (raw,))
+            inputs = (ratings,)
+        yield Artifact(recipes.tasks_recipe(params, dataset), (tasks,), tasks, inputs)
+    for setting in active.settings:
+        tasks = Path(f"data/tasks/{params.settings[setting].dataset}.parquet")
+        for seed in active.seeds:
+            episodes = Path(f"data/episodes/{setting}/{seed}.parquet")
+            recipe = recipes.episodes_recipe(params, setting, seed)
+            yield Artifact(recipe, (episodes,), episodes, (tasks,))
+
+
+def _runs(params: Params) -> Iterator[Artifact]:
+    active = params.active
+    block_of = {
+        seed: block
+        for block, seeds in seed_blocks(active.seeds, active.seeds_per_job).items()
+        for seed in seeds
+    }
+    for setting in active.settings:
+        tasks = Path(f"data/tasks/{params.settings[setting].dataset}.parquet")
+        for label in active.methods:
+            for seed in active.seeds:
+                folder = run_folder(params.grid, label, setting, seed)
+                yield Artifact(
+                    recipes.run_recipe(params, label, setting, seed),
+                    tuple(folder / name for name in (*RUN_FILES, "spec.json")),
+                    block_file(params.grid, label, setting, block_of[seed]),
+                    (tasks, Path(f"data/episodes/{setting}/{seed}.parquet")),
+                )
+
+
+def _measurements(params: Params) -> Iterator[Artifact]:
+    results = Path(f"results/{params.grid}")
+    for label in params.active.methods:
+        file = results / "profile" / f"{label}.json"
+        yield Artifact(recipes.profile_recipe(params, label), (file,), file)
+    for name in params.active.studies.names:
+        file = results / "studies" / f"{name}.json"
+        yield Artifact(recipes.study_recipe(params, name), (file,), file)
+
+
+def _views(params: Params, records: list[Artifact], root: Path) -> Iterator[Artifact]:
+    """Tables, figures, the page, and the note of what was replayed into MLflow."""
+    results = Path(f"results/{params.grid}")
+    tables = recipes.tables_recipe(params, [record.recipe for record in records], root)
+    figures = recipes.figures_recipe(params, tables)
+    page = recipes.report_recipe(params, tables, figures)
+    tracking = recipes.tracking_recipe(params, tables, figures)
+    made, drawn = results / "tables/spec.json", results / "figures/spec.json"
+    every = tuple(dict.fromkeys(record.output for record in records))
+    shown = tuple(Path(f"data/tasks/{name}.parquet") for name in figures["tasks"])
+    for recipe, files, inputs in (
+        (tables, (made,), every),
+        (figures, (drawn,), (made, *shown)),
+        (page, (results / "report.html", results / "report.json"), (made, drawn)),
+        (tracking, (*STORE, results / "tracking.json"), (*every, made, drawn)),
+    ):
+        yield Artifact(recipe, files, files[-1], inputs)

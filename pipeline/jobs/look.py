@@ -1,0 +1,93 @@
+"""A look at what lies on disk, before any job: what is stale, and what evidence can give back.
+
+Every start of Snakemake takes it. It reads and writes nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.config.schema import Params
+from pipeline.jobs.artifacts import Artifact, fault_of, grid_artifacts
+from pipeline.jobs.restore import restorable
+
+RECORDS = ("run", "profile", "study")  # kinds that training and measuring make
+VIEWS = ("tables", "figures", "report", "tracking")  # and what is made of them, in this order
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found, by the file that Snakemake asks for (`Artifact.output`).
+
+    Attributes:
+        artifacts: all that the grid makes, inputs first; of a block's file those of its seeds.
+        faults: why some are not what they should be.
+        stale: those with a fault whose file is there, which Snakemake alone would leave.
+        lost: files of the artifacts that have a fault and that evidence does not give back.
+        restored: blocks of runs, profiles and studies that committed evidence gives back.
+    """
+
+    artifacts: Mapping[str, list[Artifact]]
+    faults: Mapping[str, str]
+    stale: frozenset[str]
+    lost: frozenset[Path]
+    restored: tuple[str, ...]
+
+
+def look(params: Params, root: Path = Path()) -> Look:
+    """Compare everything of the active grid with the recipe it should carry.
+
+    Raises:
+        BadInput: when evidence is unreadable.
+    """
+    artifacts: dict[str, list[Artifact]] = {}
+    for artifact in grid_artifacts(params, root):
+        artifacts.setdefault(artifact.output.as_posix(), []).append(artifact)
+    found: dict[Path, str] = {}
+    for group in artifacts.values():
+        for artifact in group:
+            if fault := fault_of(artifact, root):
+                found[artifact.files[-1]] = fault
+    faulty = [a for group in artifacts.values() for a in group if a.files[-1] in found]
+    given_back = restorable(params, faulty, root)
+    faults: dict[str, str] = {}
+    restored = []
+    for output, group in artifacts.items():
+        carriers = {artifact.files[-1] for artifact in group}
+        lost = carriers & found.keys()
+        if not lost and (root / output).exists():
+            continue
+        faults[output] = found[min(lost)] if lost else f"no {Path(output).name}"
+        # a block without its own file, as after another `seeds_per_job`, lacks nothing else
+        if group[0].recipe["kind"] in RECORDS and lost <= given_back:
+            restored.append(output)
+    # an archive is asked for again only where its ratings have to be read again
+    for output in [o for o in faults if o.startswith("data/raw/")]:
+        if output.replace("/raw/", "/ratings/").replace(".zip", ".parquet") not in faults:
+            del faults[output]
+    stale = frozenset(output for output in faults if (root / output).exists())
+    not_there = frozenset(found.keys() - given_back)
+    return Look(artifacts, faults, stale, not_there, tuple(restored))
+
+
+def jobs_left(found: Look) -> set[str]:
+    """Outputs that have to be made: records, what is made of those, and the data these need.
+
+    Data that are not there are left alone as long as nothing needs them.
+    """
+    left = {o for o in found.faults if not o.startswith("data/")} - set(found.restored)
+    made = left | set(found.restored)
+    for output, group in found.artifacts.items():
+        if group[0].recipe["kind"] in VIEWS and made & _inputs(group):
+            left.add(output)
+            made.add(output)
+    needed = {path for output in left for path in _inputs(found.artifacts[output])}
+    for output, group in reversed(list(found.artifacts.items())):
+        if output in needed & found.faults.keys():
+            left.add(output)
+            needed |= _inputs(group)
+    return left - set(found.restored)
+
+
+def _inputs(group: list[Artifact]) -> set[str]:
+    return {path.as_posix() for artifact in group for path in artifact.inputs}
