@@ -35,16 +35,16 @@ class Study(_Strict):
     training_updates: _Count = Field(
         description="meta-updates of the short training that makes the second initialisation"
     )
-    training_horizon: _Positive = Field(default=2.0, description="T of that training")
+    training_steps: _Count = Field(default=200, description="K of that training")
 
 
 class Stiffness(_Strict):
-    horizons: _Numbers = Field(description="T")
+    inner_steps: _Counts = Field(description="K")
     scales: _Numbers = Field(description="factors on standardised inputs, which raise curvature")
 
 
 class StabilityStudy(Study):
-    horizons: _Numbers = Field(description="T at which meta-gradients are compared")
+    inner_steps: _Counts = Field(description="K at which meta-gradients are compared")
     stiffness: Stiffness = Field(description="RK45 against Chebyshev steps as curvature grows")
 
 
@@ -54,7 +54,7 @@ class MethodStudy(Study):
     methods: Annotated[list[str], Field(min_length=1), AfterValidator(_each_once)] = Field(
         description="names under `methods`"
     )
-    inner_steps: _Counts = Field(description="K; a truth is that of a horizon alpha K")
+    inner_steps: _Counts = Field(description="K; a truth is that of the flow over alpha K")
 
 
 class FidelityStudy(MethodStudy):

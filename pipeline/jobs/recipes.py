@@ -15,7 +15,7 @@ from pipeline.config.schema import Params
 from pipeline.data.sources import SOURCES
 from pipeline.files import file_digest
 from pipeline.jobs.code import code_digest, texts_digest
-from pipeline.runs.recipe import Recipe, digest
+from pipeline.runs.recipe import Recipe, digest, flow_time
 
 # The module whose function makes each kind of artifact; `jobs.code` follows its imports.
 JOBS = {
@@ -134,7 +134,7 @@ def core_settings(params: Params, label: str, inner_steps: int) -> dict[str, Any
     method = given.pop("method")
     inner_lr = params.grid_training().inner_lr
     if method in FLOW_METHODS:
-        return given | {"horizon": inner_lr * inner_steps}
+        return given | {"horizon": flow_time(inner_lr, inner_steps)}
     divisor = given.pop("steps_divisor", 1)
     steps = 1 if method == "maml1" else max(1, inner_steps // divisor)
     return given | {"inner_steps": steps, "inner_lr": inner_lr}
@@ -321,7 +321,8 @@ def study_recipe(params: Params, name: str) -> Recipe:
         "dtype": params.dtype,
         "training": {
             "method": "amaml_rkc",
-            "settings": _flow_settings(params, "amaml_rkc") | {"horizon": study.training_horizon},
+            "settings": _flow_settings(params, "amaml_rkc")
+            | {"horizon": flow_time(training.inner_lr, study.training_steps)},
             "outer_lr": training.outer_lr,
             "meta_batch": training.meta_batch,
             "updates": study.training_updates,
@@ -350,14 +351,19 @@ def _stability(params: Params, study: Any) -> Recipe:
     return {
         "used": list(methods.values()),
         "methods": methods,
-        "horizons": sorted(study.horizons),
+        "horizons": _horizons(params, study.inner_steps),
         "stiffness": {
-            "horizons": sorted(study.stiffness.horizons),
+            "horizons": _horizons(params, study.stiffness.inner_steps),
             "scales": sorted(study.stiffness.scales),
             "rtol": rkc["rtol"],
             "atol": rkc["atol"],
         },
     }
+
+
+def _horizons(params: Params, inner_steps: list[int]) -> list[float]:
+    inner_lr = params.grid_training().inner_lr
+    return [flow_time(inner_lr, steps) for steps in sorted(inner_steps)]
 
 
 def _of_methods(params: Params, study: Any) -> Recipe:

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.config.messages import explain
-from pipeline.config.schema import Count, Evaluation, Positive, Training
-from pipeline.config.studies import Stiffness
+from pipeline.config.schema import Count, Evaluation, NotNegative, Positive, Training
 from pipeline.core import check_settings
 from pipeline.data.pools import Episodes
 from pipeline.errors import BadInput
@@ -18,6 +17,11 @@ OF_THE_SEED = ("seed", "episodes")  # of a run's recipe; all else is the method'
 
 
 class _Training(Training):
+    """A recipe has no defaults."""
+
+    stop_change: NotNegative
+    validate_every: Count
+    gradient_limit: Positive
     checkpoint_every: Count = 1  # no part of a recipe
 
 
@@ -175,7 +179,9 @@ class _Way(_Open):
     dtype: Literal["float32", "float64"]
 
 
-class _Solvers(Stiffness):
+class _Solvers(_Open):
+    horizons: Annotated[list[Positive], Field(min_length=1)]
+    scales: Annotated[list[Positive], Field(min_length=1)]
     rtol: Positive
     atol: Positive
 

@@ -14,7 +14,7 @@ from pipeline.core import Diverged, TaskBatch, meta_gradient
 from pipeline.core.fidelity import compare, converged_gradient
 from pipeline.core.losses import Model
 from pipeline.data.pools import Batch, TaskPool
-from pipeline.runs.recipe import Recipe
+from pipeline.runs.recipe import Recipe, flow_time
 
 PROBE_STREAM = 4  # of the generator that draws the probe; data and meta-batches use 0 to 3
 
@@ -41,7 +41,7 @@ class Ledger:
         self.every: int | None = given["ledger_every"]
         self._method: str = recipe["method"]
         self._settings: dict[str, Any] = recipe["settings"]
-        self._horizon: float = given["inner_lr"] * recipe["inner_steps"]
+        self._horizon: float = flow_time(given["inner_lr"], recipe["inner_steps"])
         self._probe: Batch | None = None
         if self.every is not None:
             self._probe = pool.draw(

@@ -25,7 +25,7 @@ import numpy as np
 from pipeline.data import schemas
 from pipeline.files import file_digest, read_json, write_json
 from pipeline.runs.behaviour import Behaviour, difference
-from pipeline.runs.recipe import Recipe, digest
+from pipeline.runs.recipe import Recipe, digest, flow_time
 from pipeline.runs.records import CURVE_SCHEMA, read_run
 
 INNER_STEPS = 100  # K of the probe, where the recipe's is not smaller
@@ -54,7 +54,7 @@ def run_probe(recipe: Recipe) -> Recipe:
         dict(recipe[name]) for name in ("training", "evaluation", "settings")
     )
     if "horizon" in settings:
-        settings["horizon"] = training["inner_lr"] * steps
+        settings["horizon"] = flow_time(training["inner_lr"], steps)
     if "inner_steps" in settings:
         settings["inner_steps"] = max(1, settings["inner_steps"] * steps // recipe["inner_steps"])
     training |= {

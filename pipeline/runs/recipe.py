@@ -32,6 +32,14 @@ def job_digest(recipes: Sequence[Recipe]) -> str:
     return digest({"recipes": [digest(recipe) for recipe in recipes]})
 
 
+def flow_time(inner_lr: float, inner_steps: int) -> float:
+    """T = alpha K, the horizon of a flow that stands for K inner steps.
+
+    The only place where the one becomes the other: outside `core` horizons are counted in steps.
+    """
+    return inner_lr * inner_steps
+
+
 def parameters_of(recipe: Recipe) -> Recipe:
     """A recipe without what the text of the code decides."""
     return {name: value for name, value in recipe.items() if name not in OF_CODE}

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipeline.core.losses import Model
 from pipeline.runs.evaluate import empty_rows
+from pipeline.runs.recipe import flow_time
 from pipeline.runs.records import METRICS
 from pipeline.runs.seed import SeedTraining
 
@@ -21,9 +22,9 @@ def meta_test(seed: SeedTraining, model: Model) -> tuple[pd.DataFrame, dict[str,
     started = time.perf_counter()
     recipe, episodes = seed.recipe, seed.episodes
     evaluation = recipe["evaluation"]
-    horizon = recipe["inner_steps"]
+    inner_steps = recipe["inner_steps"]
     adaptation = {
-        "steps": {*evaluation["steps"], horizon},
+        "steps": {*evaluation["steps"], inner_steps},
         "lr": evaluation["learning_rate"],
         "optimiser": evaluation["optimiser"],
     }
@@ -36,16 +37,16 @@ def meta_test(seed: SeedTraining, model: Model) -> tuple[pd.DataFrame, dict[str,
         if learned["step"].nunique() < len(adaptation["steps"]):
             message = "meta-test training left the range of floating point"
             learned = empty_rows()
-    at_horizon = learned[learned["step"] == horizon]
+    at_k = learned[learned["step"] == inner_steps]
     metrics = {
         "status": "ok" if message is None else "failed",
         "message": message,
         **{name: recipe[name] for name in ("method", "label", "setting", "dataset", "seed")},
-        "inner_steps": horizon,
-        "horizon": horizon * recipe["training"]["inner_lr"],
-        **{name: _mean(at_horizon[name]) for name in METRICS},
-        "nrmse_stderr": _mean(at_horizon["nrmse"].sem(ddof=1) if len(at_horizon) > 1 else None),
-        "untrained_nrmse": _mean(reference.loc[reference["step"] == horizon, "nrmse"]),
+        "inner_steps": inner_steps,
+        "horizon": flow_time(recipe["training"]["inner_lr"], inner_steps),
+        **{name: _mean(at_k[name]) for name in METRICS},
+        "nrmse_stderr": _mean(at_k["nrmse"].sem(ddof=1) if len(at_k) > 1 else None),
+        "untrained_nrmse": _mean(reference.loc[reference["step"] == inner_steps, "nrmse"]),
         "meta_updates": seed.updates,
         "train_seconds": seed.seconds,
         "train_process_seconds": seed.process_seconds,

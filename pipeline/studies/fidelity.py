@@ -16,7 +16,7 @@ from pipeline.core.fidelity import compare
 from pipeline.files import write_json
 from pipeline.runs.checks import check_fidelity_recipe
 from pipeline.runs.device import DTYPES
-from pipeline.runs.recipe import Recipe
+from pipeline.runs.recipe import Recipe, flow_time
 from pipeline.studies.problems import draw_study_tasks, initialisations, measured, truth
 
 ANYTIME = 0.5  # omega of `amaml_anytime` where its settings do not say
@@ -46,7 +46,7 @@ def _family(recipe: Recipe, family: str) -> Iterator[dict[str, Any]]:
             for number in range(recipe["batches"]):
                 tasks = slice(size * number, size * (number + 1))
                 exact, batch = probes.batch(tasks, torch.float64), probes.batch(tasks, dtype)
-                horizon = recipe["inner_lr"] * inner_steps
+                horizon = flow_time(recipe["inner_lr"], inner_steps)
                 references = {0.0: truth(model, theta, exact, horizon)}
                 for label, given in recipe["methods"].items():
                     settings = given["settings"][str(inner_steps)]

@@ -276,7 +276,7 @@ def test_a_plan_is_printed_as_tables_or_json(tmp_path, capsys, monkeypatch):
 def test_the_schema_is_printed_or_written(tmp_path, capsys):
     assert call("schema") == 0
     printed = capsys.readouterr().out
-    assert json.loads(printed)["title"] == "Params"
+    assert json.loads(printed)["title"] == "ParamsFile"
     assert call("schema", tmp_path / "s.json") == 0
     assert (tmp_path / "s.json").read_text() == printed
 

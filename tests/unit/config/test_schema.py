@@ -401,8 +401,8 @@ def test_a_folder_is_no_file(tmp_path):
 @pytest.mark.parametrize(
     ("path", "value", "found"),
     [
-        ("grids.ci.studies.stability.horizons", [1.0, 1.0], "each may stand there once"),
-        ("grids.ci.studies.stability.horizons", [0.0], "greater than 0"),
+        ("grids.ci.studies.stability.inner_steps", [100, 100], "each may stand there once"),
+        ("grids.ci.studies.stability.inner_steps", [0], "greater than or equal to 1"),
         ("grids.ci.studies.fidelity.families", ["ml-100k"], "cosmixture"),
         ("grids.ci.studies.fidelity.batches", 0, "found 0"),
         ("grids.ci.studies.noise.batches", 1, "found 1"),

@@ -20,8 +20,8 @@ def study(tmp_path_factory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("study") / "new/stability.json"
     given = recipe(
         "stability",
-        horizons=[5.0, 1.0],
-        stiffness={"horizons": [1.0], "scales": [1.0]},
+        inner_steps=[500, 100],
+        stiffness={"inner_steps": [100], "scales": [1.0]},
     )
     study_stability(given, out)
     return read_json(out)
@@ -40,7 +40,7 @@ def error(study: dict[str, Any], method: str, horizon: float) -> list[float]:
 
 def test_the_record_holds_every_case_and_its_recipe(study):
     assert study["spec"] == recipe(
-        "stability", horizons=[1.0, 5.0], stiffness={"horizons": [1.0], "scales": [1.0]}
+        "stability", inner_steps=[100, 500], stiffness={"inner_steps": [100], "scales": [1.0]}
     )
     cases = {(r["initialisation"], r["horizon"], r["method"]) for r in study["records"]}
     assert len(cases) == len(study["records"]) == 2 * 2 * len(WAYS)

@@ -19,7 +19,7 @@ def table() -> pd.DataFrame:
     given = recipe(
         "stability",
         families=["cosmixture", "alpine"],
-        stiffness={"horizons": [5.0, 20.0], "scales": [1.0, 4.0]},
+        stiffness={"inner_steps": [500, 2000], "scales": [1.0, 4.0]},
     )
     return pd.DataFrame(stiffness_records(given))
 
@@ -77,7 +77,7 @@ def test_a_solver_that_gives_up_is_a_record(monkeypatch):
         raise Diverged("dopri5 gave up\nand more")
 
     monkeypatch.setattr(stiffness, "solve_flow", broken)
-    given = recipe("stability", stiffness={"horizons": [0.1], "scales": [1.0]})
+    given = recipe("stability", stiffness={"inner_steps": [10], "scales": [1.0]})
     records = stiffness_records(given)
     for record in records:
         gone = record["solver"] == "dopri5"
