@@ -1,5 +1,6 @@
-"""The studies that a grid may hold (`grids.X.studies` of params.yaml)."""
+"""Cards of the studies that a grid may hold (`grids.X.studies` of params.yaml)."""
 
+from dataclasses import dataclass
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -67,6 +68,36 @@ class NoiseStudy(MethodStudy):
     )
 
 
+@dataclass(frozen=True)
+class StudyCard:
+    """One study, `results/{grid}/studies/{name}.json`.
+
+    Attributes:
+        settings: what params.yaml says of it.
+        module, function: what does it, `function(recipe, out, threads=...)`.
+        tables: what its record is made into.
+    """
+
+    settings: type[Study]
+    module: str
+    function: str
+    tables: tuple[str, ...]
+
+
+STUDIES = {
+    "stability": StudyCard(
+        StabilityStudy,
+        "pipeline.studies.stability",
+        "study_stability",
+        ("stability", "stiffness"),
+    ),
+    "fidelity": StudyCard(
+        FidelityStudy, "pipeline.studies.fidelity", "study_fidelity", ("fidelity",)
+    ),
+    "noise": StudyCard(NoiseStudy, "pipeline.studies.noise", "study_noise", ("noise",)),
+}
+
+
 class Studies(_Strict):
     """Each makes `results/{grid}/studies/{name}.json`."""
 
@@ -80,13 +111,9 @@ class Studies(_Strict):
         return [name for name in STUDIES if getattr(self, name) is not None]
 
 
+# What tables, figures and texts of a study say alike.
+
 NO_REFERENCE = "no reference"  # status of what was solved, but cannot be judged
 WRONG = 1.0  # relative error of a meta-gradient as large as the gradient itself
 STIFF = 30.0  # mean rho times T above which RK45's steps are limited by stability
 SOLVER_TITLES = {"dopri5": "RK45", "rkc": "Chebyshev"}
-# -> tables
-STUDIES = {
-    "stability": ("stability", "stiffness"),
-    "fidelity": ("fidelity",),
-    "noise": ("noise",),
-}

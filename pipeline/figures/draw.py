@@ -1,24 +1,19 @@
 """Tables to figures: `results/{grid}/figures/{name}.svg` and `.png`.
 
-    curves     nRMSE against test steps, with standard errors
-    training   meta-loss and validation nRMSE against meta-updates
-    memory     peak memory per meta-update against inner steps (the paper's Figure 3)
-    time       seconds per meta-update against inner steps (the paper's Figure 4)
-    instances  one task of each synthetic family, if the grid has any
-    ratings    our methods minus item mean + user offset, if it has ratings
-    equal_cost errors against what training cost, if it has synthetic families
-    ledger     fidelity of the meta-gradient against meta-updates, if a ledger was kept
-    fidelity_nrmse   test errors against that fidelity
-    stability, stiffness, fidelity   of the studies that the grid has
-    ablation, horizons   of grids that have these tables
-
-The bytes depend on the tables, the task sets and matplotlib's version alone.
+Which there are, what each shows and from which tables: pipeline/config/figures.py. The bytes
+depend on the tables, the task sets and matplotlib's version alone.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
+from pipeline.config.figures import FIGURES
+from pipeline.config.tables import TABLES
 from pipeline.config.titles import OFFSET
 from pipeline.errors import BadInput
 from pipeline.figures.ablation import draw_ablation
@@ -32,13 +27,70 @@ from pipeline.figures.studies import draw_fidelity, draw_noise, draw_stability, 
 from pipeline.figures.style import house_style, save
 from pipeline.tables.series import ledger_entries
 
-EXTRA_FIGURES = {
-    "stability": draw_stability,
-    "stiffness": draw_stiffness,
-    "fidelity": draw_fidelity,
-    "noise": draw_noise,
-    "ablation": draw_ablation,
-    "horizons": draw_horizons,
+
+@dataclass(frozen=True)
+class Given:
+    """What figures are drawn from.
+
+    Attributes:
+        table: reads one by its name.
+        settings: panels, in canonical order.
+        tasks_dir: folder of task sets.
+    """
+
+    table: Callable[[str], pd.DataFrame]
+    settings: list[str]
+    tasks_dir: Path
+
+
+def _instances(given: Given) -> Figure | None:
+    synthetic = synthetic_settings(given.table("main"), given.settings)
+    seed = int(given.table("per_seed")["seed"].min())
+    return draw_instances(synthetic, given.tasks_dir, seed) if synthetic else None
+
+
+def _equal_cost(given: Given) -> Figure:
+    table = given.table("equal_cost")
+    return draw_equal_cost(table[table["setting"].isin(given.settings)])
+
+
+def _ratings(given: Given) -> Figure | None:
+    """Of settings with the trivial predictor that ratings are judged by."""
+    main = given.table("main")
+    rated = set(main.loc[main["label"] == OFFSET, "setting"])
+    settings = [setting for setting in given.settings if setting in rated]
+    return draw_ratings(given.table("comparisons"), main, settings) if settings else None
+
+
+def _of_ledger(draw: Callable[[pd.DataFrame, pd.DataFrame, list[str]], Figure]) -> "Draw":
+    """Of settings whose training kept a ledger."""
+
+    def drawn(given: Given) -> Figure | None:
+        training = given.table("training")
+        kept = set(ledger_entries(training)["setting"])
+        settings = [setting for setting in given.settings if setting in kept]
+        return draw(training, given.table("main"), settings) if settings else None
+
+    return drawn
+
+
+Draw = Callable[[Given], Figure | None]  # None: nothing to draw
+DRAW: dict[str, Draw] = {
+    "curves": lambda g: draw_curves(g.table("curves"), g.table("main"), g.settings),
+    "training": lambda g: draw_training(g.table("training"), g.table("main"), g.settings),
+    "memory": lambda g: draw_memory(g.table("costs")),
+    "time": lambda g: draw_time(g.table("costs")),
+    "instances": _instances,
+    "equal_cost": _equal_cost,
+    "ratings": _ratings,
+    "ledger": _of_ledger(draw_ledger),
+    "fidelity_nrmse": _of_ledger(draw_fidelity_nrmse),
+    "stability": lambda g: draw_stability(g.table("stability")),
+    "stiffness": lambda g: draw_stiffness(g.table("stiffness")),
+    "fidelity": lambda g: draw_fidelity(g.table("fidelity")),
+    "noise": lambda g: draw_noise(g.table("noise")),
+    "ablation": lambda g: draw_ablation(g.table("ablation")),
+    "horizons": lambda g: draw_horizons(g.table("horizons")),
 }
 
 
@@ -54,8 +106,7 @@ def plot_curves(results_dir: Path, *, tasks_dir: Path, grid: str, settings: list
     Raises:
         BadInput: when a table, a setting in it, or a task set is missing.
     """
-    tables = {name: _read(results_dir, name) for name in ("main", "curves", "training", "costs")}
-    main = tables["main"]
+    main = _read(results_dir, "main")
     known = list(dict.fromkeys(main["setting"]))  # the canonical order
     missing = sorted(set(settings) - set(known))
     if missing or not settings:
@@ -65,43 +116,28 @@ def plot_curves(results_dir: Path, *, tasks_dir: Path, grid: str, settings: list
             "or `python -m pipeline build-tables`."
         )
     chosen = [setting for setting in known if setting in settings]
-    synthetic = synthetic_settings(main, chosen)
-    seed = int(_read(results_dir, "per_seed")["seed"].min())
+    given = Given(cache(lambda name: _read(results_dir, name)), chosen, tasks_dir)
     with house_style():
-        figures = {
-            "curves": draw_curves(tables["curves"], main, chosen),
-            "training": draw_training(tables["training"], main, chosen),
-            "memory": draw_memory(tables["costs"]),
-            "time": draw_time(tables["costs"]),
-        }
-        if synthetic:
-            figures["instances"] = draw_instances(synthetic, tasks_dir, seed)
-            equal_cost = _read(results_dir, "equal_cost")
-            figures["equal_cost"] = draw_equal_cost(equal_cost[equal_cost["setting"].isin(chosen)])
-        if rated := [setting for setting in chosen if setting in _rated(main)]:
-            comparisons = _read(results_dir, "comparisons")
-            figures["ratings"] = draw_ratings(comparisons, main, rated)
-        kept = set(ledger_entries(tables["training"])["setting"])
-        if measured := [setting for setting in chosen if setting in kept]:
-            figures["ledger"] = draw_ledger(tables["training"], main, measured)
-            figures["fidelity_nrmse"] = draw_fidelity_nrmse(tables["training"], main, measured)
-        for name, draw in EXTRA_FIGURES.items():
-            if (results_dir / "tables" / f"{name}.csv").is_file():
-                figures[name] = draw(_read(results_dir, name))
-            else:
-                for suffix in ("svg", "png"):  # of what left the grid
-                    (results_dir / "figures" / f"{name}.{suffix}").unlink(missing_ok=True)
-        for name, figure in figures.items():
-            save(figure, results_dir / "figures" / name)
+        for name, draw in DRAW.items():
+            place = results_dir / "figures" / name
+            there = all(
+                TABLES[table].has is None or _path(results_dir, table).is_file()
+                for table in FIGURES[name].tables
+            )
+            figure = draw(given) if there else None
+            if figure is not None:
+                save(figure, place)
+            else:  # of what left the grid
+                for suffix in (".svg", ".png"):
+                    place.with_suffix(suffix).unlink(missing_ok=True)
 
 
-def _rated(main: pd.DataFrame) -> set[str]:
-    """Settings with the trivial predictor that ratings are judged by."""
-    return set(main.loc[main["label"] == OFFSET, "setting"])
+def _path(results_dir: Path, name: str) -> Path:
+    return results_dir / "tables" / f"{name}.csv"
 
 
 def _read(results_dir: Path, name: str) -> pd.DataFrame:
-    path = results_dir / "tables" / f"{name}.csv"
+    path = _path(results_dir, name)
     try:
         return pd.read_csv(path, dtype={"setting": str, "label": str, "message": str})
     except (OSError, ValueError) as error:

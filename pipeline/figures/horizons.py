@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from pipeline.config.tables import EARLY
 from pipeline.config.titles import DATASETS, label_title
 from pipeline.figures.curves import fit_y, step_axis
 from pipeline.figures.style import WIDTH
-from pipeline.tables.optional import EARLY
 
 AFTER = (10, 100, 1000, 5000)  # test steps of the panels against T
 _DASHED = (0, (3, 1.5))

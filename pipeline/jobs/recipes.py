@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.schema import Params
+from pipeline.config.studies import STUDIES
 from pipeline.data.sources import SOURCES
 from pipeline.files import file_digest
 from pipeline.jobs.code import code_digest, texts_digest
@@ -26,9 +27,7 @@ JOBS = {
     "episodes": "pipeline.data.episodes",
     "run": "pipeline.runs.job",
     "profile": "pipeline.runs.profile",
-    "stability": "pipeline.studies.stability",
-    "fidelity": "pipeline.studies.fidelity",
-    "noise": "pipeline.studies.noise",
+    **{name: card.module for name, card in STUDIES.items()},
     "tables": "pipeline.tables.build",
     "figures": "pipeline.figures.draw",
     "report": "pipeline.report.page",
@@ -37,11 +36,10 @@ JOBS = {
 
 
 TABLE_CLAIMS = ("pipeline.paper.build",)  # what is said of the tables is written into tables/ too
-REPORT_TEXTS = (  # of the page: template, style, prose, captions
+REPORT_TEXTS = (  # of the page: template, style, prose
     "pipeline/report/*.css",
     "pipeline/report/*.j2",
     "pipeline/report/*.md",
-    "workflow/report/*.rst",
 )
 # What reading an archive takes from its `Source`; addresses and texts change no number.
 READ_OF_SOURCE = ("member", "format", "lo", "hi", "step")

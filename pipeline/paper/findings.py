@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.config.tables import EARLY
 from pipeline.config.titles import DATASETS, label_title
 from pipeline.files import write_json
 from pipeline.paper.ablation import ablation_finding
@@ -27,7 +28,6 @@ from pipeline.paper.studies import (
     stiffness_finding,
 )
 from pipeline.tables.comparisons import ALPHA
-from pipeline.tables.optional import EARLY
 
 # What `horizons.csv` and `early_stopping.csv` say, in one sentence.
 

@@ -3,35 +3,12 @@
 import base64
 from pathlib import Path
 
+from pipeline.config.figures import FIGURES
 from pipeline.errors import BadInput
 from pipeline.files import read_json
 from pipeline.report.blocks import Figure
-from pipeline.report.texts import caption
 
 LARGEST_SVG = 300_000  # bytes; a larger drawing goes in as PNG
-TITLES = {
-    "curves": "nRMSE against test steps",
-    "training": "Training curves",
-    "instances": "One task of each synthetic family",
-    "ratings": "Gain over item mean + user offset",
-    "fidelity": "Fidelity of the meta-gradient against inner steps",
-    "ledger": "Fidelity of the meta-gradient during training",
-    "fidelity_nrmse": "Test error against the fidelity of the meta-gradient",
-    "noise": "Agreement of meta-gradients between meta-batches",
-    "equal_cost": "Errors at equal cost",
-    "horizons": "Test errors after training for several horizons",
-    "stability": "Error of the meta-gradient by ways back",
-    "stiffness": "Work of two solvers as curvature grows",
-    "ablation": "Effect of each point where the authors' code differs",
-    "memory": "Peak memory against inner steps",
-    "time": "Time against inner steps",
-}
-# figures that show no test error of any data set
-_WITHOUT_DATA = (
-    *("instances", "memory", "time", "fidelity", "stability", "stiffness", "equal_cost"),
-    "noise",
-    "horizons",  # of synthetic families
-)
 
 
 def figure_names(results_dir: Path) -> list[str]:
@@ -63,14 +40,15 @@ def read_findings(results_dir: Path) -> dict[str, str]:
 
 def figure(results_dir: Path, name: str, finding: str, simulated: list[str]) -> Figure:
     """A figure with its caption; `simulated`: settings whose data no person gave."""
-    title = TITLES.get(name, name.replace("_", " ").capitalize())
-    shown = [] if name in _WITHOUT_DATA else simulated
+    card = FIGURES.get(name)
+    title = card.title if card else name.replace("_", " ").capitalize()
+    shown = simulated if card is None or card.shows_data else []
     return Figure(
         name,
         title,
         data_uri(results_dir, name),
         f"Chart: {title}. {finding}".strip(),
-        caption("figure", name),
+        card.caption.replace("`", "") if card else "",
         finding,
         f"SIMULATED data where it shows {', '.join(shown)}" if shown else "",
     )

@@ -1,5 +1,6 @@
 """Any other table on the page, as it stands: key columns first, errors beside their means."""
 
+from pipeline.config.tables import TABLES
 from pipeline.config.titles import DATASETS, SIMULATED, label_title
 from pipeline.paper.claims import UNTESTED
 from pipeline.report.blocks import Block, Cell, Fold, Head, Row, Table
@@ -8,7 +9,6 @@ from pipeline.report.evidence import LABEL_COLUMNS
 from pipeline.report.grid_tables import GridTable, Values
 from pipeline.report.links import Links
 from pipeline.report.numbers import as_float, number, with_error
-from pipeline.report.texts import caption
 
 LONGEST_TEXT = 160  # characters of a text that is shown whole
 FOLDED = 30  # rows from which a table is behind a fold
@@ -51,8 +51,9 @@ def plain_table(table: GridTable, links: Links) -> Block:
     if grid:
         note += f" All from runs of grid {grid}."
     title = heading(table.name).capitalize()
+    card = TABLES.get(table.name)
     block = Table(
-        (caption("table", table.name) or f"{title}.") + note,
+        (card.caption.replace("`", "") if card else f"{title}.") + note,
         [Head(heading(key, table.name), meaning(key, table.name), "left") for key in keys],
         [
             _head(table.name, column, [row.cells[place] for row in rows])

@@ -18,11 +18,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from pipeline.config.tables import EARLY, LONG_FAMILIES
 from pipeline.errors import BadInput
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed, tasks_of
 from pipeline.tables.main import pooled_errors
-from pipeline.tables.optional import EARLY, LONG_FAMILIES
 from pipeline.tables.paired import correct, errors_by_seed, paired
 
 _NAMES = ("grid", "dataset", "setting", "label", "inner_steps", "horizon", "step", "own")

@@ -4,25 +4,17 @@ A companion's runs need not be there: its `results/{grid}/tables/` alone are rea
 that does not exist is left out.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import pandas as pd
+
+from pipeline.config.tables import companion_file
 from pipeline.errors import BadInput
-
-if TYPE_CHECKING:  # the workflow asks for paths alone, and parses without pandas
-    import pandas as pd
 
 _TEXT = dict.fromkeys(
     ("setting", "shorter_setting", "dataset", "label", "kind", "status", "device", "message"), str
 )
-
-
-def companion_file(results_dir: Path, companion: str, name: str) -> Path:
-    """Where the table `name`, such as `main`, of a companion of `results/{grid}` lies."""
-    return results_dir.parent / companion / "tables" / f"{name}.csv"
 
 
 def companion_tables(
@@ -43,8 +35,6 @@ def companion_tables(
 
 
 def _read(path: Path, grid: str) -> pd.DataFrame:
-    import pandas as pd
-
     try:
         return pd.read_csv(path, dtype=_TEXT)
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Records of the studies to rows of their tables: `config_studies.STUDIES`."""
+"""Records of the studies to rows of their tables (pipeline/config/studies.py)."""
 
 import math
 import statistics

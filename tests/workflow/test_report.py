@@ -83,7 +83,7 @@ def test_commands_that_explain_prints_remake_the_run(project: Project) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["pipeline/report/methods.md", "pipeline/report/page.css", "workflow/report/figure_time.rst"],
+    ["pipeline/report/methods.md", "pipeline/report/page.css"],
 )
 def test_texts_of_the_page_make_it_again_and_nothing_else(project: Project, name: str) -> None:
     path = project.path(name)

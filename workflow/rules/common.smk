@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir).resolve().parent))
 sys.dont_write_bytecode = True
 
+from pipeline.config import figures, tables
 from pipeline.config.schema import RATING_DATASETS, SYNTHETIC_DATASETS, load_params
 from pipeline.config.studies import STUDIES
 from pipeline.data.sources import SOURCES
@@ -20,7 +21,6 @@ from pipeline.jobs import process
 from pipeline.jobs.blocks import seed_blocks
 from pipeline.jobs.look import look
 from pipeline.runs.recipe import canonical
-from pipeline.tables.optional import FIGURES, extra_tables
 
 try:
     PARAMS = load_params(Path("params.yaml"), config)
@@ -144,13 +144,13 @@ def source_options(wildcards):
     return f"--raw-dir {folder} --retries {data.retries} --timeout {data.timeout_s}"
 
 
-def reported(kind, name, file):
-    """A table or figure with its caption in `snakemake --report`."""
+def reported(kind, name, suffix):
+    """A table or figure of `snakemake --report`, with what it shows beside its name."""
+    card = {"table": tables.TABLES, "figure": figures.FIGURES}[kind][name]
     return report(
-        f"{RESULTS}/{file}",
-        caption=f"../report/{kind}_{name}.rst",
+        f"{RESULTS}/{kind}s/{name}.{suffix}",
         category=f"{kind}s".capitalize(),
-        labels={kind: name.replace("_", " ")},
+        labels={kind: card.title, "what it shows": card.caption.replace("`", "")},
     )
 
 

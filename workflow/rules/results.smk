@@ -1,32 +1,4 @@
 # records -> tables, figures; replay to MLflow
-TABLE_NAMES = [
-    "main",
-    "per_seed",
-    "comparisons",
-    "verdicts",
-    "rating_verdicts",
-    "curves",
-    "training",
-    "costs",
-]
-FIGURE_NAMES = ["curves", "training", "memory", "time"]
-if any(PARAMS.settings[setting].is_synthetic for setting in ACTIVE.settings):
-    TABLE_NAMES.append("equal_cost")
-    FIGURE_NAMES += ["instances", "equal_cost"]
-HAS_RATINGS = any(not PARAMS.settings[name].is_synthetic for name in ACTIVE.settings)
-if HAS_RATINGS:
-    TABLE_NAMES.append("audit")
-    FIGURE_NAMES.append("ratings")
-if PARAMS.grid_training().ledger_every is not None:
-    FIGURE_NAMES += ["ledger", "fidelity_nrmse"]
-# ablation, long horizons, choices: the grid's own, or committed by its companions
-EXTRA_NAMES = extra_tables(PARAMS)
-STUDY_NAMES = [table for study in ACTIVE.studies.names for table in STUDIES[study]]
-FIGURE_NAMES += [
-    *STUDY_NAMES,
-    *[name for name in FIGURES if name in EXTRA_NAMES],
-]
-
 # The recipes that tables, figures and page carry are written last, by the commands themselves.
 TABLES = f"{RESULTS}/tables/spec.json"
 FIGURES_MADE = f"{RESULTS}/figures/spec.json"
@@ -39,19 +11,8 @@ rule build_tables:
         RECORDS,
         stale=if_stale(TABLES),
     output:
-        [
-            reported("table", name, f"tables/{name}.csv")
-            for name in [*TABLE_NAMES, *STUDY_NAMES, *EXTRA_NAMES]
-        ],
-        [f"{RESULTS}/tables/ablation.md"] if "ablation" in EXTRA_NAMES else [],
-        expand(
-            f"{RESULTS}/tables/{{name}}.md",
-            name=["audit", "rating_verdicts"] if HAS_RATINGS else [],
-        ),
-        f"{RESULTS}/tables/main.md",
-        f"{RESULTS}/tables/verdicts.md",
-        f"{RESULTS}/tables/findings.json",
-        f"{RESULTS}/tables/summary.json",
+        [reported("table", name, "csv") for name in tables.tables_of(PARAMS)],
+        expand(f"{RESULTS}/tables/{{file}}", file=tables.beside_tables(PARAMS)),
         TABLES,
     log:
         f"logs/build_tables/{GRID}.log",
@@ -82,8 +43,8 @@ rule plot_curves:
         ],
         stale=if_stale(FIGURES_MADE),
     output:
-        [reported("figure", name, f"figures/{name}.svg") for name in FIGURE_NAMES],
-        expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURE_NAMES),
+        [reported("figure", name, "svg") for name in figures.figures_of(PARAMS)],
+        expand(f"{RESULTS}/figures/{{name}}.png", name=figures.figures_of(PARAMS)),
         FIGURES_MADE,
     log:
         f"logs/plot_curves/{GRID}.log",

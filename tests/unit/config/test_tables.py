@@ -1,0 +1,93 @@
+"""Cards of tables and figures: which grid has which."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.expand import METHOD_POINTS, SETTING_POINTS, switched_method, switched_setting
+from pipeline.config.figures import FIGURES, figures_of
+from pipeline.config.load import read_config
+from pipeline.config.schema import Params, check_params
+from pipeline.config.studies import STUDIES, Studies
+from pipeline.config.tables import TABLES, tables_of
+from pipeline.figures.draw import DRAW
+from pipeline.tables.build import COLUMNS
+
+RAW = read_config(Path(__file__).parents[3] / "params.yaml")
+PARAMS = check_params(RAW)
+
+
+def shared(params: Params, root: Path = Path()) -> list[str]:
+    """Those tables of a grid that companions may show."""
+    return [name for name in tables_of(params, root) if TABLES[name].of_companions]
+
+
+def test_every_card_has_its_columns_or_its_drawing_and_no_other_has():
+    assert TABLES.keys() == COLUMNS.keys() | {"verdicts", "rating_verdicts"}
+    assert FIGURES.keys() == DRAW.keys()
+    assert {table for card in FIGURES.values() for table in card.tables} <= TABLES.keys()
+    assert {table for card in STUDIES.values() for table in card.tables} <= TABLES.keys()
+    assert STUDIES.keys() == Studies.model_fields.keys()
+    for name, card in STUDIES.items():
+        assert callable(getattr(importlib.import_module(card.module), card.function)), name
+
+
+def test_a_grid_has_what_its_data_and_studies_allow(tmp_path):
+    of = {name: check_params(RAW | {"grid": name}) for name in ("ratings", "swept", "paper")}
+    tables = {name: tables_of(params, tmp_path) for name, params in of.items()}
+    figures = {name: figures_of(params, tmp_path) for name, params in of.items()}
+    assert "audit" in tables["ratings"]
+    assert "equal_cost" not in tables["ratings"]
+    assert "audit" not in tables["swept"]
+    assert {"equal_cost", "instances"} <= {*figures["swept"]}
+    assert {*STUDIES} <= {*tables["paper"]}
+    assert {"ledger", "stiffness", "ratings"} <= {*figures["paper"]}
+
+
+@pytest.mark.parametrize(
+    ("grid", "tables"),
+    [
+        *((name, []) for name in ("ci", "quickstart", "ratings", "paper", "swept")),
+        ("horizons", ["horizons", "early_stopping"]),
+        ("choices", ["choices"]),
+        ("ablation", ["ablation"]),
+        ("ablation-data", ["ablation"]),
+    ],
+)
+def test_tables_that_a_grid_has_by_itself(grid, tables, tmp_path):
+    assert shared(check_params(RAW | {"grid": grid}), tmp_path) == tables
+
+
+def test_paper_shows_what_its_companions_have_committed(tmp_path):
+    params = check_params(RAW | {"grid": "paper"})
+    for name in ("ablation/tables/ablation", "ci/tables/horizons"):
+        path = tmp_path / "results" / f"{name}.csv"
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert shared(params, tmp_path) == ["ablation"]
+    assert "ablation" in figures_of(params, tmp_path)
+
+
+def test_a_grid_that_replaces_k_has_one_horizon():
+    grids = RAW["grids"] | {"horizons": RAW["grids"]["horizons"] | {"inner_steps": 5}}
+    assert shared(check_params(RAW | {"grid": "horizons", "grids": grids})) == []
+
+
+def test_variants_are_known_by_their_names():
+    labels = {label: switched_method(label) for label in PARAMS.methods}
+    known = {label: found for label, found in labels.items() if found}
+    assert known == {
+        "imaml-released": ("imaml", "imaml"),
+        **{
+            f"amaml-{point}-released": ("amaml", point)
+            for point in METHOD_POINTS
+            if point != "imaml"
+        },
+        "amaml-released-all": ("amaml", "all"),
+    }
+    settings = {name: switched_setting(name) for name in PARAMS.settings}
+    found = {pair for pair in settings.values() if pair}
+    assert {point for _, point in found} == set(SETTING_POINTS)
+    assert {base for base, _ in found} <= set(PARAMS.settings)
+    assert switched_setting("cosmixture-50shot-50val-other-released") is None
