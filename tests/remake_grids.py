@@ -34,9 +34,8 @@ DROPPED: dict[str, str] = {
 
 def remake(grid: str, root: Path) -> None:
     """Records and tables of a grid below `root`, from the evidence in git."""
-    from pipeline.config.schema import load_params
+    from pipeline.config.schema import load_params, on_grid
     from pipeline.errors import BadInput
-    from pipeline.jobs.reconcile import on_grid
     from pipeline.jobs.restore import restore_records
     from pipeline.tables.build import build_tables
 

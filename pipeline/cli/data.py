@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import ParamsFile, Spec, parse_spec, take
+from pipeline.cli.options import ParamsFile, Spec, parse_spec, refuse_others, take
 from pipeline.errors import BadInput
 
 DatasetName = Annotated[str, typer.Argument(help="such as ml-100k, jester-1, simulated, alpine")]
@@ -77,8 +77,7 @@ def build_tasks(
     from pipeline.jobs.recipes import tasks_recipe
 
     known = (*RATING_DATASETS, *SYNTHETIC_DATASETS)
-    if dataset not in known:
-        raise BadInput(f"data set: found {dataset!r}, allowed: {', '.join(known)}")
+    refuse_others("data set", dataset, known)
     recipe = parse_spec(spec) if spec else tasks_recipe(load_params(params), dataset)
     if dataset in RATING_DATASETS:
         if ratings is None:
@@ -110,9 +109,8 @@ def freeze_episodes(
         recipe = parse_spec(spec)
     else:
         loaded = load_params(params)
-        if setting not in loaded.settings:
-            raise BadInput(f"--setting: found {setting!r}, allowed: {', '.join(loaded.settings)}")
-        recipe = episodes_recipe(loaded, setting, seed)
+        refuse_others("--setting", setting, loaded.settings)
+        recipe = episodes_recipe(loaded, str(setting), seed)
     settings = take(recipe, "seed", "support", "query", "validation_tasks", "standardise")
     settings |= {name: recipe[name] for name in ("scaling", "min_ratings") if name in recipe}
     # rating data have a number of test tasks, synthetic families one of query points
@@ -124,8 +122,7 @@ def freeze_episodes(
 def _source(dataset: str) -> Any:
     from pipeline.data.sources import SOURCES
 
-    if dataset not in SOURCES:
-        raise BadInput(f"data set: found {dataset!r}, allowed: {', '.join(SOURCES)}")
+    refuse_others("data set", dataset, SOURCES)
     return SOURCES[dataset]
 
 

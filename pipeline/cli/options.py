@@ -1,14 +1,23 @@
 """Options that several commands share."""
 
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline.errors import BadInput
 
-ParamsFile = Annotated[Path, typer.Option("--params", help="parameter file")]
+if TYPE_CHECKING:
+    from pipeline.config.schema import Params
+
+ParamsFile = Annotated[
+    Path, typer.Option("--params", help="parameter file; its grids lie in grids/ beside it")
+]
+GridName = Annotated[
+    str | None, typer.Option("--grid", help="instead of the grid that --params names")
+]
 Spec = Annotated[
     str | None,
     typer.Option(
@@ -20,6 +29,37 @@ Spec = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cuda or cpu")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of torch")]
+
+
+def parameters(
+    params: Path, grid: str | None = None, overrides: Mapping[str, Any] | None = None
+) -> "Params":
+    """The parameters that a command was given.
+
+    Args:
+        params, grid: as `--params` and `--grid` say.
+        overrides: values in the place of the file's.
+
+    Raises:
+        BadInput: when they are not sound, or there is no such grid.
+    """
+    from pipeline.config.schema import load_params, on_grid
+
+    return on_grid(load_params(params, overrides), grid)
+
+
+def refuse_others(option: str, found: str | None, allowed: Collection[str]) -> None:
+    """Refuse a value that is none of those allowed.
+
+    Raises:
+        BadInput: naming them and the nearest.
+    """
+    if found is None:
+        raise BadInput(f"{option}: missing; needed one of: {', '.join(allowed)}.")
+    if found not in allowed:
+        from pipeline.config.messages import not_among
+
+        raise BadInput(f"{option}: {not_among(found, allowed)}")
 
 
 def parse_spec(text: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import ParamsFile
+from pipeline.cli.options import GridName, ParamsFile, parameters
 from pipeline.errors import BadInput
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ def register(app: typer.Typer) -> None:
 
 
 def plan(
-    grid: Annotated[str | None, typer.Option(help="instead of the grid in --params")] = None,
     cores: Annotated[int, typer.Option(min=1, help="jobs that will run at a time")] = 2,
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="project times, or only count jobs")
@@ -36,6 +35,7 @@ def plan(
         str | None, typer.Option("--device", help="auto, cuda or cpu, instead of that in --params")
     ] = None,
     params: ParamsFile = Path("params.yaml"),
+    grid: GridName = None,
 ) -> None:
     """Count a grid's jobs and project the time of those left; write and delete nothing.
 
@@ -47,14 +47,12 @@ def plan(
     slows down as training goes on is not seen by fresh meta-updates: once some runs are
     finished, --measured projects the rest from what they took.
     """
-    from pipeline.config.schema import load_params
     from pipeline.jobs.plan import grid_jobs, make_plan
     from pipeline.jobs.plan_text import plan_text
-    from pipeline.jobs.reconcile import on_grid
 
     if measured and not measure:
         raise BadInput("--no-measure: found --measured beside it; give one of the two")
-    loaded = on_grid(load_params(params), grid)
+    loaded = parameters(params, grid)
     jobs = grid_jobs(loaded)
     costs, on_gpu = None, False
     if measure:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import ParamsFile
+from pipeline.cli.options import GridName, ParamsFile, parameters
 
 
 def register(app: typer.Typer) -> None:
@@ -16,16 +16,14 @@ def register(app: typer.Typer) -> None:
     app.command("reconcile")(reconcile)
 
 
-def check_params(params: ParamsFile = Path("params.yaml")) -> None:
-    """Say whether a parameter file is sound, and what its grid holds."""
-    from pipeline.config.schema import load_params
-
-    loaded = load_params(params)
-    grid = loaded.active
-    jobs = len(grid.methods) * len(grid.settings) * len(grid.seeds)
+def check_params(params: ParamsFile = Path("params.yaml"), grid: GridName = None) -> None:
+    """Say whether a parameter file and its grids are sound, and what the grid holds."""
+    loaded = parameters(params, grid)
+    active = loaded.active
+    jobs = len(active.methods) * len(active.settings) * len(active.seeds)
     typer.echo(
-        f"{params}: sound. Grid '{loaded.grid}': {len(grid.methods)} methods x "
-        f"{len(grid.settings)} settings x {len(grid.seeds)} seeds = {jobs} runs of "
+        f"{params}: sound. Grid '{loaded.grid}': {len(active.methods)} methods x "
+        f"{len(active.settings)} settings x {len(active.seeds)} seeds = {jobs} runs of "
         f"{loaded.grid_training().meta_updates} meta-updates."
     )
 
@@ -50,15 +48,13 @@ def schema(
 
 def reconcile(
     params: ParamsFile = Path("params.yaml"),
-    grid: Annotated[str | None, typer.Option(help="instead of the grid in --params")] = None,
+    grid: GridName = None,
 ) -> None:
     """Delete records and data that no longer match their recipe or left the grid.
 
     Snakemake compares recipes itself and needs none of this; it is for a folder that is to hold
     the grid and nothing else, before `dvc push`, say.
     """
-    from pipeline.config.schema import load_params
-    from pipeline.jobs.reconcile import on_grid
     from pipeline.jobs.reconcile import reconcile as run
 
-    typer.echo(json.dumps(run(on_grid(load_params(params), grid)), default=str))
+    typer.echo(json.dumps(run(parameters(params, grid)), default=str))

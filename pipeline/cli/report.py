@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import ParamsFile, Spec
+from pipeline.cli.options import GridName, ParamsFile, Spec, parameters
 
 
 def register(app: typer.Typer) -> None:
@@ -18,13 +18,14 @@ def build_report(
     results_dir: Annotated[Path, typer.Argument(help="such as results/quickstart")],
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
+    grid: GridName = None,
 ) -> None:
     """Write RESULTS_DIR/report.html: tables, figures and where they come from, on one page."""
     from pipeline.cli.results import recipe_of
     from pipeline.jobs.readers import check_view, making
     from pipeline.report.page import build_report as build
 
-    recipe = recipe_of("report", spec, params)
+    recipe = recipe_of("report", spec, params, grid)
     check_view(results_dir / "tables/spec.json", recipe["tables"], "build_tables")
     check_view(results_dir / "figures/spec.json", recipe["figures"], "plot_curves")
     making(results_dir / "report.json", recipe, lambda: build(results_dir, grid=recipe["grid"]))
@@ -43,16 +44,11 @@ def explain(
         Path | None, typer.Option(help="such as results/paper; default: the grid of --params")
     ] = None,
     params: ParamsFile = Path("params.yaml"),
+    grid: GridName = None,
     everything: Annotated[bool, typer.Option("--all", help="list every run")] = False,
 ) -> None:
     """Say what a number of a table is, which runs it came from, and how to remake them."""
     from pipeline.report.explain import explain as say
 
-    folder = results or Path("results") / _grid_name(params)
+    folder = results or Path("results") / parameters(params, grid).grid
     typer.echo(say(folder, table, row, column, everything=everything))
-
-
-def _grid_name(params: Path) -> str:
-    from pipeline.config.schema import load_params
-
-    return load_params(params).grid

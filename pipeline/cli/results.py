@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import ParamsFile, Spec, parse_spec, take, take_all
+from pipeline.cli.options import GridName, ParamsFile, Spec, parameters, parse_spec, take, take_all
 
 ResultsDir = Annotated[Path, typer.Argument(help="such as results/quickstart")]
 
@@ -21,7 +21,10 @@ def register(app: typer.Typer) -> None:
 
 
 def build_tables(
-    results_dir: ResultsDir, spec: Spec = None, params: ParamsFile = Path("params.yaml")
+    results_dir: ResultsDir,
+    spec: Spec = None,
+    params: ParamsFile = Path("params.yaml"),
+    grid: GridName = None,
 ) -> None:
     """Turn the grid's run records into tables/ (CSV, Markdown, JSON), and what they say.
 
@@ -31,13 +34,13 @@ def build_tables(
     from pipeline.paper.build import write_claims
     from pipeline.tables import build
 
-    recipe = recipe_of("tables", spec, params)
+    recipe = recipe_of("tables", spec, params, grid)
     check_records(results_dir, recipe)
 
     def make() -> None:
-        grid = _grid(recipe)
-        tables = build.build_tables(results_dir, **grid, companions=recipe["companions"])
-        write_claims(results_dir, tables, grid["grid"])
+        of = _grid(recipe)
+        tables = build.build_tables(results_dir, **of, companions=recipe["companions"])
+        write_claims(results_dir, tables, of["grid"])
 
     making(results_dir / "tables/spec.json", recipe, make)
 
@@ -47,12 +50,13 @@ def plot_curves(
     tasks: Annotated[Path, typer.Option(help="folder of task-set parquets")] = Path("data/tasks"),
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
+    grid: GridName = None,
 ) -> None:
     """Draw the figures from tables/ into figures/."""
     from pipeline.figures.draw import plot_curves as draw
     from pipeline.jobs.readers import check_view, making
 
-    recipe = recipe_of("figures", spec, params)
+    recipe = recipe_of("figures", spec, params, grid)
     check_view(results_dir / "tables/spec.json", recipe["tables"], "build_tables")
     making(
         results_dir / "figures/spec.json",
@@ -68,13 +72,14 @@ def log_tracking(
     uri: Annotated[str, typer.Option(help="MLflow tracking URI")] = "sqlite:///mlflow.db",
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
+    grid: GridName = None,
 ) -> None:
     """Replay finished runs into MLflow; what is there already is left alone."""
     from pipeline.files import read_json
     from pipeline.jobs.readers import check_records, check_view, making
     from pipeline.tracking import replay
 
-    recipe = recipe_of("tracking", spec, params)
+    recipe = recipe_of("tracking", spec, params, grid)
     tables = results_dir / "tables/spec.json"
     check_view(tables, recipe["tables"], "build_tables")
     check_view(results_dir / "figures/spec.json", recipe["figures"], "plot_curves")
@@ -87,7 +92,10 @@ def log_tracking(
 
 
 def keep_evidence(
-    results_dir: ResultsDir, spec: Spec = None, params: ParamsFile = Path("params.yaml")
+    results_dir: ResultsDir,
+    spec: Spec = None,
+    params: ParamsFile = Path("params.yaml"),
+    grid: GridName = None,
 ) -> None:
     """Add the grid's finished runs and profiles to evidence/, the small files kept in git.
 
@@ -96,14 +104,14 @@ def keep_evidence(
     """
     from pipeline.jobs.restore import keep_finished
 
-    grid = _grid(recipe_of("tables", spec, params))
-    del grid["grid"]
-    typer.echo(f"{keep_finished(results_dir, **grid)} runs are in {results_dir / 'evidence'}")
+    of = _grid(recipe_of("tables", spec, params, grid))
+    del of["grid"]
+    typer.echo(f"{keep_finished(results_dir, **of)} runs are in {results_dir / 'evidence'}")
 
 
 def restore_runs(
     params: ParamsFile = Path("params.yaml"),
-    grid: Annotated[str | None, typer.Option(help="instead of the grid in --params")] = None,
+    grid: GridName = None,
     config: Annotated[
         str | None, typer.Option(help="values in the place of those in --params", metavar="JSON")
     ] = None,
@@ -114,25 +122,22 @@ def restore_runs(
     training and test of each method is compared with the numbers that evidence holds. Where one
     differs, it is named and those records are left to be made anew.
     """
-    from pipeline.config.schema import load_params
     from pipeline.jobs.process import die_with_parent
-    from pipeline.jobs.reconcile import on_grid
     from pipeline.jobs.restore import restore_records
 
     die_with_parent()
-    loaded = load_params(params, json.loads(config) if config else None)
-    written = restore_records(on_grid(loaded, grid))
+    given = parameters(params, grid, json.loads(config) if config else None)
+    written = restore_records(given)
     typer.echo(f"{len(written)} records restored from evidence")
 
 
-def recipe_of(kind: str, spec: str | None, params: Path) -> dict[str, Any]:
+def recipe_of(kind: str, spec: str | None, params: Path, grid: str | None) -> dict[str, Any]:
     """The recipe of a view: given, or that of the grid in `params`."""
     if spec:
         return take_all(parse_spec(spec), kind)
-    from pipeline.config.schema import load_params
     from pipeline.jobs.artifacts import grid_artifacts
 
-    every = grid_artifacts(load_params(params))
+    every = grid_artifacts(parameters(params, grid))
     return next(a.recipe for a in every if a.recipe["kind"] == kind)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import ParamsFile, Spec, Threads, parse_spec
+from pipeline.cli.options import GridName, ParamsFile, Spec, Threads, parameters, parse_spec
 from pipeline.errors import BadInput
 
 Out = Annotated[Path, typer.Argument(help="JSON file to write")]
@@ -25,11 +25,12 @@ def study_stability(
     out: Out,
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
+    grid: GridName = None,
     threads: Threads = 1,
     evidence: Evidence = None,
 ) -> None:
     """Ways back over growing horizons, and solvers as curvature grows, against the truth."""
-    recipe = _recipe("stability", spec, params)
+    recipe = _recipe("stability", spec, params, grid)
     from pipeline.studies.stability import study_stability as study
 
     study(recipe, out, threads=threads)
@@ -40,11 +41,12 @@ def study_fidelity(
     out: Out,
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
+    grid: GridName = None,
     threads: Threads = 1,
     evidence: Evidence = None,
 ) -> None:
     """Every method's meta-gradient against the converged one, as the horizon grows."""
-    recipe = _recipe("fidelity", spec, params)
+    recipe = _recipe("fidelity", spec, params, grid)
     from pipeline.studies.fidelity import study_fidelity as study
 
     study(recipe, out, threads=threads)
@@ -55,11 +57,12 @@ def study_noise(
     out: Out,
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
+    grid: GridName = None,
     threads: Threads = 1,
     evidence: Evidence = None,
 ) -> None:
     """How far every method's direction agrees from one meta-batch to the next."""
-    recipe = _recipe("noise", spec, params)
+    recipe = _recipe("noise", spec, params, grid)
     from pipeline.studies.noise import study_noise as study
 
     study(recipe, out, threads=threads)
@@ -73,20 +76,20 @@ def _keep(out: Path, evidence: Path | None) -> None:
         keep_record(out, evidence)
 
 
-def _recipe(name: str, spec: str | None, params: Path) -> dict[str, Any]:
-    from pipeline.config.schema import load_params
+def _recipe(name: str, spec: str | None, params: Path, grid: str | None) -> dict[str, Any]:
+    from pipeline.config.grids import grid_file
     from pipeline.jobs.process import die_with_parent
     from pipeline.jobs.recipes import study_recipe
 
     die_with_parent()
     if spec:
         return parse_spec(spec)
-    loaded = load_params(params)
+    loaded = parameters(params, grid)
     if name not in loaded.active.studies.names:
-        having = [grid for grid, given in loaded.grids.items() if name in given.studies.names]
+        having = [other for other, given in loaded.grids.items() if name in given.studies.names]
         raise BadInput(
-            f"{params}: grids.{loaded.grid}.studies: found no {name}, which the grid needs for "
-            f"this command; grids that have one: {', '.join(having) or 'none'}. Write it in, name "
-            "another `grid`, or give --spec."
+            f"{grid_file(str(params), loaded.grid)}: studies: found no {name}, which the grid "
+            f"needs for this command; grids that have one: {', '.join(having) or 'none'}. Write "
+            "it in, give --grid another, or give --spec."
         )
     return study_recipe(loaded, name)

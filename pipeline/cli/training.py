@@ -5,7 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Device, ParamsFile, Spec, Threads, parse_spec, parse_specs
+from pipeline.cli.options import (
+    Device,
+    GridName,
+    ParamsFile,
+    Spec,
+    Threads,
+    parameters,
+    parse_spec,
+    parse_specs,
+    refuse_others,
+)
 from pipeline.errors import BadInput
 
 Evidence = Annotated[
@@ -36,6 +46,7 @@ def meta_train(
     ] = None,
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
+    grid: GridName = None,
     device: Device = "auto",
     threads: Threads = 1,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="meta-updates")] = 100,
@@ -54,7 +65,6 @@ def meta_train(
     seeds: repeat --seed, or give --spec a list of recipes; `{seed}` in EPISODES and RUN_DIR
     then stands for each one's seed.
     """
-    from pipeline.config.schema import load_params
     from pipeline.jobs.process import die_with_parent
     from pipeline.jobs.recipes import run_recipe
 
@@ -62,9 +72,9 @@ def meta_train(
     if spec:
         given = parse_specs(spec)
     else:
-        loaded = load_params(params)
-        _known("--method", method, loaded.methods)
-        _known("--setting", setting, loaded.settings)
+        loaded = parameters(params, grid)
+        refuse_others("--method", method, loaded.methods)
+        refuse_others("--setting", setting, loaded.settings)
         of = (loaded, str(method), str(setting))
         many = [run_recipe(*of, number) for number in seed or [0]]
         given = many if len(many) > 1 else many[0]
@@ -107,12 +117,12 @@ def profile_cost(
     method: Label = None,
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
+    grid: GridName = None,
     device: Device = "auto",
     threads: Threads = 1,
     evidence: Evidence = None,
 ) -> None:
     """Measure memory and seconds per meta-update against the number of inner steps."""
-    from pipeline.config.schema import load_params
     from pipeline.jobs.process import die_with_parent
     from pipeline.jobs.recipes import profile_recipe
 
@@ -120,8 +130,8 @@ def profile_cost(
     if spec:
         recipe = parse_spec(spec)
     else:
-        loaded = load_params(params)
-        _known("--method", method, loaded.methods)
+        loaded = parameters(params, grid)
+        refuse_others("--method", method, loaded.methods)
         recipe = profile_recipe(loaded, str(method))
 
     from pipeline.runs.profile import profile
@@ -131,11 +141,6 @@ def profile_cost(
         from pipeline.jobs.restore import keep_record
 
         keep_record(out, evidence)
-
-
-def _known(option: str, found: str | None, allowed: dict) -> None:
-    if found not in allowed:
-        raise BadInput(f"{option}: found {found!r}, allowed: {', '.join(allowed)}")
 
 
 def _of_seeds(argument: str, template: Path, recipes: list[dict[str, Any]]) -> list[Path]:

@@ -23,7 +23,7 @@ def did_you_mean(found: Any, allowed: Iterable[str]) -> str:
     return f" Did you mean `{close[0]}`?" if close else ""
 
 
-def not_among(found: Any, allowed: Collection[str], what: str) -> str:
+def not_among(found: Any, allowed: Collection[str], what: str = "not allowed") -> str:
     """The text of a value that is none of those allowed; `what` it is none of."""
     return f"found {found!r}, {what}.{did_you_mean(found, allowed)} Allowed: {', '.join(allowed)}."
 

@@ -16,7 +16,7 @@ from pipeline.config.checks import combination_faults
 from pipeline.config.expand import Strict, VariedMethod
 from pipeline.config.grids import NAME, Grid, GridFile, expanded, grid_file
 from pipeline.config.load import read_config
-from pipeline.config.messages import explain
+from pipeline.config.messages import explain, not_among
 from pipeline.errors import BadInput
 
 # Sections of `params.yaml` that say what data and network there are, and bounds all share.
@@ -321,6 +321,19 @@ def with_methods_named(raw: Mapping[str, Any]) -> dict[str, Any]:
             for label, given in methods.items()
         }
     }
+
+
+def on_grid(params: Params, grid: str | None) -> Params:
+    """The parameters with another grid active; None: as they are.
+
+    Raises:
+        BadInput: when the grid is unknown, naming those that there are and the nearest.
+    """
+    if grid is None:
+        return params
+    if grid not in params.grids:
+        raise BadInput(f"--grid: {not_among(grid, params.grids, 'no file of grids/')}")
+    return params.model_copy(update={"grid": grid})
 
 
 def load_params(path: Path, overrides: Mapping[str, Any] | None = None) -> Params:

@@ -58,19 +58,6 @@ def reconcile(params: Params, *, root: Path = Path()) -> dict[str, Any]:
     }
 
 
-def on_grid(params: Params, grid: str | None) -> Params:
-    """The parameters with another grid active; None: as they are.
-
-    Raises:
-        BadInput: when the grid is unknown.
-    """
-    if grid is None:
-        return params
-    if grid not in params.grids:
-        raise BadInput(f"--grid: found '{grid}', allowed: {', '.join(params.grids)}")
-    return params.model_copy(update={"grid": grid})
-
-
 def _remove_others(
     results: Path, expected: set[Path], artifacts: list[Artifact], root: Path
 ) -> dict[str, str]:

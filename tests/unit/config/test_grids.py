@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from pipeline.config.grids import switched_name, varied_name
-from pipeline.config.schema import Params, check_params, load_params
+from pipeline.config.schema import Params, check_params, load_params, on_grid
 from pipeline.jobs.recipes import profile_recipe, run_recipe, study_recipe
-from pipeline.jobs.reconcile import on_grid
 from pipeline.runs.recipe import digest, parameters_of
 from tests.unit.tiny_runs import tiny_config
 
