@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pipeline.config.grids import NAME, Grid, grid_file
 from pipeline.config.messages import explain, not_among
+from pipeline.config.methods import TRAINS_STUDIES, WAYS
 from pipeline.data.sources import SOURCES
 
 
@@ -84,12 +85,14 @@ def _name_faults(name: str, grid: Grid, params: Any) -> Iterator[str]:
 def _study_faults(grid: Grid, params: Any) -> Iterator[str]:
     """Methods that a study needs and nothing defines."""
     studies = grid.studies
-    needed = {name: ["amaml", "amaml_rkc"] for name in studies.names}
-    for name in ("fidelity", "noise"):
-        if (study := getattr(studies, name)) is not None:
-            needed[name] = ["amaml_rkc", *study.methods]
+    needed = {name: [TRAINS_STUDIES.name] for name in studies.names}
+    for name in studies.names:
+        if name == "stability":
+            needed[name] += [card.name for card, _ in WAYS.values()]
+        else:
+            needed[name] += getattr(studies, name).methods
     for name, labels in needed.items():
-        for label in labels:
+        for label in dict.fromkeys(labels):
             if label not in params.methods:
                 what = "no entry under `methods`, which the study needs"
                 yield f"studies.{name}: {not_among(label, params.methods, what)}"

@@ -160,8 +160,9 @@ class MethodEvaluation(Strict):
 
 
 class VariedMethod(Strict):
-    """What an entry of `methods` may have, whatever its method."""
+    """What an entry of `methods` may have, whatever its method; a card's settings add to it."""
 
+    method: str
     training: MethodTraining = MethodTraining()
     evaluation: MethodEvaluation = MethodEvaluation()
 

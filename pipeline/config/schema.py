@@ -3,20 +3,24 @@
 `load_params` reads a file, `check_params` a mapping (Snakemake's `config`); both return
 `Params` or raise `BadInput` naming each key, the value found and what is allowed. The JSON
 Schema that Snakemake validates with is generated from here (`python -m pipeline schema`).
-A new method is one class below, in `MethodSettings`.
+What an entry of `methods` may hold is said by the card of its method.
 """
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, create_model, model_validator
 
+from pipeline.config.card import Count, MethodCard, NotNegative, Positive
 from pipeline.config.checks import combination_faults
 from pipeline.config.expand import Strict, VariedMethod
 from pipeline.config.grids import NAME, Grid, GridFile, expanded, grid_file
 from pipeline.config.load import read_config
 from pipeline.config.messages import explain, not_among
+from pipeline.config.methods import METHODS
 from pipeline.errors import BadInput
 
 # Sections of `params.yaml` that say what data and network there are, and bounds all share.
@@ -32,9 +36,6 @@ Dataset = Literal[
     "cosmixture-released",
     "alpine-released",
 ]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=NAME, description="of a folder")]
 Steps = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
@@ -73,7 +74,6 @@ class Model(Strict):
 
 RATING_DATASETS = ("ml-100k", "ml-1m", "ml-latest-small-2016", "jester-1", "simulated")
 SYNTHETIC_DATASETS = ("cosmixture", "alpine", "cosmixture-released", "alpine-released")
-Solver = Literal["euler", "midpoint", "rk4", "dopri5", "bosh3"]
 
 
 class Training(Strict):
@@ -101,88 +101,18 @@ class Evaluation(Strict):
     steps: Steps = Field(description="meta-test training steps at which errors are measured")
 
 
-class Maml(VariedMethod):
-    method: Literal["maml"]
-    steps_divisor: Count = Field(description="K / steps_divisor steps are unrolled")
+def _with_its_name(card: MethodCard) -> type[VariedMethod]:
+    """The settings of a card, told from others by `method`."""
+    name = "".join(part.capitalize() for part in card.name.split("_"))
+    kind: Any = Literal[card.name]
+    return create_model(name, __base__=card.settings, method=(kind, ...))
 
 
-Memory = Annotated[
-    Positive | None,
-    Field(
-        description="10^6 bytes kept for the way back, the rest is computed again; null: by size"
-    ),
-]
-
-
-class Plain(VariedMethod):
-    method: Literal["maml1", "fomaml", "reptile"]
-
-
-class MamlSweep(VariedMethod):
-    method: Literal["maml_sweep"]
-    memory_mb: Memory = None
-
-
-class Imaml(VariedMethod):
-    method: Literal["imaml"]
-    proximal: Positive = Field(description="lambda of the proximal term")
-    cg_steps: Count = Field(description="conjugate-gradient steps")
-    cg_regulariser: NotNegative = Field(default=0.0, description="rho of (1 + rho) I in the system")
-    cg_damping: NotNegative = Field(default=0.0, description="delta of H/(lambda + delta) in it")
-
-
-class Amaml(VariedMethod):
-    method: Literal["amaml"]
-    solver: Solver
-    step: Positive = Field(description="spacing of kept states in flow time")
-    rtol: Positive
-    atol: Positive
-    backward: Literal["modified_euler", "discrete", "backsolve", "euler", "released"]
-    omega: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.0, description="weight of the running cost"
-    )
-    regulariser: NotNegative = Field(
-        default=0.0, description="mu of mu/2 |u - theta|^2 in the inner loss"
-    )
-    outer_regulariser: NotNegative = Field(
-        default=0.0, description="nu of nu/2 |u(T) - theta|^2 in the outer loss"
-    )
-    memory_mb: Memory = None
-
-    @model_validator(mode="after")
-    def _running_cost_needs_its_way_back(self) -> "Amaml":
-        if self.backward == "backsolve" and self.omega > 0:
-            raise ValueError(
-                f"omega is {self.omega}, but `backsolve` keeps no states for a running cost; "
-                "set omega: 0.0 or backward: modified_euler"
-            )
-        if self.backward == "released" and self.omega > 0:
-            raise ValueError(
-                f"omega is {self.omega}, but the `released` way back has no running cost; "
-                "set omega: 0.0 or backward: euler"
-            )
-        return self
-
-
-class AmamlRkc(VariedMethod):
-    method: Literal["amaml_rkc", "amaml_anytime"]
-    rtol: Positive
-    atol: Positive
-    omega: Annotated[float, Field(ge=0, le=1)] = Field(
-        default=0.0, description="weight of the running cost"
-    )
-    regulariser: NotNegative = Field(
-        default=0.0, description="mu of mu/2 |u - theta|^2 in the inner loss"
-    )
-    memory_mb: Memory = None
-    early_stopping: bool = Field(
-        default=False, description="each task trains until its query loss is least, at most to T"
-    )
-
-
-MethodSettings = Annotated[
-    Maml | Plain | MamlSweep | Imaml | Amaml | AmamlRkc, Field(discriminator="method")
-]
+_every_method = reduce(or_, map(_with_its_name, METHODS.values()))
+if TYPE_CHECKING:
+    MethodSettings = VariedMethod
+else:
+    MethodSettings = Annotated[_every_method, Field(discriminator="method")]
 
 
 class Setting(Strict):

@@ -6,29 +6,13 @@ so that the same records give the same bytes. What is not registered comes after
 
 import re
 
-METHODS = {
-    "maml": "MAML, unrolled",
-    "maml1": "MAML, 1 step",
-    "maml_sweep": "MAML, reverse sweep",
-    "fomaml": "FOMAML",
-    "reptile": "Reptile",
-    "imaml": "iMAML",
-    "amaml": "A-MAML",
-    "amaml_anytime": "A-MAML anytime",
-    "amaml_rkc": "A-MAML RKC",
-    "amaml_rkc-early": "A-MAML RKC, early stopping",
-}
-# Methods as the authors' code has them at a point (config/expand.py), by the method they vary.
+from pipeline.config.methods import METHODS as CARDS
+
+METHODS = {name: card.title for name, card in CARDS.items()}
+# Labels that vary a method and have a name and line of their own, by method.
 VARIANTS = {
-    "imaml": {"imaml-released": "iMAML, released system"},
-    "amaml": {
-        "amaml-inner_objective-released": "A-MAML, released objective",
-        "amaml-forward-released": "A-MAML, released forward solver",
-        "amaml-backward-released": "A-MAML, released backward solver",
-        "amaml-outer_optimiser-released": "A-MAML, released outer optimiser",
-        "amaml-meta_test-released": "A-MAML, released meta-test training",
-        "amaml-released-all": "A-MAML, all as released",
-    },
+    name: {f"{name}-{end}": f"{card.title}, {own.title}" for end, own in card.variants.items()}
+    for name, card in CARDS.items()
 }
 # Values that a label may vary: `{method}-{parameter}-{value}`, as `reptile-outer_lr-0.003`.
 TUNED = {"omega": "ω", "outer_lr": "outer rate", "meta_batch": "meta-batch"}
@@ -60,7 +44,7 @@ SortKey = tuple[int, tuple[tuple[int, int, str], ...]]
 
 def label_order(label: str) -> SortKey:
     """Sort key of a method, `untrained` or trivial predictor, in this order."""
-    methods = [name for method in METHODS for name in (method, *VARIANTS.get(method, {}))]
+    methods = [name for method in METHODS for name in (method, *VARIANTS[method])]
     registry = [*methods, _UNKNOWN, UNTRAINED, *TRIVIAL]
     if label not in registry and (found := tuned(label)) and found[0] in registry:
         return registry.index(found[0]), _pieces(label)

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from pipeline.config.methods import TRAINS_STUDIES, WAYS
 from pipeline.config.studies import NO_REFERENCE, SOLVER_TITLES, STIFF, WRONG
 from pipeline.config.titles import DATASETS, label_title
 from pipeline.figures.style import (
@@ -23,13 +24,6 @@ from pipeline.figures.style import (
 )
 from pipeline.tables.studies import stiffness_slope, with_evaluations
 
-WAYS = {
-    "amaml": ("kept states,\nmodified Euler", style_of("amaml")),
-    "amaml_discrete": ("RK45, discrete", Style("#0072B2", "-.", "s", 1.6)),
-    "amaml_rkc": ("Chebyshev, discrete", style_of("amaml_rkc")),
-    "backsolve": ("backsolve, as run", Style("#000000", "-", "o", 1.6)),
-    "backsolve_float64": ("backsolve, float64", Style("#7f7f7f", "--", "D", 1.4)),
-}
 ERRORS = (3e-4, 3e3)  # relative errors that are drawn; what lies above is marked at the edge
 FIDELITY_ERRORS = (1e-4, 1e2)
 _GREY = "#4d4d4d"
@@ -49,12 +43,14 @@ def draw_stability(table: pd.DataFrame) -> Figure:
         axes.set_xlabel("horizon T")
         axes.set_ylabel("relative error of the\nmeta-gradient")
         ends, marked = [], 0
-        for name, (title, style) in WAYS.items():
+        for name, (_, way) in WAYS.items():
             line = rows[rows["method"] == name].sort_values("horizon")
             if len(line):
                 marked += _leaves(line, ERRORS)
                 ends.append(
-                    _draw_errors(axes, line, "horizon", style, title, ERRORS, max(marked - 1, 0))
+                    _draw_errors(
+                        axes, line, "horizon", way.style, way.title, ERRORS, max(marked - 1, 0)
+                    )
                 )
         _ticks(axes, table["horizon"])
         _ruler(axes, table["horizon"].min(), "as large as the gradient")
@@ -216,7 +212,7 @@ def study_grid(rows: int, columns: int, height: float) -> tuple[Figure, np.ndarr
 
 # The figure of the stiffness study: cost of RK45 and of Chebyshev steps as curvature grows.
 
-SOLVERS = {"dopri5": Style("#0072B2", "-", "s"), "rkc": style_of("amaml_rkc")}
+SOLVERS = {"dopri5": Style("#0072B2", "-", "s"), "rkc": TRAINS_STUDIES.style}
 
 
 def draw_stiffness(table: pd.DataFrame) -> Figure:

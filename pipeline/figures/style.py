@@ -1,15 +1,9 @@
-"""How figures look: one colour, line and marker per method, and files with stable bytes.
-
-Colours are those of Okabe and Ito (Color Universal Design, 2008), which stay apart for colour-
-blind readers; there are eight, so one more is taken from P. Tol's muted scheme. Line style and
-marker tell methods apart without colour.
-"""
+"""How figures look: one colour, line and marker per method, and files with stable bytes."""
 
 import io
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +17,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 from PIL import Image
 
+from pipeline.config.card import Style
+from pipeline.config.methods import METHODS
 from pipeline.config.titles import TRIVIAL, UNTRAINED, label_order, label_title
 from pipeline.files import replacing
 
@@ -34,35 +30,13 @@ _GREY = "#7f7f7f"
 _DARK_GREY = "#4d4d4d"
 
 
-@dataclass(frozen=True)
-class Style:
-    """Line of a method or predictor, in matplotlib's terms."""
-
-    color: str
-    linestyle: Any
-    marker: str | None
-    linewidth: float = 1.4
-
-
 STYLES = {
-    "maml": Style("#0072B2", "-", "o"),
-    "maml1": Style("#56B4E9", "--", "s"),
-    "maml_sweep": Style("#882255", "-.", "v"),
-    "fomaml": Style("#E69F00", "-", "^"),
-    "reptile": Style("#009E73", "--", "D"),
-    "imaml": Style("#CC79A7", "-.", "P"),
-    "amaml": Style("#D55E00", "-", "X", 2.0),
-    "amaml_anytime": Style("#000000", "-", "*", 2.0),
-    "amaml_rkc": Style("#C5A600", "--", "p", 2.0),  # Okabe-Ito's yellow, darkened for white paper
-    "amaml_rkc-early": Style("#6A3D9A", (0, (4, 1, 1, 1)), "d", 2.0),
-    # variants: the colour of the method that they vary
-    "imaml-released": Style("#CC79A7", (0, (1, 1)), "p"),
-    "amaml-inner_objective-released": Style("#D55E00", (0, (5, 1.5)), "o"),
-    "amaml-forward-released": Style("#D55E00", (0, (3, 1, 1, 1)), "s"),
-    "amaml-backward-released": Style("#D55E00", (0, (1, 1)), "^"),
-    "amaml-outer_optimiser-released": Style("#D55E00", (0, (8, 2)), "D"),
-    "amaml-meta_test-released": Style("#D55E00", (0, (5, 1, 1, 1, 1, 1)), "v"),
-    "amaml-released-all": Style("#D55E00", (0, (2, 3)), "*"),
+    **{name: card.style for name, card in METHODS.items()},
+    **{
+        f"{name}-{ending}": variant.style
+        for name, card in METHODS.items()
+        for ending, variant in card.variants.items()
+    },
     UNTRAINED: Style(_GREY, "-", None, 1.6),
     "global_mean": Style(_DARK_GREY, (0, (1, 1.5)), None, 0.9),
     "support_mean": Style(_DARK_GREY, (0, (3, 2)), None, 0.9),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.config.methods import METHODS, TRAINS_STUDIES, WAYS
 from pipeline.config.schema import Params
 from pipeline.config.studies import STUDIES
 from pipeline.data.sources import SOURCES
@@ -129,12 +130,12 @@ def _without(recipe: Recipe, *names: str) -> Recipe:
 def core_settings(params: Params, label: str, inner_steps: int) -> dict[str, Any]:
     """Keyword settings of `pipeline.core.meta_gradient` for a method at K inner steps."""
     given = params.methods[label].model_dump(exclude={"training", "evaluation"})
-    method = given.pop("method")
+    card = METHODS[given.pop("method")]
     inner_lr = params.grid_training().inner_lr
-    if method in FLOW_METHODS:
+    if card.trains == "flow":
         return given | {"horizon": flow_time(inner_lr, inner_steps)}
     divisor = given.pop("steps_divisor", 1)
-    steps = 1 if method == "maml1" else max(1, inner_steps // divisor)
+    steps = card.steps or max(1, inner_steps // divisor)
     return given | {"inner_steps": steps, "inner_lr": inner_lr}
 
 
@@ -163,7 +164,7 @@ def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
         "dtype": params.dtype,
         "data": data_parameters(params, setting, seed),
         "episodes": digest(episodes_recipe(params, setting, seed)),
-        "code": code_digest(JOBS["run"], method_module(method)),
+        "code": code_digest(JOBS["run"], METHODS[method].code),
     }
 
 
@@ -179,13 +180,13 @@ def profile_recipe(params: Params, label: str) -> Recipe:
         "meta_batch": params.method_training(label)["meta_batch"],
         "repeats": profile.repeats,
         "settings": {
-            # every method at K itself: capping MAML would hide what the figure is about
+            # every method at K itself: a cap would hide what the figure is about
             str(steps): core_settings(params, label, steps)
-            | ({"inner_steps": steps} if method == "maml" else {})
+            | ({"inner_steps": steps} if METHODS[method].capped else {})
             for steps in profile.inner_steps
         },
         "dtype": params.dtype,
-        "code": code_digest(JOBS["profile"], method_module(method)),
+        "code": code_digest(JOBS["profile"], METHODS[method].code),
     }
 
 
@@ -275,25 +276,6 @@ def _hidden(params: Params, dataset: str) -> list[int]:
     return params.model.ratings if dataset in SOURCES else params.model.synthetic
 
 
-def method_module(method: str) -> str:
-    """The module of one method: editing another method leaves its runs standing."""
-    return f"pipeline.core.methods.{MODULES[method]}"
-
-
-FLOW_METHODS = ("amaml", "amaml_rkc", "amaml_anytime")  # trained over a horizon, not K steps
-MODULES = {
-    "maml": "maml",
-    "maml1": "maml",
-    "maml_sweep": "maml_sweep",
-    "fomaml": "first_order",
-    "reptile": "first_order",
-    "imaml": "imaml",
-    "amaml": "amaml",
-    "amaml_rkc": "amaml_rkc",
-    "amaml_anytime": "amaml_rkc",
-}
-
-
 # Recipes of the studies, `results/{grid}/studies/{name}.json`.
 
 
@@ -304,8 +286,9 @@ def study_recipe(params: Params, name: str) -> Recipe:
     """
     study = getattr(params.active.studies, name)
     own = _stability(params, study) if name == "stability" else _of_methods(params, study)
-    methods = {entry["method"] for entry in own.pop("used")} | {"amaml_rkc", "amaml"}
-    modules = sorted({method_module(method) for method in methods})
+    trained_by = TRAINS_STUDIES.name
+    methods = {entry["method"] for entry in own["methods"].values()} | {trained_by}
+    modules = sorted({METHODS[method].code for method in methods})
     training = params.grid_training()
     return own | {
         "kind": "study",
@@ -318,8 +301,8 @@ def study_recipe(params: Params, name: str) -> Recipe:
         "hidden": params.model.synthetic,
         "dtype": params.dtype,
         "training": {
-            "method": "amaml_rkc",
-            "settings": _flow_settings(params, "amaml_rkc")
+            "method": trained_by,
+            "settings": _flow_settings(params, trained_by)
             | {"horizon": flow_time(training.inner_lr, study.training_steps)},
             "outer_lr": training.outer_lr,
             "meta_batch": training.meta_batch,
@@ -331,30 +314,23 @@ def study_recipe(params: Params, name: str) -> Recipe:
 
 def _stability(params: Params, study: Any) -> Recipe:
     """Ways back through the same flow, as they are run in practice, and RK45 against RKC."""
-    amaml, rkc = (
-        _flow_settings(params, label) | {"omega": 0.0} for label in ("amaml", "amaml_rkc")
-    )
-    ways = {
-        "amaml": ("amaml", amaml | {"backward": "modified_euler"}, params.dtype),
-        "amaml_discrete": ("amaml", amaml | {"backward": "discrete"}, params.dtype),
-        "amaml_rkc": ("amaml_rkc", rkc, params.dtype),
-        "backsolve": ("amaml", amaml | {"backward": "backsolve"}, params.dtype),
-        # tells rounding from instability
-        "backsolve_float64": ("amaml", amaml | {"backward": "backsolve"}, "float64"),
-    }
     methods = {
-        name: {"method": method, "settings": settings, "dtype": dtype}
-        for name, (method, settings, dtype) in ways.items()
+        name: {
+            "method": card.name,
+            "settings": _flow_settings(params, card.name) | dict(way.settings),
+            "dtype": way.dtype or params.dtype,
+        }
+        for name, (card, way) in WAYS.items()
     }
+    tolerances = _flow_settings(params, TRAINS_STUDIES.name)
     return {
-        "used": list(methods.values()),
         "methods": methods,
         "horizons": _horizons(params, study.inner_steps),
         "stiffness": {
             "horizons": _horizons(params, study.stiffness.inner_steps),
             "scales": sorted(study.stiffness.scales),
-            "rtol": rkc["rtol"],
-            "atol": rkc["atol"],
+            "rtol": tolerances["rtol"],
+            "atol": tolerances["atol"],
         },
     }
 
@@ -376,7 +352,6 @@ def _of_methods(params: Params, study: Any) -> Recipe:
         for label in sorted(study.methods)
     }
     return {
-        "used": list(methods.values()),
         "methods": methods,
         "inner_steps": sorted(study.inner_steps),
         "inner_lr": params.grid_training().inner_lr,

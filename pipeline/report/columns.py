@@ -1,5 +1,6 @@
 """What the columns of the tables hold, with their units: headings, tooltips and `explain`."""
 
+from pipeline.config.methods import BUDGET
 from pipeline.report.study_columns import OWN, STUDY_COLUMNS
 
 _ERRORS = {
@@ -66,8 +67,14 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "test_seconds": ("testing", "wall time of the meta-test; seconds"),
     "seconds": ("seconds", "wall time; of a cost table, the median of one meta-update"),
     "peak_bytes": ("peak memory", "peak memory of one meta-update; bytes"),
-    "seconds_over_fomaml": ("time / FOMAML", "seconds over those of FOMAML at the same K; ratio"),
-    "peak_bytes_over_fomaml": ("memory / FOMAML", "peak memory over that of FOMAML; ratio"),
+    f"seconds_over_{BUDGET.name}": (
+        f"time / {BUDGET.title}",
+        f"seconds over those of {BUDGET.title} at the same K; ratio",
+    ),
+    f"peak_bytes_over_{BUDGET.name}": (
+        f"memory / {BUDGET.title}",
+        f"peak memory over that of {BUDGET.title}; ratio",
+    ),
     "gradients": ("gradients", "support-gradient evaluations, each for a meta-batch; a count"),
     "hvps": ("products", "Hessian-vector products, each for a meta-batch; a count"),
     "accepted": ("accepted", "solver steps accepted; a count"),

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
+from pipeline.config.methods import METHODS
 from pipeline.config.titles import DATASETS, SIMULATED, counted, label_title
 from pipeline.data.sources import SOURCES, Source
 from pipeline.report.blocks import Block, Cell, Head, Prose, Row, Table
 from pipeline.report.evidence import Run
 from pipeline.report.numbers import listed
-from pipeline.report.prose import sections, to_html
+from pipeline.report.prose import to_html
 from pipeline.report.texts import prose
 
 _SYNTHETIC_TERMS = "Drawn by this project's code from a seed; no terms"
@@ -62,18 +63,20 @@ def summary_blocks(grid: str, runs: list[Run], verdicts: Iterable[str]) -> list[
 
 def method_blocks(runs: list[Run]) -> list[Block]:
     """The methods of the grid in five lines each, with the settings they had here."""
-    texts = sections(prose("methods.md"))
-    intro = prose("methods.md").split("\n## ")[0].split("\n", 1)[1]
     cards = []
     for label in _values(runs, "label"):
         own = [run for run in runs if run.label == label]
-        text = texts.get(own[0].method, "- No description is written of this method.")
+        card = METHODS.get(own[0].method)
+        text = card.text.strip() if card else "- The method has no card any more."
         settings = _common_settings(own)
         if settings:
             text += f"\n- Settings here: {settings}"
         name = f"{escape(label_title(label))} <code>{escape(label)}</code>"
         cards.append(f"<section class='card'><h3>{name}</h3>{to_html(text)}</section>")
-    return [Prose(to_html(intro)), Prose(f"<div class='cards'>{''.join(cards)}</div>")]
+    return [
+        Prose(to_html(prose("methods.md"))),
+        Prose(f"<div class='cards'>{''.join(cards)}</div>"),
+    ]
 
 
 def origin_blocks(results_dir: Path, grid: str, runs: list[Run], tables: list[str]) -> list[Block]:

@@ -1,7 +1,5 @@
 """Markdown to HTML that fits in the page: no raw HTML, no images, headings below its own."""
 
-import re
-
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -17,12 +15,6 @@ def to_html(markdown: str, *, top: int = 3) -> str:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, top + levels.index(token.tag))}"
     return str(parser.renderer.render(_boxed(tokens), parser.options, {}))
-
-
-def sections(markdown: str) -> dict[str, str]:
-    """The texts below the `##` headings, by heading."""
-    parts = re.split(r"^## +(.+?) *$", markdown, flags=re.M)[1:]
-    return {name: text.strip() for name, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def _boxed(tokens: list[Token]) -> list[Token]:

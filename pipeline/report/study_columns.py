@@ -3,6 +3,8 @@
 `OWN` holds what a column means in one table only, where it means something else elsewhere.
 """
 
+from pipeline.config.methods import WAYS
+
 _TRUE = "the converged float64 meta-gradient of gradient flow over T, terminal query loss"
 _STATED = "the converged float64 meta-gradient of the method's own objective, with running cost"
 _POOLED = "mean over test tasks (then over seeds)"
@@ -186,8 +188,7 @@ OWN: dict[str, dict[str, tuple[str, str]]] = {
     "stability": {
         "method": (
             "way back",
-            "amaml: kept states, modified Euler; amaml_discrete: discrete adjoint of RK45; "
-            "amaml_rkc: that of Chebyshev steps; backsolve: backward re-integration",
+            "; ".join(f"{name}: {way.description}" for name, (_, way) in WAYS.items()),
         ),
         "status": _STATUS,
         "gradients": _GRADIENTS,

@@ -19,8 +19,6 @@ from pipeline.runs.device import DTYPES
 from pipeline.runs.recipe import Recipe, flow_time
 from pipeline.studies.problems import draw_study_tasks, initialisations, measured, truth
 
-ANYTIME = 0.5  # omega of `amaml_anytime` where its settings do not say
-
 
 def study_fidelity(recipe: Recipe, out: Path, *, threads: int = 1) -> None:
     """Compare the methods that `recipe` names and write the JSON record `out`.
@@ -50,7 +48,7 @@ def _family(recipe: Recipe, family: str) -> Iterator[dict[str, Any]]:
                 references = {0.0: truth(model, theta, exact, horizon)}
                 for label, given in recipe["methods"].items():
                     settings = given["settings"][str(inner_steps)]
-                    omega = _omega(given["method"], settings)
+                    omega = float(settings.get("omega", 0.0))
                     if omega not in references:
                         references[omega] = truth(model, theta, exact, horizon, omega)
                     found, gradient = measured(
@@ -65,8 +63,3 @@ def _family(recipe: Recipe, family: str) -> Iterator[dict[str, Any]]:
                         **found,
                         **{"omega": omega, "own_cosine": own[0], "own_relative_error": own[1]},
                     }
-
-
-def _omega(method: str, settings: dict[str, Any]) -> float:
-    default = ANYTIME if method == "amaml_anytime" else 0.0
-    return float(settings.get("omega", default))

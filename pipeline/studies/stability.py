@@ -50,7 +50,7 @@ def _family(recipe: Recipe, family: str) -> Iterator[dict[str, Any]]:
         for horizon in recipe["horizons"]:
             reference = truth(model, theta, exact, horizon)
             check = meta_gradient(
-                "amaml_rkc", model, theta.double(), exact, horizon=horizon, **CHECK
+                recipe["training"]["method"], model, theta.double(), exact, horizon=horizon, **CHECK
             )
             gap = compare(check.gradient, reference)[1]
             for name, given in recipe["methods"].items():

@@ -1,7 +1,7 @@
 """`comparisons.csv`: methods compared pair by pair on the same test tasks, at each test step.
 
-References are our methods and the best method of a step, and what a claim of the paper needs:
-MAML at the trained horizon, iMAML early. Each is compared with every other method, the
+References are our methods and the best method of a step, and those whose card says so: some at
+the trained horizon, some early. Each is compared with every other method, the
 untrained start and the trivial predictors. `pipeline/tables/paired.py` has the formulas;
 the p values of one setting, step and reference are one family of Holm's correction.
 
@@ -14,13 +14,13 @@ from functools import cached_property
 
 import numpy as np
 
+from pipeline.config.methods import METHODS, OURS
 from pipeline.config.titles import UNTRAINED
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
 from pipeline.tables.main import pooled_errors
 from pipeline.tables.paired import compare, differences, holm, interval, resampling
 
-OURS = ("amaml", "amaml_anytime", "amaml_rkc")
 EARLY = 10  # test steps up to which a method's start is judged
 ALPHA = 0.05
 COMPARISON_COLUMNS = (
@@ -85,8 +85,8 @@ class Comparisons:
 
     def _references(self, step: int) -> list[str]:
         wanted = {*OURS, self.best(step)}
-        wanted |= {"maml"} if step == self.runs.inner_steps else set()
-        wanted |= {"imaml"} if step <= EARLY else set()
+        when = {"at the horizon": step == self.runs.inner_steps, "early": step <= EARLY}
+        wanted |= {name for name, card in METHODS.items() if when.get(card.compared or "")}
         return [label for label in self.runs.labels if label in wanted]
 
     def _family(self, step: int, reference: str) -> list[Row]:

@@ -15,7 +15,8 @@ from the cost profile at the steps that it takes at K (`cost_steps`; capped MAML
 Between profiled steps the peak is interpolated linearly. Runs that failed are left out.
 
 Seconds are comparable within one machine only: methods of a setting that ran on another one
-(column `machine`) than FOMAML, or than most where it is not, have none.
+(column `machine`) than the method whose cost is the budget (its card says so), or than most where
+it is not, have none.
 """
 
 from collections import Counter
@@ -24,6 +25,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from pipeline.config.methods import BUDGET, METHODS
 from pipeline.config.schema import SYNTHETIC_DATASETS
 from pipeline.config.titles import label_order
 from pipeline.runs.records import RunRecord, kept_updates
@@ -31,7 +33,7 @@ from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
 from pipeline.tables.main import machine_of, pooled_errors
 
-REFERENCE = "fomaml"  # its whole training is the budget at which errors are compared
+REFERENCE = BUDGET.name  # its whole training is the budget at which errors are compared
 HVP_GRADIENTS = 2  # gradient evaluations that one Hessian-vector product counts as
 SECONDS = ("seconds", "process_seconds")
 COSTS = (*SECONDS, "gradients", "hvps")
@@ -40,7 +42,6 @@ EQUAL_COST_COLUMNS = (
     *("validation_nrmse", *COSTS, "gradient_equivalents"),
     *("test_nrmse", "test_nrmse_stderr", "cost_steps", "peak_bytes", "machine"),
 )
-_UNROLLED = ("maml", "maml1")  # autograd takes their products, which the counter does not see
 
 
 def equal_cost_rows(
@@ -141,15 +142,16 @@ def _label_rows(name: str, runs: SettingRuns, label: str, costs: list[Row]) -> l
 def _validated(run: RunRecord) -> pd.DataFrame:
     """The curve by update, autograd's own Hessian-vector products put in."""
     curve = run.curve.set_index("update")[["validation_nrmse", *COSTS]].astype(float)
-    if run.spec.get("method") in _UNROLLED:
+    if (card := METHODS.get(run.spec["method"])) and card.unrolled:
         steps = int(run.spec.get("settings", {}).get("inner_steps", 1))
         curve["hvps"] += steps * curve.index.to_numpy(float)
     return curve
 
 
 def _steps(run: RunRecord, inner_steps: int) -> int:
-    """Inner steps at which the profile has a run's meta-update: K, or what MAML is capped to."""
-    if run.spec.get("method") != "maml":
+    """Inner steps at which the profile has a run's meta-update: K, or what it is capped to."""
+    card = METHODS.get(run.spec["method"])
+    if card is None or not card.capped:
         return inner_steps
     return int(run.spec.get("settings", {}).get("inner_steps", inner_steps))
 

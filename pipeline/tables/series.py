@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.config.methods import BUDGET
 from pipeline.config.titles import UNTRAINED, label_order
 from pipeline.errors import BadInput
 from pipeline.files import read_json
@@ -24,7 +25,7 @@ TRAINING_VALUES = (*AVERAGED, "validation_nrmse", "seconds", "process_seconds", 
 TRAINING_COLUMNS = ("setting", "label", "update", "n_seeds", *TRAINING_VALUES)
 COST_COLUMNS = (
     *("label", "device", "inner_steps", "status", "seconds", "peak_bytes"),
-    *("seconds_over_fomaml", "peak_bytes_over_fomaml", "message"),
+    *(f"seconds_over_{BUDGET.name}", f"peak_bytes_over_{BUDGET.name}", "message"),
 )
 
 
@@ -72,7 +73,7 @@ def training_rows(grid: list[SettingRuns]) -> list[Row]:
 
 
 def cost_rows(results_dir: Path, methods: list[str]) -> list[Row]:
-    """Rows of `costs.csv`: seconds and bytes per meta-update, and their ratio to FOMAML's.
+    """Rows of `costs.csv`: seconds and bytes per meta-update, and their ratio to the budget's.
 
     Raises:
         BadInput: when a profile is there and cannot be read.
@@ -84,12 +85,13 @@ def cost_rows(results_dir: Path, methods: list[str]) -> list[Row]:
         if profile is not None
         for entry in sorted(profile["entries"], key=lambda entry: entry["inner_steps"])
     ]
-    fomaml = {(row["device"], row["inner_steps"]): row for row in rows if row["label"] == "fomaml"}
+    budget = [row for row in rows if row["label"] == BUDGET.name]
+    bases = {(row["device"], row["inner_steps"]): row for row in budget}
     for row in rows:
-        base = fomaml.get((row["device"], row["inner_steps"]), {})
+        base = bases.get((row["device"], row["inner_steps"]), {})
         for what in ("seconds", "peak_bytes"):
             if row[what] and base.get(what):
-                row[f"{what}_over_fomaml"] = float(row[what] / base[what])
+                row[f"{what}_over_{BUDGET.name}"] = float(row[what] / base[what])
     return rows
 
 

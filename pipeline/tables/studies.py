@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.config.methods import WAYS
 from pipeline.config.studies import NO_REFERENCE, STIFF, STUDIES
 from pipeline.config.titles import DATASETS, label_order
 from pipeline.errors import BadInput
@@ -16,7 +17,6 @@ from pipeline.files import read_json
 from pipeline.tables.files import Row
 
 INITIALISATIONS = ("untrained", "trained")
-WAYS = ("amaml", "amaml_discrete", "amaml_rkc", "backsolve", "backsolve_float64")
 SOLVERS = ("dopri5", "rkc")
 STABILITY_COLUMNS = (
     *("family", "initialisation", "horizon", "method", "status", "cosine", "relative_error"),
@@ -70,7 +70,9 @@ def study_rows(results_dir: Path) -> dict[str, list[Row]]:
 
 def _stability(record: dict[str, Any]) -> dict[str, list[Row]]:
     ways = [_judged(row) for row in _picked(record["records"], STABILITY_COLUMNS)]
-    ways.sort(key=lambda row: (_start_order(row), row["horizon"], _place(WAYS, row["method"])))
+    ways.sort(
+        key=lambda row: (_start_order(row), row["horizon"], _place(tuple(WAYS), row["method"]))
+    )
     solves = _picked(record["stiffness"], STIFFNESS_COLUMNS)
     solves.sort(
         key=lambda row: (

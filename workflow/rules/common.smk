@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(workflow.basedir).resolve().parent))
 sys.dont_write_bytecode = True
 
 from pipeline.config import figures, tables
+from pipeline.config import figures, tables
 from pipeline.config.schema import RATING_DATASETS, SYNTHETIC_DATASETS, load_params
 from pipeline.config.studies import STUDIES
 from pipeline.data.sources import SOURCES

@@ -122,7 +122,7 @@ def test_every_point_has_its_texts():
 def test_every_shipped_variant_has_its_title_and_place():
     switched = {label: of.base for label, of in ABLATION.active.variants.items()}
     named = {label: method for method, its in VARIANTS.items() for label in its}
-    assert switched == named
+    assert switched.items() <= named.items()
     for label, method in named.items():
         assert label_title(label) != label
         others = [other for other in METHODS if other != method]

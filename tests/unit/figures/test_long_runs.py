@@ -126,7 +126,8 @@ def test_figures_have_the_same_bytes_each_time(ablation, horizons, tmp_path):
 
 
 def test_variants_have_the_colour_of_their_method_and_a_line_of_their_own():
-    for method, variants in VARIANTS.items():
+    for method in ("imaml", "amaml"):
+        variants = VARIANTS[method]
         styles = [STYLES[label] for label in (method, *variants)]
         assert {style.color for style in styles} == {STYLES[method].color}
         assert len({(style.linestyle, style.marker) for style in styles}) == len(styles)

@@ -29,9 +29,9 @@ def test_a_failure_is_a_mark_at_its_horizon_and_no_point(tmp_path):
             line.get_marker(): line for line in axes.get_lines() if line.get_linestyle() == "None"
         }
         assert list(marks["x"].get_xdata()) == [50.0]
-        assert marks["x"].get_color() == WAYS["backsolve"][1].color
+        assert marks["x"].get_color() == WAYS["backsolve"][1].style.color
         assert list(marks["^"].get_xdata()) == [50.0]  # 2e15: beyond the panel
-        assert marks["^"].get_color() == WAYS["backsolve_float64"][1].color
+        assert marks["^"].get_color() == WAYS["backsolve_float64"][1].style.color
         assert axes.get_ylim() == pytest.approx(ERRORS)
         names = {text.get_text() for text in axes.texts}
         assert {"Chebyshev, discrete", "backsolve, as run"} <= names

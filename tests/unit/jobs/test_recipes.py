@@ -292,16 +292,6 @@ def test_renaming_a_module_counts(copied):
     assert digests("maml") != before
 
 
-def test_modules_are_where_the_methods_are():
-    from pipeline.core import METHODS as FUNCTIONS
-
-    where = {}
-    for name, function in FUNCTIONS.items():
-        plain = function.func if isinstance(function, functools.partial) else function
-        where[name] = plain.__module__.removeprefix("pipeline.core.methods.")
-    assert where == specs.MODULES
-
-
 # --- the walk
 
 

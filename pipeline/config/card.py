@@ -1,0 +1,127 @@
+"""What a card of a method says, and the bounds that its settings are made of.
+
+A method is one card in config/methods/ and one module in core/methods/. All else is derived from
+the two: schema, order, titles, lines in figures, the report's text, code of the recipe, tables.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from pipeline.config.expand import VariedMethod
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Memory = Annotated[
+    Positive | None,
+    Field(
+        description="10^6 bytes kept for the way back, the rest is computed again; null: by size"
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Style:
+    """Line of a method or predictor, in matplotlib's terms.
+
+    Colours are those of Okabe and Ito (Color Universal Design, 2008), which stay apart for
+    colour-blind readers; there are eight, so one more is taken from P. Tol's muted scheme. Line
+    and marker tell methods apart without colour.
+    """
+
+    color: str
+    linestyle: Any
+    marker: str | None
+    linewidth: float = 1.4
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A label `{method}-{ending}` that has a name and a line of its own.
+
+    Attributes:
+        title: what it has of its own; stands behind the method's title.
+    """
+
+    title: str
+    style: Style
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way back through a flow that the study of stability compares.
+
+    Attributes:
+        title: beside its line; description: in the tables of the report.
+        order: its place among the ways of all methods.
+        settings: that it puts in the place of the method's own.
+        dtype: that it is run in; None: that of params.yaml.
+    """
+
+    title: str
+    description: str
+    order: int
+    style: Style
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    dtype: str | None = None
+
+
+@dataclass(frozen=True)
+class MethodCard:
+    """One method.
+
+    Attributes:
+        name: under `methods` in params.yaml, in records and tables.
+        title: in tables and figures.
+        order: its place among the methods, ascending.
+        citation: where it is from.
+        text: the report's description, a list in Markdown.
+        style: its line in figures.
+        settings: what params.yaml says of it. A field `steps_divisor` caps the steps of its inner
+            training at K / steps_divisor.
+        module, function: what computes its meta-gradient, in pipeline/core/methods/.
+        role: `ours` is compared with every other method at every test step.
+        trains: over a horizon of the gradient `flow`, or `steps` of gradient descent.
+        steps: of its inner training, whatever K is; None: K.
+        unrolled: autograd takes its Hessian-vector products, which the counter does not see.
+        compared: when a method that is not ours is compared with every other one as well: early
+            in meta-test training, or at the trained horizon.
+        is_budget: its costs are what others are measured in; true of one method.
+        trains_studies: it makes the trained initialisation that the studies of meta-gradients
+            start from; true of one method, which trains over a flow.
+        variants: labels with a name and line of their own, by their ending.
+        ways: back through its flow, by name.
+    """
+
+    name: str
+    title: str
+    order: int
+    citation: str
+    text: str
+    style: Style
+    settings: type[VariedMethod]
+    module: str
+    function: str
+    role: Literal["ours", "baseline"]
+    trains: Literal["flow", "steps"]
+    steps: int | None = None
+    unrolled: bool = False
+    compared: Literal["early", "at the horizon"] | None = None
+    is_budget: bool = False
+    trains_studies: bool = False
+    variants: Mapping[str, Variant] = field(default_factory=dict)
+    ways: Mapping[str, Way] = field(default_factory=dict)
+
+    @property
+    def code(self) -> str:
+        """The module that a recipe of this method depends on."""
+        return f"pipeline.core.methods.{self.module}"
+
+    @property
+    def capped(self) -> bool:
+        """Whether its inner training takes fewer than K steps."""
+        return "steps_divisor" in self.settings.model_fields

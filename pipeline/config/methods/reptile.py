@@ -1,0 +1,24 @@
+"""Reptile."""
+
+from pipeline.config.card import MethodCard, Style
+from pipeline.config.expand import VariedMethod
+
+CARD = MethodCard(
+    name="reptile",
+    title="Reptile",
+    order=50,
+    citation="Nichol, Achiam, Schulman 2018, arXiv:1803.02999",
+    text="""
+- Inner training: K gradient-descent steps.
+- Meta-gradient: θ − u_K, the way back from where the training ended (Nichol et al., 2018).
+- Memory: one state.
+- Time: K gradients; the query rows are not used.
+- Mind: not the gradient of the query loss; the formula printed in the paper is a misprint.
+""",
+    style=Style("#009E73", "--", "D"),
+    settings=VariedMethod,
+    module="first_order",
+    function="reptile",
+    role="baseline",
+    trains="steps",
+)
