@@ -14,6 +14,7 @@ def register(app: typer.Typer) -> None:
     app.command("check-params")(check_params)
     app.command("schema")(schema)
     app.command("reconcile")(reconcile)
+    app.command("recipes")(recipes)
 
 
 def check_params(params: ParamsFile = Path("params.yaml"), grid: GridName = None) -> None:
@@ -39,7 +40,8 @@ def schema(
     from pipeline.files import write_text
 
     described = GridFile if of_grid else ParamsFile
-    text = json.dumps(described.model_json_schema(), indent=2) + "\n"
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    text = json.dumps(dialect | described.model_json_schema(), indent=2) + "\n"
     if out is None:
         typer.echo(text, nl=False)
     else:
@@ -58,3 +60,20 @@ def reconcile(
     from pipeline.jobs.reconcile import reconcile as run
 
     typer.echo(json.dumps(run(parameters(params, grid)), default=str))
+
+
+def recipes(
+    out: Annotated[Path, typer.Argument(help="folder to write, such as results/ci/recipes")],
+    params: ParamsFile = Path("params.yaml"),
+    grid: GridName = None,
+) -> None:
+    """Write down what every artifact of a grid should be made from, by digest of its recipe.
+
+    data.json, records.json and views.json: file -> digest. DVC compares them to know which of
+    its stages are stale.
+    """
+    from pipeline.files import write_json
+    from pipeline.jobs.look import by_stage
+
+    for name, digests in by_stage(parameters(params, grid)).items():
+        write_json(out / f"{name}.json", digests)

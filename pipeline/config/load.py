@@ -43,6 +43,15 @@ def read_mapping(path: Path) -> Mapping[str, Any]:
     return raw
 
 
+def read_parameters(path: Path, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The sections of a parameter file alone, with `overrides` in the place of its values.
+
+    Raises:
+        BadInput: as `read_mapping`.
+    """
+    return replaced(read_mapping(path), overrides or {})
+
+
 def read_config(path: Path, overrides: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The sections of a parameter file, and under `grids` those of `grids/*.yaml` beside it.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from pipeline.config.schema import Params
 from pipeline.jobs.artifacts import Artifact, fault_of, grid_artifacts
 from pipeline.jobs.restore import restorable
+from pipeline.runs.recipe import digest
 
 RECORDS = ("run", "profile", "study")  # kinds that training and measuring make
 VIEWS = ("tables", "figures", "report", "tracking")  # and what is made of them, in this order
@@ -68,6 +69,16 @@ def look(params: Params, root: Path = Path()) -> Look:
     stale = frozenset(output for output in faults if (root / output).exists())
     not_there = frozenset(found.keys() - given_back)
     return Look(artifacts, faults, stale, not_there, tuple(restored))
+
+
+def by_stage(params: Params, root: Path = Path()) -> dict[str, dict[str, str]]:
+    """Digest of each artifact's recipe by file, for the stages `data`, `records` and `views`."""
+    found: dict[str, dict[str, str]] = {"data": {}, "records": {}, "views": {}}
+    for artifact in grid_artifacts(params, root):
+        kind = artifact.recipe["kind"]
+        stage = "records" if kind in RECORDS else "views" if kind in VIEWS else "data"
+        found[stage][artifact.files[-1].as_posix()] = digest(artifact.recipe)
+    return found
 
 
 def jobs_left(found: Look) -> set[str]:

@@ -8,13 +8,20 @@ import sys
 import uuid
 from pathlib import Path
 
+from snakemake.utils import validate
+
 # the folder that holds pipeline/, so that this checkout's own code is the one used
 sys.path.insert(0, str(Path(workflow.basedir).resolve().parent))
 sys.dont_write_bytecode = True
 
 from pipeline.config import figures, tables
-from pipeline.config import figures, tables
-from pipeline.config.schema import RATING_DATASETS, SYNTHETIC_DATASETS, load_params
+from pipeline.config.load import read_mapping, read_parameters
+from pipeline.config.schema import (
+    RATING_DATASETS,
+    SYNTHETIC_DATASETS,
+    load_params,
+    with_methods_named,
+)
 from pipeline.config.studies import STUDIES
 from pipeline.data.sources import SOURCES
 from pipeline.errors import BadInput
@@ -29,6 +36,15 @@ try:
 except BadInput as error:
     print(f"error: {error}", file=sys.stderr)
     sys.exit(2)
+
+# The schemas for editors and the workflow catalogue are generated from what was just applied.
+GIVEN = with_methods_named(read_parameters(Path("params.yaml"), config))
+validate(GIVEN, "../schemas/params.schema.json", set_default=False)
+validate(
+    dict(read_mapping(Path(f"grids/{PARAMS.grid}.yaml"))),
+    "../schemas/grid.schema.json",
+    set_default=False,
+)
 
 GRID = PARAMS.grid
 ACTIVE = PARAMS.active
@@ -50,11 +66,13 @@ envvars:
 
 # `exec`: no shell between Snakemake and the job, which dies with its parent (jobs/process.py).
 # The environment that Snakemake runs in is the job's, unless Snakemake has activated another.
+# The code is this checkout's wherever `--directory` points to.
 PYTHON = shlex.quote(str(Path(sys.executable).parent))
+ROOT = shlex.quote(str(Path(workflow.basedir).resolve().parent))
 CONDA = shlex.quote(os.environ.get("CONDA_PREFIX", ""))
 shell.prefix(
     f'[ "${{{{CONDA_PREFIX-}}}}" != {CONDA} ] || PATH={PYTHON}:"$PATH"; '
-    "exec env PIPELINE_PARENT_DEATH=1 "
+    f"exec env PIPELINE_PARENT_DEATH=1 PYTHONPATH={ROOT} "
 )
 
 
