@@ -13,8 +13,9 @@ from pathlib import Path
 import pandas as pd
 import xlwt
 
+from pipeline.data.cards import RatingSet
 from pipeline.data.ratings import fingerprint
-from pipeline.data.sources import SOURCES, Source
+from pipeline.data.sets import SOURCES
 
 Rating = tuple[int, int, float]
 NOT_RATED = 99.0
@@ -29,7 +30,7 @@ def frame_of(ratings: Iterable[Rating]) -> pd.DataFrame:
     return frame.sort_values(["user", "item"], ignore_index=True)
 
 
-def tiny_source(name: str, ratings: Iterable[Rating] | None = None) -> Source:
+def tiny_source(name: str, ratings: Iterable[Rating] | None = None) -> RatingSet:
     """Return a source as it is, but expecting the counts and content of `ratings`."""
     source = SOURCES[name]
     if ratings is None:

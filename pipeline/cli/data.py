@@ -8,7 +8,7 @@ import typer
 from pipeline.cli.options import ParamsFile, Spec, parse_spec, refuse_others, take
 from pipeline.errors import BadInput
 
-DatasetName = Annotated[str, typer.Argument(help="such as ml-100k, jester-1, simulated, alpine")]
+DatasetName = Annotated[str, typer.Argument(help="a card in pipeline/data/sets/ or families/")]
 Out = Annotated[Path, typer.Argument(help="file to write")]
 
 
@@ -40,7 +40,7 @@ def download(
     source = _source(dataset)
     recipe = parse_spec(spec) if spec else archive_recipe(load_params(params), dataset)
     simulated = None
-    if dataset == "simulated":
+    if source.simulated:
         simulated = take(recipe, "simulated")["simulated"]
     obtain(source, out, raw_dir=raw_dir, retries=retries, timeout_s=timeout, simulated=simulated)
     write_json(out.with_suffix(".json"), {"spec": recipe})  # beside it: what it was got for
@@ -120,7 +120,7 @@ def freeze_episodes(
 
 
 def _source(dataset: str) -> Any:
-    from pipeline.data.sources import SOURCES
+    from pipeline.data.sets import SOURCES
 
     refuse_others("data set", dataset, SOURCES)
     return SOURCES[dataset]

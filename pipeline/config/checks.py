@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pipeline.config.grids import NAME, Grid, grid_file
 from pipeline.config.messages import explain, not_among
 from pipeline.config.methods import TRAINS_STUDIES, WAYS
-from pipeline.data.sources import SOURCES
+from pipeline.data.sets import SOURCES
 
 
 def combination_faults(params: Any, where: str) -> list[str]:
@@ -51,11 +51,11 @@ def _file_faults(params: Any, where: str) -> Iterator[str]:
         )
     used = {setting.dataset for setting in params.settings.values()}
     for dataset in sorted(used & SOURCES.keys()):
-        there = params.simulated.items if dataset == "simulated" else SOURCES[dataset].n_items
+        there = params.simulated.items if SOURCES[dataset].simulated else SOURCES[dataset].n_items
         if there is not None and there < data.items:
             yield (
                 f"data.items: found {data.items}, but {dataset} has {there} items; "
-                f"lower it{' or raise simulated.items' if dataset == 'simulated' else ''}"
+                f"lower it{' or raise simulated.items' if SOURCES[dataset].simulated else ''}"
             )
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-RELEASED_SUFFIX = "-released"  # of the data sets that are a family as the authors' code has it
+from pipeline.data.cards import RELEASED_SUFFIX
 
 
 @dataclass(frozen=True)
@@ -125,9 +125,6 @@ def switched_setting(setting: str) -> tuple[str, str] | None:
     """Setting and point of a name such as `{setting}-scaling-released`; None of any other."""
     found = re.fullmatch(rf"(.+)-({'|'.join(SETTING_POINTS)})-released", setting)
     return (found[1], found[2]) if found else None
-
-
-FAMILIES = ("cosmixture", "alpine")  # as printed; each exists as the authors' code has it, too
 
 
 class Strict(BaseModel):

@@ -19,7 +19,6 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from pipeline.config.expand import (
-    RELEASED_SUFFIX,
     MethodTraining,
     Strict,
     VariedMethod,
@@ -29,6 +28,7 @@ from pipeline.config.expand import (
 )
 from pipeline.config.messages import explain, not_among
 from pipeline.config.studies import Studies
+from pipeline.data.cards import RELEASED_SUFFIX
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a folder
 ALL = "all"  # stands in `switch` for all points of a method together

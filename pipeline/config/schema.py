@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, create_model, model_validator
 
@@ -21,21 +21,12 @@ from pipeline.config.grids import NAME, Grid, GridFile, expanded, grid_file
 from pipeline.config.load import read_config
 from pipeline.config.messages import explain, not_among
 from pipeline.config.methods import METHODS
+from pipeline.data.families import FAMILIES
+from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
 
 # Sections of `params.yaml` that say what data and network there are, and bounds all share.
 
-Dataset = Literal[
-    "ml-100k",
-    "ml-1m",
-    "ml-latest-small-2016",
-    "jester-1",
-    "simulated",
-    "cosmixture",
-    "alpine",
-    "cosmixture-released",
-    "alpine-released",
-]
 Name = Annotated[str, Field(pattern=NAME, description="of a folder")]
 Steps = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
@@ -72,8 +63,7 @@ class Model(Strict):
     ratings: Annotated[list[Count], Field(min_length=1)]
 
 
-RATING_DATASETS = ("ml-100k", "ml-1m", "ml-latest-small-2016", "jester-1", "simulated")
-SYNTHETIC_DATASETS = ("cosmixture", "alpine", "cosmixture-released", "alpine-released")
+RATING_DATASETS, SYNTHETIC_DATASETS = tuple(SOURCES), tuple(FAMILIES)
 
 
 class Training(Strict):
@@ -116,7 +106,7 @@ else:
 
 
 class Setting(Strict):
-    dataset: Dataset
+    dataset: str
     support: Count = Field(description="support rows per task (shots)")
     query: Count = Field(description="query rows per task in meta-training")
     inner_steps: Count = Field(description="K")
@@ -218,7 +208,7 @@ def check_params(raw: Mapping[str, Any], *, where: str = "params.yaml") -> Param
         file.methods,
         {name: found for name, found in files.items() if found is not None},
         setting=Setting,
-        datasets={name: name in SYNTHETIC_DATASETS for name in get_args(Dataset)},
+        datasets={name: name in SYNTHETIC_DATASETS for name in (*SOURCES, *FAMILIES)},
         params_file=where,
     )
     own = {name: getattr(file, name) for name in ParamsFile.model_fields}

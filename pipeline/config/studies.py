@@ -1,9 +1,12 @@
 """Cards of the studies that a grid may hold (`grids.X.studies` of params.yaml)."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from pipeline.config.messages import not_among
+from pipeline.data.families import PRINTED
 
 Value = TypeVar("Value")
 
@@ -14,10 +17,17 @@ def _each_once(values: list[Value]) -> list[Value]:
     return values
 
 
+def _printed(family: str) -> str:
+    if family not in PRINTED:
+        raise ValueError(not_among(family, PRINTED, "no synthetic family"))
+    return family
+
+
 _Count = Annotated[int, Field(ge=1)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-_Family = Literal["cosmixture", "alpine"]
-_Families = Annotated[list[_Family], Field(min_length=1), AfterValidator(_each_once)]
+Families = Annotated[
+    list[Annotated[str, AfterValidator(_printed)]], Field(min_length=1), AfterValidator(_each_once)
+]
 _Numbers = Annotated[list[_Positive], Field(min_length=1), AfterValidator(_each_once)]
 _Counts = Annotated[list[_Count], Field(min_length=1), AfterValidator(_each_once)]
 
@@ -30,7 +40,7 @@ class Study(_Strict):
     """What all studies work on."""
 
     seed: Annotated[int, Field(ge=0)] = Field(default=0, description="of tasks and theta")
-    families: _Families = Field(description="synthetic families, standardised")
+    families: Families = Field(description="synthetic families, standardised")
     support: _Count = Field(default=50, description="support rows per task")
     query: _Count = Field(default=50, description="query rows per task")
     training_updates: _Count = Field(

@@ -11,8 +11,8 @@ from pathlib import Path
 from pipeline.config.expand import switched_method, switched_setting
 from pipeline.config.schema import Params
 from pipeline.config.titles import tuned
+from pipeline.data.families import PRINTED
 
-LONG_FAMILIES = ("cosmixture", "alpine")  # whose settings are asked for longer training
 EARLY = "-early"  # ends the label of a method that gives each task its own horizon
 
 
@@ -62,7 +62,7 @@ def has_horizons(params: Params) -> bool:
     horizons: dict[tuple[str, int, int], set[int]] = {}
     for name in params.active.settings:
         given = params.settings[name]
-        if given.dataset in LONG_FAMILIES:
+        if given.dataset in PRINTED:
             key = (given.dataset, given.support, given.query)
             horizons.setdefault(key, set()).add(params.grid_inner_steps(name))
     return any(len(steps) > 1 for steps in horizons.values())

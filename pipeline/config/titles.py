@@ -7,6 +7,8 @@ so that the same records give the same bytes. What is not registered comes after
 import re
 
 from pipeline.config.methods import METHODS as CARDS
+from pipeline.data.families import FAMILIES
+from pipeline.data.sets import SOURCES
 
 METHODS = {name: card.title for name, card in CARDS.items()}
 # Labels that vary a method and have a name and line of their own, by method.
@@ -25,18 +27,14 @@ TRIVIAL = {
     OFFSET: "item mean + user offset",
 }
 DATASETS = {
-    "cosmixture": "CosMixture",
-    "cosmixture-released": "CosMixture (released code)",
-    "alpine": "Alpine",
-    "alpine-released": "Alpine (released code)",
-    "simulated": "SIMULATED ratings",
-    "jester-1": "Jester-1",
-    "ml-latest-small-2016": "MovieLens latest-small (Oct. 2016)",
-    "ml-100k": "MovieLens-100K",
-    "ml-1m": "MovieLens-1M",
+    card.name: card.title
+    for card in sorted(
+        (*FAMILIES.values(), *SOURCES.values()), key=lambda card: (card.order, card.name)
+    )
 }
 KINDS = ("method", UNTRAINED, "trivial")
-SIMULATED = ("simulated",)  # ratings made by a generator: labelled so wherever they are shown
+# ratings made by a generator: labelled so wherever they are shown
+SIMULATED = tuple(card.name for card in SOURCES.values() if card.simulated)
 
 _UNKNOWN = ""  # the place of names that are not registered
 SortKey = tuple[int, tuple[tuple[int, int, str], ...]]

@@ -8,15 +8,15 @@ from typing import Any
 
 import requests
 
+from pipeline.data.cards import RatingSet
 from pipeline.data.simulated import write_simulated
-from pipeline.data.sources import Source
 from pipeline.data.transfer import fetch, short_reason
 from pipeline.errors import BadInput
 from pipeline.files import file_digest, replacing
 
 
 def obtain(
-    source: Source,
+    source: RatingSet,
     out: Path,
     *,
     raw_dir: Path | None,
@@ -65,7 +65,7 @@ def obtain(
     raise _unobtainable(source, out, raw_dir, failures)
 
 
-def _find_local(source: Source, raw_dir: Path | None) -> Path | None:
+def _find_local(source: RatingSet, raw_dir: Path | None) -> Path | None:
     """Return the first accepted file in the user's folder."""
     if raw_dir is None:
         return None
@@ -81,7 +81,7 @@ def _copy(local: Path, out: Path) -> None:
         shutil.copyfile(local, beside)
 
 
-def _fault(source: Source, part: Path) -> str | None:
+def _fault(source: RatingSet, part: Path) -> str | None:
     """Say what is wrong with a complete download, if anything is."""
     if source.md5 is not None:
         found = file_digest(part, "md5")
@@ -94,7 +94,9 @@ def _fault(source: Source, part: Path) -> str | None:
     return None
 
 
-def _unobtainable(source: Source, out: Path, raw_dir: Path | None, failures: list[str]) -> BadInput:
+def _unobtainable(
+    source: RatingSet, out: Path, raw_dir: Path | None, failures: list[str]
+) -> BadInput:
     """Build the one error for an archive that could not be had."""
     names = " or ".join(f"'{name}'" for name in source.local_names)
     looked = f"not in {raw_dir} (looked for {names})" if raw_dir else "no raw_dir was given"

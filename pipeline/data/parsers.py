@@ -7,25 +7,25 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.data.parsers_excel import read_jester
+from pipeline.data.cards import RatingSet
+from pipeline.data.parsers_excel import FORMAT, read_sheet
 from pipeline.data.parsers_text import Layout, Place, read_delimited
 from pipeline.data.parsers_zip import read_member, refusal
-from pipeline.data.sources import Source
 
-Reader = Callable[[Source, Path, bytes], tuple[pd.DataFrame, Place]]
+Reader = Callable[[RatingSet, Path, bytes], tuple[pd.DataFrame, Place]]
 
 FORMATS: dict[str, Reader] = {
     "tab": partial(read_delimited, layout=Layout("\t")),
     "double-colon": partial(read_delimited, layout=Layout("::")),
     "csv": partial(read_delimited, layout=Layout(",", header="userId,movieId,rating,timestamp")),
-    "jester-xls": read_jester,
+    FORMAT: read_sheet,
 }
 
 # Every data set rates in hundredths or coarser; a cell may be off by the noise of a float.
 _TOLERANCE = 1e-4
 
 
-def parse_archive(source: Source, archive: Path) -> pd.DataFrame:
+def parse_archive(source: RatingSet, archive: Path) -> pd.DataFrame:
     """Parse and check the ratings in `archive`.
 
     Returns:
@@ -55,7 +55,7 @@ def parse_archive(source: Source, archive: Path) -> pd.DataFrame:
 
 
 def _check_ids(
-    source: Source, archive: Path, user: np.ndarray, item: np.ndarray, place: Place
+    source: RatingSet, archive: Path, user: np.ndarray, item: np.ndarray, place: Place
 ) -> None:
     """Refuse a user or item number below 1."""
     for name, ids in (("user", user), ("item", item)):
@@ -66,7 +66,7 @@ def _check_ids(
             raise refusal(source, archive, where, f"{ids[i]}", "a number of at least 1")
 
 
-def _check_ratings(source: Source, archive: Path, rating: np.ndarray, place: Place) -> None:
+def _check_ratings(source: RatingSet, archive: Path, rating: np.ndarray, place: Place) -> None:
     """Refuse a rating that is not finite, out of range, or between two steps."""
     inside = (rating >= source.lo) & (rating <= source.hi)  # False for NaN too
     on_step = np.abs(rating / source.step - np.rint(rating / source.step)) * source.step
@@ -79,7 +79,7 @@ def _check_ratings(source: Source, archive: Path, rating: np.ndarray, place: Pla
 
 
 def _sorted_unique(
-    source: Source, archive: Path, user: np.ndarray, item: np.ndarray, place: Place
+    source: RatingSet, archive: Path, user: np.ndarray, item: np.ndarray, place: Place
 ) -> np.ndarray:
     """Return the order by user then item; refuse a pair that occurs twice."""
     key = user.astype(np.int64) << 32 | item.astype(np.int64)

@@ -12,16 +12,17 @@ import numpy as np
 import pandas as pd
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
+from pipeline.data.cards import RatingSet
 from pipeline.data.parsers_zip import refusal
-from pipeline.data.sources import Source
 
+FORMAT = "jester-xls"
 NOT_RATED = 99.0
 
 Place = Callable[[int], str]
 
 
-def read_jester(
-    source: Source, archive: Path, content: bytes, *, n_jokes: int = 100
+def read_sheet(
+    source: RatingSet, archive: Path, content: bytes, *, n_jokes: int = 100
 ) -> tuple[pd.DataFrame, Place]:
     """Parse the bytes of a Jester workbook; users and jokes are numbered from 1.
 
@@ -65,7 +66,7 @@ def read_jester(
 
 
 def _read_cells(
-    source: Source, archive: Path, content: bytes, n_columns: int
+    source: RatingSet, archive: Path, content: bytes, n_columns: int
 ) -> tuple[np.ndarray, int]:
     """Return all cells, shape (users, n_columns), and the number of the first row."""
     sheet = _open_sheet(source, archive, content)
@@ -92,7 +93,7 @@ def _read_cells(
     return cells, first_row + 1
 
 
-def _open_sheet(source: Source, archive: Path, content: bytes) -> CalamineSheet:
+def _open_sheet(source: RatingSet, archive: Path, content: bytes) -> CalamineSheet:
     """Open the first sheet of the workbook."""
     try:
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))

@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as csv
 
+from pipeline.data.cards import RatingSet
 from pipeline.data.parsers_zip import refusal
-from pipeline.data.sources import Source
 
 _FIELDS = ("user", "item", "rating", "timestamp")
 _PATTERNS = (r"-?\d{1,9}", r"-?\d{1,9}", r"-?\d{1,4}(?:\.\d{1,6})?", r"-?\d{1,18}")
@@ -38,7 +38,7 @@ class Layout:
 
 
 def read_delimited(
-    source: Source, archive: Path, content: bytes, *, layout: Layout
+    source: RatingSet, archive: Path, content: bytes, *, layout: Layout
 ) -> tuple[pd.DataFrame, Place]:
     """Parse the bytes of a text member.
 
@@ -89,7 +89,7 @@ def _line_pattern(separator: str) -> re.Pattern[bytes]:
     return re.compile(rf"(?:{line})*+".encode("ascii"))
 
 
-def _header_end(source: Source, archive: Path, content: bytes, layout: Layout) -> int:
+def _header_end(source: RatingSet, archive: Path, content: bytes, layout: Layout) -> int:
     """Check the header line, if the format has one; return where the rows begin."""
     if not layout.header:
         return 0
@@ -102,7 +102,7 @@ def _header_end(source: Source, archive: Path, content: bytes, layout: Layout) -
 
 
 def _malformed(
-    source: Source, archive: Path, content: bytes, position: int, separator: str
+    source: RatingSet, archive: Path, content: bytes, position: int, separator: str
 ) -> Exception:
     """Explain the malformed line that begins at byte `position`."""
     number = content.count(b"\n", 0, position) + 1

@@ -4,13 +4,13 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from pipeline.data.sources import Source
+from pipeline.data.cards import RatingSet
 from pipeline.errors import BadInput
 
 _SHOWN_MEMBERS = 8
 
 
-def remedy(source: Source) -> str:
+def remedy(source: RatingSet) -> str:
     """Say how to get a sound archive of `source`."""
     if not source.urls:
         return f"Delete it and let the pipeline write '{source.archive}' again."
@@ -23,13 +23,13 @@ def remedy(source: Source) -> str:
     return f"Delete it and download it again from {source.urls[0]}, or {by_hand}"
 
 
-def refusal(source: Source, archive: Path, where: str, found: str, needed: str) -> BadInput:
+def refusal(source: RatingSet, archive: Path, where: str, found: str, needed: str) -> BadInput:
     """Build the error for `archive`: where, what was found, what was needed, the remedy."""
     place = f"{archive}: {where}" if where else f"{archive}"
     return BadInput(f"{place}: found {found}, but {needed} is needed. {remedy(source)}")
 
 
-def read_member(source: Source, archive: Path) -> bytes:
+def read_member(source: RatingSet, archive: Path) -> bytes:
     """Return the bytes of `source.member` in the zip `archive`, CRC checked.
 
     Raises:

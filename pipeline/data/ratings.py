@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.data import schemas
+from pipeline.data.cards import RatingSet
 from pipeline.data.parsers import parse_archive
 from pipeline.data.parsers_zip import read_comment, remedy
-from pipeline.data.sources import Source
 from pipeline.errors import BadInput
 
 _CHUNK = 1 << 18  # rows formatted at a time: bounds the memory of the text
@@ -51,7 +51,7 @@ def fingerprint(ratings: pd.DataFrame) -> str:
 
 
 def build_ratings(
-    source: Source, archive: Path, out: Path, *, metadata: Mapping[str, str]
+    source: RatingSet, archive: Path, out: Path, *, metadata: Mapping[str, str]
 ) -> dict[str, Any]:
     """Parse `archive`, verify counts and content, and write the ratings to `out`.
 
@@ -91,7 +91,7 @@ def build_ratings(
     return summary
 
 
-def _check_content(source: Source, archive: Path, found: Mapping[str, Any]) -> None:
+def _check_content(source: RatingSet, archive: Path, found: Mapping[str, Any]) -> None:
     """Refuse ratings that are well-formed but not those of `source`."""
     expected = source.fingerprint or _stated_fingerprint(source, archive)
     if found["fingerprint"] == expected:
@@ -110,7 +110,7 @@ def _check_content(source: Source, archive: Path, found: Mapping[str, Any]) -> N
     )
 
 
-def _stated_fingerprint(source: Source, archive: Path) -> str:
+def _stated_fingerprint(source: RatingSet, archive: Path) -> str:
     """Return the fingerprint that an archive without a known one states in its comment."""
     comment = read_comment(archive)
     match = re.search(r"fingerprint=([0-9a-f]{64})", comment)

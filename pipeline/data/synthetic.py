@@ -1,81 +1,14 @@
-"""Two families of functions of two variables; a task is one function and points drawn on it.
+"""Tasks of a synthetic family: a task is one function and points drawn on it."""
 
-Equation numbers are those of Li et al. 2023, arXiv:2110.08432. A new family is one function
-and one line in `FAMILIES`.
-"""
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from pipeline.data.families import FAMILIES
+
 Parameters = Mapping[str, Any]  # one number, or one array of shape (tasks,), per name
-
-
-def cos_mixture(x: np.ndarray, *, A: Any, w: Any, phi: Any) -> np.ndarray:
-    """Equation (12): f(x) = -0.1 sum_i A cos(w x_i + phi) - sum_i x_i², x of shape (..., 2)."""
-    A, w, phi = (np.asarray(value)[..., None] for value in (A, w, phi))
-    return (-0.1 * A * np.cos(w * x + phi) - x**2).sum(axis=-1)
-
-
-def alpine(x: np.ndarray, *, phi_1: Any, phi_2: Any) -> np.ndarray:
-    """Equation (13): f(x) = sum_i |x_i sin(x_i + phi_i) + 0.1 x_i|, x of shape (..., 2)."""
-    phi = np.stack([np.asarray(phi_1), np.asarray(phi_2)], axis=-1)
-    return np.abs(x * np.sin(x + phi) + 0.1 * x).sum(axis=-1)
-
-
-def cos_mixture_released(x: np.ndarray, *, A: Any, w: Any, phi: Any) -> np.ndarray:
-    """The authors' code for (12), without its factor 0.1, x of shape (..., 2)."""
-    A, w, phi = (np.asarray(value)[..., None] for value in (A, w, phi))
-    return (-A * np.cos(w * x + phi) - x**2).sum(axis=-1)
-
-
-def alpine_released(x: np.ndarray, *, phi: Any) -> np.ndarray:
-    """The authors' code for (13): f(x) = sum_i |x_i sin(x_i + phi) - 0.1 x_i|, (..., 2)."""
-    return np.abs(x * np.sin(x + np.asarray(phi)[..., None]) - 0.1 * x).sum(axis=-1)
-
-
-@dataclass(frozen=True)
-class Family:
-    """A family of functions.
-
-    Attributes:
-        title: the name used in tables and figures.
-        function: from x of shape (..., 2) and the parameters to values of shape (...).
-        bounds: lowest and highest value of both inputs.
-        ranges: each parameter's interval; a task draws it uniformly there.
-    """
-
-    title: str
-    function: Callable[..., np.ndarray]
-    bounds: tuple[float, float]
-    ranges: Mapping[str, tuple[float, float]]
-
-
-_PHASE = (-5 * np.pi / 12, 5 * np.pi / 12)
-
-FAMILIES: dict[str, Family] = {
-    "cosmixture": Family(
-        "CosMixture",
-        cos_mixture,
-        (-1.0, 1.0),
-        {"A": (0.1, 1.0), "w": (0.5 * np.pi, 2 * np.pi), "phi": (3.0, 6.0)},
-    ),
-    # The paper prints the domain as [10, 10]²; Alpine's usual one is [-10, 10]².
-    "alpine": Family("Alpine", alpine, (-10.0, 10.0), {"phi_1": _PHASE, "phi_2": _PHASE}),
-    # As in the authors' code: ranges of frequency and phase swapped; one phase for both inputs.
-    "cosmixture-released": Family(
-        "CosMixture (released code)",
-        cos_mixture_released,
-        (-1.0, 1.0),
-        {"A": (0.1, 1.0), "w": (3.0, 6.0), "phi": (0.5 * np.pi, 2 * np.pi)},
-    ),
-    "alpine-released": Family(
-        "Alpine (released code)", alpine_released, (-10.0, 10.0), {"phi": _PHASE}
-    ),
-}
 
 
 class DrawnTasks(NamedTuple):

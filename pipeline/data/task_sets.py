@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data import schemas
+from pipeline.data.families import FAMILIES
 from pipeline.data.pools import group_rows
-from pipeline.data.synthetic import FAMILIES, draw_tasks
+from pipeline.data.synthetic import draw_tasks
 from pipeline.errors import BadInput
 
 COUNTED_AT = (10, 20)  # thresholds whose task counts every file states
@@ -106,7 +107,7 @@ def build_synthetic_tasks(
     Writes seed, task, split, x0, x1, y, sorted by seed then task.
 
     Args:
-        family: key of `synthetic.FAMILIES`.
+        family: key of `FAMILIES`.
         points: points per task, in a uniform draw.
         metadata: further entries for the file's metadata.
 

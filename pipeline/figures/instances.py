@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.config.titles import DATASETS
-from pipeline.data.synthetic import FAMILIES, evaluate
+from pipeline.data.families import FAMILIES
+from pipeline.data.synthetic import evaluate
 from pipeline.data.task_sets import read_tasks
 from pipeline.errors import BadInput
 from pipeline.figures.style import WIDTH

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.config.schema import Params
 from pipeline.data.schemas import read_metadata
-from pipeline.data.sources import SOURCES
+from pipeline.data.sets import SOURCES
 from pipeline.files import read_json
 from pipeline.jobs import recipes
 from pipeline.jobs.blocks import seed_blocks

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.data.sources import SOURCES
+from pipeline.data.sets import SOURCES
 from pipeline.files import read_json
 from pipeline.runs.recipe import Recipe, canonical
 from pipeline.runs.records import holds_run

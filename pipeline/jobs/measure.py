@@ -19,8 +19,9 @@ import torch
 from pipeline.config.schema import Params
 from pipeline.core import MLP, MetaTrainer, TaskBatch
 from pipeline.core.meta import SeedsDiverged
+from pipeline.data.families import PROFILED
 from pipeline.data.pools import Episodes, FrozenTasks, Scaling, TaskPool
-from pipeline.data.sources import SOURCES
+from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
 from pipeline.jobs.costs import Seconds, shape
 from pipeline.runs.device import DTYPES, choose_device, device_name, keep_freed_memory
@@ -75,7 +76,7 @@ class Measured:
     def profile(self, recipe: Recipe) -> float:
         """Of all numbers of steps: warm-up, recorded and timed updates, each in a new process."""
         as_run = {
-            "dataset": "cosmixture",
+            "dataset": PROFILED.name,
             "support": PROFILED_ROWS,
             "query": PROFILED_ROWS,
             "training": {

@@ -11,10 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.methods import METHODS, TRAINS_STUDIES, WAYS
+from pipeline.config.methods import BUDGET, METHODS, TRAINS_STUDIES, WAYS
 from pipeline.config.schema import Params
 from pipeline.config.studies import STUDIES
-from pipeline.data.sources import SOURCES
+from pipeline.data.families import MODULES as FAMILY_MODULES
+from pipeline.data.families import PROFILED
+from pipeline.data.sets import MODULES as SET_MODULES
+from pipeline.data.sets import SOURCES
 from pipeline.files import file_digest
 from pipeline.jobs.code import code_digest, texts_digest
 from pipeline.runs.recipe import Recipe, digest, flow_time
@@ -42,13 +45,13 @@ REPORT_TEXTS = (  # of the page: template, style, prose
     "pipeline/report/*.j2",
     "pipeline/report/*.md",
 )
-# What reading an archive takes from its `Source`; addresses and texts change no number.
+# What reading an archive takes from its card; addresses and texts change no number.
 READ_OF_SOURCE = ("member", "format", "lo", "hi", "step")
 
 
 def archive_recipe(params: Params, dataset: str) -> Recipe:
     """Recipe of `data/raw/`: only the simulated archive is made here."""
-    if dataset != "simulated":
+    if not SOURCES[dataset].simulated:
         return {"kind": "archive", "dataset": dataset, "fingerprint": SOURCES[dataset].fingerprint}
     return {
         "kind": "archive",
@@ -72,7 +75,9 @@ def ratings_recipe(params: Params, dataset: str) -> Recipe:
 
 def tasks_recipe(params: Params, dataset: str) -> Recipe:
     """Recipe of `data/tasks/{dataset}.parquet`."""
-    recipe: Recipe = {"kind": "tasks", "dataset": dataset, "code": code_digest(JOBS["tasks"])}
+    own = [] if dataset in SOURCES else [FAMILY_MODULES[dataset]]
+    code = code_digest(JOBS["tasks"], *own)
+    recipe: Recipe = {"kind": "tasks", "dataset": dataset, "code": code}
     if dataset in SOURCES:
         return recipe | {
             "n_items": params.data.items,
@@ -186,7 +191,7 @@ def profile_recipe(params: Params, label: str) -> Recipe:
             for steps in profile.inner_steps
         },
         "dtype": params.dtype,
-        "code": code_digest(JOBS["profile"], METHODS[method].code),
+        "code": code_digest(JOBS["profile"], METHODS[method].code, FAMILY_MODULES[PROFILED.name]),
     }
 
 
@@ -216,7 +221,7 @@ def tables_recipe(params: Params, records: Sequence[Recipe], root: Path = Path()
         "runs": runs,
         "profiles": others["profile"],
         "studies": others["study"],
-        "code": code_digest(JOBS["tables"], *TABLE_CLAIMS),
+        "code": code_digest(JOBS["tables"], *TABLE_CLAIMS, *_cards(params)),
     }
 
 
@@ -231,7 +236,7 @@ def figures_recipe(params: Params, tables: Recipe) -> Recipe:
         "tasks": {
             name: digest(tasks_recipe(params, name)) for name in sorted(used - SOURCES.keys())
         },
-        "code": code_digest(JOBS["figures"]),
+        "code": code_digest(JOBS["figures"], *_cards(params)),
     }
 
 
@@ -243,7 +248,7 @@ def report_recipe(params: Params, tables: Recipe, figures: Recipe) -> Recipe:
         "tables": digest(tables),
         "figures": digest(figures),
         "texts": texts_digest(*REPORT_TEXTS),
-        "code": code_digest(JOBS["report"]),
+        "code": code_digest(JOBS["report"], *_cards(params)),
     }
 
 
@@ -258,8 +263,23 @@ def tracking_recipe(params: Params, tables: Recipe, figures: Recipe) -> Recipe:
         "seeds": sorted(active.seeds),
         "tables": digest(tables),
         "figures": digest(figures),
-        "code": code_digest(JOBS["tracking"]),
+        "code": code_digest(JOBS["tracking"], *_cards(params)),
     }
+
+
+def _cards(params: Params) -> list[str]:
+    """Modules of the cards that say how the grid's tables and figures read.
+
+    Cards of what the grid and its companions do not use change nothing there.
+    """
+    grids = [params.grids[name] for name in (params.grid, *params.active.companions)]
+    used = [params.methods[label].method for grid in grids for label in grid.methods]
+    used += [BUDGET.name, TRAINS_STUDIES.name, *(card.name for card, _ in WAYS.values())]
+    datasets = {params.settings[name].dataset for grid in grids for name in grid.settings}
+    return sorted(
+        {f"pipeline.config.methods.{name}" for name in used}
+        | {SET_MODULES.get(name) or FAMILY_MODULES[name] for name in datasets}
+    )
 
 
 def _companion_files(params: Params, root: Path) -> dict[str, str]:
@@ -288,7 +308,10 @@ def study_recipe(params: Params, name: str) -> Recipe:
     own = _stability(params, study) if name == "stability" else _of_methods(params, study)
     trained_by = TRAINS_STUDIES.name
     methods = {entry["method"] for entry in own["methods"].values()} | {trained_by}
-    modules = sorted({METHODS[method].code for method in methods})
+    modules = sorted(
+        {METHODS[method].code for method in methods}
+        | {FAMILY_MODULES[family] for family in study.families}
+    )
     training = params.grid_training()
     return own | {
         "kind": "study",

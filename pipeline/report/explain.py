@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from textwrap import fill
 
+from pipeline.config.titles import SIMULATED
 from pipeline.errors import BadInput
 from pipeline.report.columns import heading, meaning
 from pipeline.report.evidence import (
@@ -60,7 +61,7 @@ def explain(
         f"value    {values[column] or 'blank: missing, undefined or not finite'}",
         _wrapped("means", meaning(column, name) or "no definition is written of this column"),
     ]
-    if values.get("simulated") == "true" or values.get("dataset") == "simulated":
+    if values.get("simulated") == "true" or values.get("dataset") in SIMULATED:
         lines.append("data     SIMULATED: made by a generator, no person gave these ratings")
     if values.get("message") and column != "message":
         lines.append(_wrapped("message", values["message"]))

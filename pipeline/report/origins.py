@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pipeline.config.methods import METHODS
 from pipeline.config.titles import DATASETS, SIMULATED, counted, label_title
-from pipeline.data.sources import SOURCES, Source
+from pipeline.data.cards import RatingSet
+from pipeline.data.sets import SOURCES
 from pipeline.report.blocks import Block, Cell, Head, Prose, Row, Table
 from pipeline.report.evidence import Run
 from pipeline.report.numbers import listed
@@ -136,7 +137,7 @@ def _data_table(runs: list[Run]) -> Table:
     return Table("Data sets, with the fingerprints found in the runs.", [Head("data")], heads, rows)
 
 
-def _terms(source: Source | None) -> Cell:
+def _terms(source: RatingSet | None) -> Cell:
     if source is None:
         return Cell(_SYNTHETIC_TERMS, tone="words", note=Cell(_SYNTHETIC_SOURCE))
     return Cell(source.licence, tone="words", note=Cell(source.citation))

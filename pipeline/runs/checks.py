@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.config.messages import explain
 from pipeline.config.schema import Count, Evaluation, NotNegative, Positive, Training
+from pipeline.config.studies import Families
 from pipeline.core import check_settings
 from pipeline.data.pools import Episodes
 from pipeline.errors import BadInput
@@ -147,7 +148,6 @@ def _check_settings(method: str, settings: dict[str, Any], where: str) -> None:
 # Recipes of studies given by hand (`--spec`): types, bounds and settings, before any work.
 
 _Settings = dict[str, Any]
-_Families = Annotated[list[Literal["cosmixture", "alpine"]], Field(min_length=1)]
 
 
 class _Open(BaseModel):
@@ -164,7 +164,7 @@ class _StudyTraining(_Open):
 
 class _Study(_Open):
     seed: Annotated[int, Field(ge=0)]
-    families: _Families
+    families: Families
     support: Count
     query: Count
     tasks: Count

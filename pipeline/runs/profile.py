@@ -18,6 +18,7 @@ from torch.profiler import ProfilerActivity
 from torch.profiler import profile as record_profile
 
 from pipeline.core import MLP, TaskBatch, meta_gradient
+from pipeline.data.families import PROFILED
 from pipeline.data.synthetic import draw_tasks
 from pipeline.errors import BadInput
 from pipeline.files import write_json
@@ -159,9 +160,9 @@ def _failure(status: str, message: str) -> dict[str, Any]:
 
 
 def work_batch(n_tasks: int, dtype: torch.dtype, device: torch.device) -> TaskBatch:
-    """A standardised meta-batch of CosMixture tasks, 50 support and 50 query rows each."""
+    """A standardised meta-batch of one family's tasks, 50 support and 50 query rows each."""
     drawn = draw_tasks(
-        "cosmixture",
+        PROFILED.name,
         n_train=n_tasks,
         n_test=0,
         points=POINTS,

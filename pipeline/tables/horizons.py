@@ -18,7 +18,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.config.tables import EARLY, LONG_FAMILIES
+from pipeline.config.tables import EARLY
+from pipeline.data.families import PRINTED
 from pipeline.errors import BadInput
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed, tasks_of
@@ -79,7 +80,7 @@ def _families(runs: list[SettingRuns]) -> list[list[SettingRuns]]:
     """Settings that differ in K only, K ascending, where there are at least two."""
     groups: dict[tuple, list[SettingRuns]] = {}
     for of in runs:
-        if of.dataset in LONG_FAMILIES:
+        if of.dataset in PRINTED:
             spec = of.some_run(of.seeds[0]).spec
             key = (of.dataset, spec["support"], spec["query"])
             groups.setdefault(key, []).append(of)

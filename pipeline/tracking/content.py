@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.data.sources import SOURCES
+from pipeline.data.sets import SOURCES
 from pipeline.files import file_digest
 from pipeline.runs.records import FIDELITY, FILES, METRICS, RunRecord
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.data.sources import SOURCES
+from pipeline.data.sets import SOURCES
 from tests.archives import some_ratings, write_archive
 from tests.workflow.project import Project
 

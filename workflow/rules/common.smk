@@ -23,7 +23,7 @@ from pipeline.config.schema import (
     with_methods_named,
 )
 from pipeline.config.studies import STUDIES
-from pipeline.data.sources import SOURCES
+from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
 from pipeline.jobs import process
 from pipeline.jobs.blocks import seed_blocks

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.config.expand import FAMILIES, METHOD_POINTS, SETTING_POINTS, points_of
+from pipeline.config.expand import METHOD_POINTS, SETTING_POINTS, points_of
 from pipeline.config.load import read_config
 from pipeline.config.schema import Params, check_params
 from pipeline.config.titles import DATASETS, METHODS, VARIANTS, label_order, label_title
+from pipeline.data.families import PRINTED
 from pipeline.jobs import recipes
 from pipeline.runs.recipe import Recipe, digest
 
@@ -129,4 +130,4 @@ def test_every_shipped_variant_has_its_title_and_place():
         after = [other for other in others if label_order(other) < label_order(label)]
         assert after == [other for other in others if label_order(other) < label_order(method)]
         assert label_order(method) < label_order(label)
-    assert {f"{family}-released" for family in FAMILIES} <= DATASETS.keys()
+    assert {f"{family}-released" for family in PRINTED} <= DATASETS.keys()

@@ -8,14 +8,10 @@ import pytest
 
 from pipeline.config.load import read_config
 from pipeline.config.schema import (
-    RATING_DATASETS,
-    SYNTHETIC_DATASETS,
     check_params,
     load_params,
 )
 from pipeline.config.studies import STUDIES
-from pipeline.data.sources import SOURCES
-from pipeline.data.synthetic import FAMILIES
 from pipeline.errors import BadInput
 from tests.unit.tiny_runs import write_config
 
@@ -59,11 +55,6 @@ def test_the_shipped_file_is_sound_for_every_grid(grid):
     )
     assert all(params.grid_inner_steps(name) > 0 for name in params.active.settings)
     assert params.grid_evaluation().learning_rate == 0.01
-
-
-def test_data_sets_are_those_that_exist():
-    assert set(RATING_DATASETS) == SOURCES.keys()
-    assert set(SYNTHETIC_DATASETS) == FAMILIES.keys()
 
 
 def test_solvers_are_those_of_the_core():
@@ -158,7 +149,7 @@ def test_a_label_may_name_another_method():
             "grids.ci.settings",
             [RATED | {"dataset": ["ml-1m", "jester"]}],
             "grids/ci.yaml: settings.0.dataset: found 'jester', no data set. Did you mean "
-            "`jester-1`? Allowed: ml-100k, ",
+            "`jester-1`? Allowed: simulated, ",
         ),
         (
             "grids.ci.settings",

@@ -10,7 +10,7 @@ import requests
 from tenacity import wait_none
 
 from pipeline.data.download import obtain
-from pipeline.data.sources import SOURCES
+from pipeline.data.sets import SOURCES
 from pipeline.data.transfer import _CHUNK, fetch, part_of, short_reason
 from pipeline.errors import BadInput
 from tests.archives import some_ratings, write_archive, write_zip

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.data.parsers import parse_archive
-from pipeline.data.sources import SOURCES
+from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
 from tests.archives import (
     RATING_SETS,

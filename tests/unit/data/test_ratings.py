@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.data import schemas
 from pipeline.data.ratings import build_ratings, fingerprint
-from pipeline.data.sources import SOURCES
+from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
 from tests.archives import RATING_SETS, frame_of, some_ratings, tiny_source, write_archive
 

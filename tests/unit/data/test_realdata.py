@@ -8,7 +8,7 @@ import pytest
 from pipeline.data.download import obtain
 from pipeline.data.episodes import freeze_episodes, load_episodes
 from pipeline.data.ratings import build_ratings
-from pipeline.data.sources import SOURCES
+from pipeline.data.sets import SOURCES
 from pipeline.data.task_sets import build_rating_tasks
 from pipeline.tables.other_grids import TASK_COUNTS
 

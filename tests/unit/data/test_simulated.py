@@ -6,8 +6,8 @@ import pytest
 
 from pipeline.data.parsers import parse_archive
 from pipeline.data.ratings import build_ratings, fingerprint
+from pipeline.data.sets import SOURCES
 from pipeline.data.simulated import draw_ratings, write_simulated
-from pipeline.data.sources import SOURCES
 from pipeline.data.task_sets import build_rating_tasks
 from pipeline.errors import BadInput
 

@@ -4,13 +4,26 @@ import re
 
 import pytest
 
-from pipeline.config.schema import RATING_DATASETS
+from pipeline.data import families as FAMILY_FOLDER
+from pipeline.data import sets as SETS
+from pipeline.data.families import FAMILIES
+from pipeline.data.families import MODULES as FAMILY_MODULES
 from pipeline.data.parsers import FORMATS
-from pipeline.data.sources import SOURCES
+from pipeline.data.sets import MODULES as SOURCE_MODULES
+from pipeline.data.sets import SOURCES
 
 
-def test_every_rating_data_set_has_a_source():
-    assert set(SOURCES) == set(RATING_DATASETS)
+def test_a_cards_file_has_its_name():
+    folders = {SETS: SOURCE_MODULES, FAMILY_FOLDER: FAMILY_MODULES}
+    for package, modules in folders.items():
+        for name, module in modules.items():
+            stem = name.removesuffix("-released").replace("-", "_")
+            assert module == f"{package.__name__}.{stem}"
+
+
+def test_data_sets_have_places_of_their_own():
+    cards = [*SOURCES.values(), *FAMILIES.values()]
+    assert len({card.order for card in cards}) == len({card.name for card in cards}) == len(cards)
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.data.synthetic import FAMILIES, draw_tasks, evaluate
+from pipeline.data.families import FAMILIES
+from pipeline.data.synthetic import draw_tasks, evaluate
 
 
 def drawn(family, seed=0, **changes):

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.config.load import read_config
 from pipeline.config.schema import Params, check_params
-from pipeline.data.sources import SOURCES
+from pipeline.data.sets import SOURCES
 from pipeline.jobs import code
 from pipeline.jobs import recipes as specs
 from pipeline.runs.recipe import canonical, digest, parameters_of

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.data.sources import SOURCES
+from pipeline.data.sets import SOURCES
 from pipeline.runs.records import read_run
 from pipeline.tracking.content import MAX_POINTS, Content, content_digest, run_content
 from tests import run_records

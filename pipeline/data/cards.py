@@ -1,0 +1,80 @@
+"""What the card of a data set says: of ratings in an archive, or of a family of functions."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+RELEASED_SUFFIX = "-released"  # ends the name of a family as the authors' code has it
+
+
+@dataclass(frozen=True)
+class RatingSet:
+    """One rating data set; the file of its card, in data/sets/, has its name.
+
+    Attributes:
+        name: in params.yaml, and of the derived files.
+        title: the name used in tables and figures.
+        order: its place among all data sets, ascending.
+        urls: places to download from, in the order in which they are tried.
+        archive: file name under which the archive is stored.
+        local_names: file names accepted in the user's own folder, in this order.
+        md5: of the official archive, None where none was published.
+        member: path inside the zip of the file that holds the ratings.
+        format: key of `parsers.FORMATS`.
+        lo, hi, step: lowest and highest rating and the distance between two ratings.
+        n_ratings, n_users, n_items: expected counts, None if the archive itself decides.
+        fingerprint: expected `ratings.fingerprint`; None: stated in the zip's comment.
+        licence, citation: one line each.
+        advice: what to do when the content is not what was expected, beyond the usual.
+        simulated: made here by a generator, and labelled so wherever it is shown.
+        users: threshold -> users with at least so many ratings of the 100 most-rated items, as
+            `build_rating_tasks` counts them: tables are rebuilt where no rating is at hand.
+    """
+
+    name: str
+    title: str
+    order: int
+    urls: tuple[str, ...]
+    archive: str
+    local_names: tuple[str, ...]
+    md5: str | None
+    member: str
+    format: str
+    lo: float
+    hi: float
+    step: float
+    n_ratings: int | None
+    n_users: int | None
+    n_items: int | None
+    fingerprint: str | None
+    licence: str
+    citation: str
+    advice: str = ""
+    simulated: bool = False
+    users: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Family:
+    """One family of functions of two variables; its card and function are a file in data/families/.
+
+    Attributes:
+        name: in params.yaml, and of the derived files.
+        title: the name used in tables and figures.
+        order: its place among all data sets, ascending.
+        function: from x of shape (..., 2) and the parameters to values of shape (...).
+        bounds: lowest and highest value of both inputs.
+        ranges: each parameter's interval; a task draws it uniformly there.
+        released: the family as the authors' code has it, named `{name}-released`.
+        is_profiled: the cost profile measures on its tasks; true of one family.
+    """
+
+    name: str
+    title: str
+    order: int
+    function: Callable[..., np.ndarray]
+    bounds: tuple[float, float]
+    ranges: Mapping[str, tuple[float, float]]
+    released: "Family | None" = None
+    is_profiled: bool = False
