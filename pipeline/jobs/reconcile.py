@@ -14,6 +14,7 @@ from pipeline.jobs import process
 from pipeline.jobs.artifacts import Artifact, fault_of, grid_artifacts
 
 MADE = ("runs", "profile", "studies")  # below results/{grid}
+DATA = ("data/raw", "data/ratings", "data/tasks", "data/episodes")
 VIEWED = ("tables", "figures", "report", "tracking")  # kinds that stay: git has them, or others
 
 
@@ -40,6 +41,8 @@ def reconcile(params: Params, *, root: Path = Path()) -> dict[str, Any]:
         )
     artifacts = [a for a in grid_artifacts(params, root) if a.recipe["kind"] not in VIEWED]
     results = root / "results" / params.grid
+    for folder in (*(root / name for name in DATA), *(results / name for name in MADE)):
+        folder.mkdir(parents=True, exist_ok=True)  # a grid without studies has an empty one
     reasons = _remove_others(results, {root / a.files[-1] for a in artifacts}, artifacts, root)
     kept = 0
     for artifact in artifacts:
