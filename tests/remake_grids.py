@@ -35,6 +35,7 @@ DROPPED: dict[str, str] = {
 def remake(grid: str, root: Path) -> None:
     """Records and tables of a grid below `root`, from the evidence in git."""
     from pipeline.config.schema import load_params, on_grid
+    from pipeline.config.variants import told
     from pipeline.errors import BadInput
     from pipeline.jobs.restore import restore_records
     from pipeline.tables.build import build_tables
@@ -54,14 +55,15 @@ def remake(grid: str, root: Path) -> None:
     wanted += len(active.studies.names)
     if len(restored) != wanted:
         raise SystemExit(f"{grid}: {len(restored)} of {wanted} records are in evidence")
-    build_tables(
-        root / "results" / grid,
-        grid=grid,
-        methods=active.methods,
-        settings=active.settings,
-        seeds=active.seeds,
-        companions=active.companions,
-    )
+    with told(params.variants()):
+        build_tables(
+            root / "results" / grid,
+            grid=grid,
+            methods=active.methods,
+            settings=active.settings,
+            seeds=active.seeds,
+            companions=active.companions,
+        )
 
 
 def differences(made: Path, committed: Path) -> list[str]:

@@ -127,7 +127,17 @@ def take(spec: dict[str, Any], *names: str) -> dict[str, Any]:
 
 # Entries that the recipe of a view has (pipeline/jobs/recipes.py).
 _OF_VIEWS = {
-    "tables": ("grid", "methods", "settings", "seeds", "companions", "runs", "profiles", "studies"),
+    "tables": (
+        "grid",
+        "methods",
+        "settings",
+        "seeds",
+        "companions",
+        "variants",
+        "runs",
+        "profiles",
+        "studies",
+    ),
     "figures": ("grid", "settings", "tables"),
     "report": ("grid", "tables", "figures"),
     "tracking": ("grid", "methods", "settings", "seeds", "tables", "figures"),

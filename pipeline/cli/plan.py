@@ -47,6 +47,7 @@ def plan(
     slows down as training goes on is not seen by fresh meta-updates: once some runs are
     finished, --measured projects the rest from what they took.
     """
+    from pipeline.config.variants import told
     from pipeline.jobs.plan import grid_jobs, make_plan
     from pipeline.jobs.plan_text import plan_text
 
@@ -57,8 +58,9 @@ def plan(
     costs, on_gpu = None, False
     if measure:
         costs, on_gpu = _costs(loaded, device or loaded.device, measured)
-    made = make_plan(loaded.grid, jobs, costs=costs, cores=cores, one_at_a_time=on_gpu)
-    typer.echo(json.dumps(made, indent=2) if as_json else plan_text(made), nl=as_json)
+    with told(loaded.variants()):
+        made = make_plan(loaded.grid, jobs, costs=costs, cores=cores, one_at_a_time=on_gpu)
+        typer.echo(json.dumps(made, indent=2) if as_json else plan_text(made), nl=as_json)
 
 
 def _costs(params: "Params", device: str, measured: bool) -> tuple["Costs", bool]:

@@ -22,13 +22,15 @@ def build_report(
 ) -> None:
     """Write RESULTS_DIR/report.html: tables, figures and where they come from, on one page."""
     from pipeline.cli.results import recipe_of
-    from pipeline.jobs.readers import check_view, making
+    from pipeline.config.variants import told
+    from pipeline.jobs.readers import check_view, making, variants_of
     from pipeline.report.page import build_report as build
 
     recipe = recipe_of("report", spec, params, grid)
     check_view(results_dir / "tables/spec.json", recipe["tables"], "build_tables")
     check_view(results_dir / "figures/spec.json", recipe["figures"], "plot_curves")
-    making(results_dir / "report.json", recipe, lambda: build(results_dir, grid=recipe["grid"]))
+    with told(variants_of(results_dir)):
+        making(results_dir / "report.json", recipe, lambda: build(results_dir, grid=recipe["grid"]))
 
 
 def explain(
@@ -48,7 +50,10 @@ def explain(
     everything: Annotated[bool, typer.Option("--all", help="list every run")] = False,
 ) -> None:
     """Say what a number of a table is, which runs it came from, and how to remake them."""
+    from pipeline.config.variants import told
+    from pipeline.jobs.readers import variants_of
     from pipeline.report.explain import explain as say
 
     folder = results or Path("results") / parameters(params, grid).grid
-    typer.echo(say(folder, table, row, column, everything=everything))
+    with told(variants_of(folder)):
+        typer.echo(say(folder, table, row, column, everything=everything))

@@ -30,6 +30,7 @@ def build_tables(
 
     Records of another recipe than the grid's are refused.
     """
+    from pipeline.config.variants import told
     from pipeline.jobs.readers import check_records, making
     from pipeline.paper.build import write_claims
     from pipeline.tables import build
@@ -39,8 +40,9 @@ def build_tables(
 
     def make() -> None:
         of = _grid(recipe)
-        tables = build.build_tables(results_dir, **of, companions=recipe["companions"])
-        write_claims(results_dir, tables, of["grid"])
+        with told(recipe["variants"]):
+            tables = build.build_tables(results_dir, **of, companions=recipe["companions"])
+            write_claims(results_dir, tables, of["grid"])
 
     making(results_dir / "tables/spec.json", recipe, make)
 
@@ -53,18 +55,20 @@ def plot_curves(
     grid: GridName = None,
 ) -> None:
     """Draw the figures from tables/ into figures/."""
+    from pipeline.config.variants import told
     from pipeline.figures.draw import plot_curves as draw
-    from pipeline.jobs.readers import check_view, making
+    from pipeline.jobs.readers import check_view, making, variants_of
 
     recipe = recipe_of("figures", spec, params, grid)
     check_view(results_dir / "tables/spec.json", recipe["tables"], "build_tables")
-    making(
-        results_dir / "figures/spec.json",
-        recipe,
-        lambda: draw(
-            results_dir, tasks_dir=tasks, grid=recipe["grid"], settings=recipe["settings"]
-        ),
-    )
+    with told(variants_of(results_dir)):
+        making(
+            results_dir / "figures/spec.json",
+            recipe,
+            lambda: draw(
+                results_dir, tasks_dir=tasks, grid=recipe["grid"], settings=recipe["settings"]
+            ),
+        )
 
 
 def log_tracking(

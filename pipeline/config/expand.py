@@ -5,7 +5,6 @@ methods and settings (pipeline/config/grids.py) then hold the released values, s
 everything after them have concrete values only. This module imports nothing heavy.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -105,26 +104,7 @@ SETTING_POINTS = {
 }
 
 
-ALL = "all"  # the point of a label that switches all points of its method together
-
-
-def switched_method(label: str) -> tuple[str, str] | None:
-    """Method and point of a label named as in params.yaml; None of one that varies nothing.
-
-    `amaml-forward-released`, `amaml-released-all`; `imaml-released`, whose point has its name.
-    """
-    if found := re.fullmatch(r"(.+)-released-all", label):
-        return found[1], ALL
-    if found := re.fullmatch(rf"(.+)-({'|'.join(METHOD_POINTS)})-released", label):
-        return found[1], found[2]
-    method = label.removesuffix(RELEASED_SUFFIX)
-    return (method, method) if method != label and method in METHOD_POINTS else None
-
-
-def switched_setting(setting: str) -> tuple[str, str] | None:
-    """Setting and point of a name such as `{setting}-scaling-released`; None of any other."""
-    found = re.fullmatch(rf"(.+)-({'|'.join(SETTING_POINTS)})-released", setting)
-    return (found[1], found[2]) if found else None
+ALL = "all"  # stands for all points of a method that are switched together
 
 
 class Strict(BaseModel):

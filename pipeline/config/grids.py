@@ -19,6 +19,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from pipeline.config.expand import (
+    ALL,
     MethodTraining,
     Strict,
     VariedMethod,
@@ -28,18 +29,16 @@ from pipeline.config.expand import (
 )
 from pipeline.config.messages import explain, not_among
 from pipeline.config.studies import Studies
+from pipeline.config.variants import EARLY_STOPPING, Scalar, Variant
 from pipeline.data.cards import RELEASED_SUFFIX
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a folder
-ALL = "all"  # stands in `switch` for all points of a method together
 OURS = "ours"  # stands in a setting's `switch` for no point
 USUAL_STEPS = {50: 200, 100: 500}  # support rows -> K, the paper's for synthetic families
-EARLY = "early_stopping"  # the parameter whose value `true` has a name of its own
 SETTING_PARAMETERS = ("standardise", "scaling", "min_ratings")
 _NO_PARAMETERS = {"method", "training", "evaluation"}  # of an entry of `methods`
 
 Value = TypeVar("Value")
-Scalar = bool | int | float | str | None
 Count = Annotated[int, Field(ge=1)]
 Shots = Annotated[str, Field(pattern=r"^[1-9]\d*/[1-9]\d*$", description="support/query rows")]
 
@@ -105,14 +104,6 @@ class GridFile(_AnyGrid):
         default={}, description="method -> points as the authors' code has them; each alone; `all`"
     )
     settings: Annotated[list[SettingAxes], Field(min_length=1)]
-
-
-class Variant(Strict):
-    """What sets a method or setting of a grid apart from the one it varies."""
-
-    base: str = Field(description="label or setting that is varied")
-    varied: dict[str, Scalar] = Field(default={}, description="parameter -> its value")
-    switched: list[str] = Field(default=[], description="points as the authors' code has them")
 
 
 class Grid(_AnyGrid):
@@ -306,7 +297,7 @@ def _valid(kind: type[BaseModel], entry: Any, where: str, faults: list[str]) -> 
 
 def varied_name(base: str, parameter: str, value: Scalar) -> str:
     """`reptile-outer_lr-0.003`; `amaml_rkc-early`."""
-    if parameter == EARLY and value is True:
+    if parameter == EARLY_STOPPING and value is True:
         return f"{base}-early"
     said = json.dumps(value) if value is None or isinstance(value, bool) else value
     return f"{base}-{parameter}-{said}"

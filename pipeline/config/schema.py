@@ -21,6 +21,7 @@ from pipeline.config.grids import NAME, Grid, GridFile, expanded, grid_file
 from pipeline.config.load import read_config
 from pipeline.config.messages import explain, not_among
 from pipeline.config.methods import METHODS
+from pipeline.config.variants import Variant
 from pipeline.data.families import FAMILIES
 from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
@@ -161,6 +162,11 @@ class Params(ParamsFile):
     @property
     def active(self) -> Grid:
         return self.grids[self.grid]
+
+    def variants(self) -> dict[str, Variant]:
+        """What names of the active grid, and of companions that it is shown with, vary."""
+        grids = [self.grids[name] for name in (*self.active.companions, self.grid)]
+        return {name: of for grid in grids for name, of in sorted(grid.variants.items())}
 
     def grid_training(self) -> Training:
         """`training` with the active grid's replacements."""

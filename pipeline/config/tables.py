@@ -8,12 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.config.expand import switched_method, switched_setting
 from pipeline.config.schema import Params
-from pipeline.config.titles import tuned
 from pipeline.data.families import PRINTED
-
-EARLY = "-early"  # ends the label of a method that gives each task its own horizon
 
 
 @dataclass(frozen=True)
@@ -52,9 +48,7 @@ def has_study(name: str) -> Callable[[Params], bool]:
 
 def has_switches(params: Params) -> bool:
     """Whether a grid has a point of the authors' code beside ours."""
-    grid = params.active
-    varied = [found[0] in grid.methods for m in grid.methods if (found := switched_method(m))]
-    return any(varied) or any(switched_setting(setting) for setting in grid.settings)
+    return any(variant.switched for variant in params.active.variants.values())
 
 
 def has_horizons(params: Params) -> bool:
@@ -70,15 +64,15 @@ def has_horizons(params: Params) -> bool:
 
 def has_early_stopping(params: Params) -> bool:
     """Whether, beside that, a method has a horizon for each task and one for all."""
-    methods = params.active.methods
-    early = [m for m in methods if m.endswith(EARLY)]
-    return has_horizons(params) and any(m.removesuffix(EARLY) in methods for m in early)
+    early = any(variant.stops_early for variant in params.active.variants.values())
+    return early and has_horizons(params)
 
 
 def has_choices(params: Params) -> bool:
     """Whether a method has a value varied beside its own."""
-    methods = params.active.methods
-    return any(of[0] in methods for method in methods if (of := tuned(method)))
+    grid = params.active
+    variants = [grid.variants[label] for label in grid.methods if label in grid.variants]
+    return any(variant.varied and not variant.stops_early for variant in variants)
 
 
 TABLES = {

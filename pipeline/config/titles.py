@@ -7,6 +7,7 @@ so that the same records give the same bytes. What is not registered comes after
 import re
 
 from pipeline.config.methods import METHODS as CARDS
+from pipeline.config.variants import variant_of
 from pipeline.data.families import FAMILIES
 from pipeline.data.sets import SOURCES
 
@@ -16,8 +17,8 @@ VARIANTS = {
     name: {f"{name}-{end}": f"{card.title}, {own.title}" for end, own in card.variants.items()}
     for name, card in CARDS.items()
 }
-# Values that a label may vary: `{method}-{parameter}-{value}`, as `reptile-outer_lr-0.003`.
-TUNED = {"omega": "ω", "outer_lr": "outer rate", "meta_batch": "meta-batch"}
+# Parameters by the names that they have in titles of methods that vary one.
+PARAMETERS = {"omega": "ω", "outer_lr": "outer rate", "meta_batch": "meta-batch"}
 UNTRAINED = "untrained"
 OFFSET = "item_user_offset"  # the trivial predictor that ratings are judged by
 TRIVIAL = {
@@ -44,15 +45,10 @@ def label_order(label: str) -> SortKey:
     """Sort key of a method, `untrained` or trivial predictor, in this order."""
     methods = [name for method in METHODS for name in (method, *VARIANTS[method])]
     registry = [*methods, _UNKNOWN, UNTRAINED, *TRIVIAL]
-    if label not in registry and (found := tuned(label)) and found[0] in registry:
-        return registry.index(found[0]), _pieces(label)
+    variant = variant_of(label)
+    if label not in registry and variant is not None and variant.base in registry:
+        return registry.index(variant.base), _pieces(label)
     return _position(label, registry)
-
-
-def tuned(label: str) -> tuple[str, str, str] | None:
-    """Method, parameter and value of a label that varies one; None of any other."""
-    found = re.fullmatch(rf"(.+)-({'|'.join(TUNED)})-([0-9.e-]+)", label)
-    return (found[1], found[2], found[3]) if found else None
 
 
 def setting_order(dataset: str, setting: str) -> tuple[SortKey, SortKey]:
@@ -65,9 +61,10 @@ def label_title(label: str) -> str:
     titles = METHODS | {UNTRAINED: "untrained"} | TRIVIAL
     for variants in VARIANTS.values():
         titles |= variants
-    if label not in titles and (found := tuned(label)):
-        method, parameter, value = found
-        return f"{titles.get(method, method)}, {TUNED[parameter]} {value}"
+    variant = variant_of(label)
+    if label not in titles and variant is not None and variant.varied:
+        own = ", ".join(f"{PARAMETERS.get(name, name)} {v}" for name, v in variant.varied.items())
+        return f"{titles.get(variant.base, variant.base)}, {own}"
     return titles.get(label, label)
 
 

@@ -16,8 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from pipeline.config.tables import EARLY
 from pipeline.config.titles import DATASETS, label_title
+from pipeline.config.variants import fixed_horizon
 from pipeline.figures.curves import fit_y, step_axis
 from pipeline.figures.style import WIDTH
 
@@ -34,14 +34,14 @@ def draw_horizons(table: pd.DataFrame) -> Figure:
         table: `horizons.csv`.
     """
     families = list(dict.fromkeys(table["dataset"]))
-    methods = [m for m in dict.fromkeys(table["label"]) if not m.endswith(EARLY)]
+    methods = [m for m in dict.fromkeys(table["label"]) if fixed_horizon(m) is None]
     methods = methods or list(dict.fromkeys(table["label"]))
     figure = Figure(figsize=(WIDTH, 5.0 * len(methods) + 0.6), layout="constrained")
     grid = figure.subplots(2 * len(methods), len(families), squeeze=False)
     for row, method in enumerate(methods):
         for column, family in enumerate(families):
             rows = table[
-                (table["dataset"] == family) & table["label"].isin([method, method + EARLY])
+                (table["dataset"] == family) & table["label"].map(_fixed_or_itself).eq(method)
             ]
             above, below = grid[2 * row, column], grid[2 * row + 1, column]
             if rows.empty:
@@ -53,8 +53,12 @@ def draw_horizons(table: pd.DataFrame) -> Figure:
             above.set_title(f"{DATASETS.get(family, family)}\n{label_title(method)}")
     for axes in grid[:, 0]:
         axes.set_ylabel("nRMSE")
-    _legend(figure, early=bool(table["label"].str.endswith(EARLY).any()))
+    _legend(figure, early=any(fixed_horizon(label) for label in set(table["label"])))
     return figure
+
+
+def _fixed_or_itself(label: str) -> str:
+    return fixed_horizon(label) or label
 
 
 def _draw_steps(axes: Axes, rows: pd.DataFrame) -> None:
@@ -63,7 +67,7 @@ def _draw_steps(axes: Axes, rows: pd.DataFrame) -> None:
     for label, horizon, line in _lines(rows, "horizon"):
         steps, mean = line["step"].to_numpy(float), line["nrmse"].to_numpy(float)
         error = line["nrmse_stderr"].fillna(0.0).to_numpy(float)
-        color, fixed = colors[horizon], not label.endswith(EARLY)
+        color, fixed = colors[horizon], fixed_horizon(label) is None
         axes.plot(steps, mean, color=color, linestyle="-" if fixed else _DASHED, linewidth=1.5)
         own = line[line["own"]]
         axes.plot(
@@ -82,7 +86,7 @@ def _draw_steps(axes: Axes, rows: pd.DataFrame) -> None:
     fit_y(axes, rows.loc[rows["step"] > 0, "nrmse"].to_numpy(float))
     step_axis(axes, rows["step"].to_numpy(float))
     axes.set_xlabel("test training steps")
-    lines = rows[~rows["label"].str.endswith(EARLY)]
+    lines = rows[rows["label"].map(fixed_horizon).isna()]
     lines = lines if len(lines) else rows
     ends = {f"T = {h:g}": (line, colors[h]) for _, h, line in _lines(lines, "horizon")}
     _name_ends(axes, {name: (*_end(line, "step"), color) for name, (line, color) in ends.items()})
@@ -95,7 +99,7 @@ def _draw_horizon(axes: Axes, rows: pd.DataFrame) -> None:
     colors = _colors(steps, "plasma_r")
     ends = {}
     for label, step, line in _lines(picked, "step"):
-        line, fixed = line.sort_values("horizon"), not label.endswith(EARLY)
+        line, fixed = line.sort_values("horizon"), fixed_horizon(label) is None
         axes.errorbar(
             *(line["horizon"], line["nrmse"]),
             yerr=line["nrmse_stderr"].fillna(0.0) if fixed else None,

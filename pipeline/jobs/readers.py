@@ -66,6 +66,11 @@ def check_view(file: Path, wanted: str, rule: str) -> None:
         raise BadInput(f"{fault}. Make them anew: `snakemake {rule}`.")
 
 
+def variants_of(results_dir: Path) -> Recipe:
+    """What the names in a grid's tables vary, as their recipe says; none without one."""
+    return (carried_recipe(results_dir / "tables/spec.json") or {}).get("variants", {})
+
+
 def making(carrier: Path, recipe: Recipe, make: Callable[[], object]) -> None:
     """Call `make`, and let what it made carry its recipe: taken away before, written last."""
     carrier.unlink(missing_ok=True)

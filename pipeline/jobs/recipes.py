@@ -217,6 +217,7 @@ def tables_recipe(params: Params, records: Sequence[Recipe], root: Path = Path()
         "settings": sorted(active.settings),
         "seeds": sorted(active.seeds),
         "companions": sorted(active.companions),
+        "variants": {name: of.model_dump() for name, of in params.variants().items()},
         "companion_files": _companion_files(params, root),
         "runs": runs,
         "profiles": others["profile"],

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from pipeline.config.titles import DATASETS, TRIVIAL, UNTRAINED, counted, label_title
+from pipeline.config.variants import variant_of
 from pipeline.paper.numbers import PAPER_EXAMPLE, PAPER_TASKS
 from pipeline.tables.audit import READINGS
 from pipeline.tables.other_grids import TASK_COUNTS
 
 NEAR = 2.0  # a factor: our numbers and the paper's are of one order of magnitude
 RELEASES = {"ml-latest-small-2016": "ml-100k", "ml-100k": "ml-latest-small-2016"}
-_THRESHOLD = "-threshold-released"  # a setting with the paper's threshold (params.yaml)
 
 
 def is_near(value: float) -> bool:
@@ -185,13 +185,12 @@ def _threshold_effects(
     every = pd.concat(companions.values(), ignore_index=True)
     every = every[(every["dataset"] == dataset) & (every["kind"] == "method")]
     every = every[every["nrmse"].notna()]
-    changed = every[every["setting"].str.endswith(_THRESHOLD)]
     effects = []
-    for _, row in changed.iterrows():
-        base = every[
-            (every["setting"] == row["setting"].removesuffix(_THRESHOLD))
-            & (every["label"] == row["label"])
-        ]
+    for _, row in every.iterrows():
+        variant = variant_of(row["setting"])
+        if variant is None or variant.switched != ["threshold"]:
+            continue
+        base = every[(every["setting"] == variant.base) & (every["label"] == row["label"])]
         if len(base):
             effects.append((row["label"], float(base["nrmse"].iloc[0]), float(row["nrmse"])))
     return effects

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.config.tables import EARLY
 from pipeline.config.titles import DATASETS, label_title
+from pipeline.config.variants import fixed_horizon
 from pipeline.files import write_json
 from pipeline.paper.ablation import ablation_finding
 from pipeline.paper.costs import (
@@ -48,7 +48,7 @@ def horizons_finding(tables: Path) -> str | None:
 
 def horizon_sentence(table: pd.DataFrame) -> str | None:
     """Up to which T longer training pays; early stopping apart, None without a finite error."""
-    fixed = table[~table["label"].str.endswith(EARLY) & np.isfinite(table["nrmse"])]
+    fixed = table[table["label"].map(fixed_horizon).isna() & np.isfinite(table["nrmse"])]
     least = []
     for (dataset, label), line in fixed[fixed["own"]].groupby(["dataset", "label"], sort=False):
         own = line.sort_values("inner_steps")

@@ -21,10 +21,9 @@ from pipeline.config.expand import (
     METHOD_POINTS,
     SETTING_POINTS,
     Point,
-    switched_method,
-    switched_setting,
 )
 from pipeline.config.titles import DATASETS, label_order
+from pipeline.config.variants import variant_of
 from pipeline.errors import BadInput
 from pipeline.runs.evidence import evidence_file, kept_runs
 from pipeline.runs.records import RunRecord
@@ -72,8 +71,9 @@ def ablation_rows(
     by_name = {of.setting: of for of in runs}
     rows: list[Row] = []
     for of in runs:
-        if found := switched_setting(of.setting):
-            base, point = found
+        variant = variant_of(of.setting)
+        if variant is not None and variant.switched:
+            base, (point,) = variant.base, variant.switched
             from_grid, ours = grid, by_name.get(base)
             if ours is None:
                 from_grid, ours = _companion_runs(results_dir, companions, base, of)
@@ -83,9 +83,9 @@ def ablation_rows(
                 rows.append(names | _effect(ours, label, of, label, point))
             continue
         for released in of.labels:
-            found = switched_method(released)
-            if found and found[0] in of.runs:
-                label, point = found
+            variant = variant_of(released)
+            if variant is not None and variant.switched and variant.base in of.runs:
+                label, (point,) = variant.base, variant.switched
                 names = {"label": label, "point": point, "released": released}
                 names |= {"grid_ours": grid}
                 rows.append(names | _effect(of, label, of, released, point))

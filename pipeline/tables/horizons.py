@@ -7,7 +7,7 @@ have the same test tasks, so that their runs are compared task by task at equal 
                         that of the next shorter K at the same step, negative where longer is
                         better. The p values of one family, method and step are one family of
                         Holm's correction
-    early_stopping.csv  horizon by task (`{label}-early`) minus fixed horizon (`{label}`), in the
+    early_stopping.csv  horizon by task minus fixed horizon of the same method, in the
                         same setting, at each test step; those of one data set, method and step
                         are one family of Holm's correction
 
@@ -18,7 +18,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.config.tables import EARLY
+from pipeline.config.variants import fixed_horizon
 from pipeline.data.families import PRINTED
 from pipeline.errors import BadInput
 from pipeline.tables.files import Row
@@ -66,8 +66,8 @@ def early_rows(grid: str, runs: list[SettingRuns]) -> list[Row]:
     rows: list[Row] = []
     for family in _families(runs):
         for label in family[0].labels:
-            fixed = label.removesuffix(EARLY)
-            if fixed == label or fixed not in family[0].runs:
+            fixed = fixed_horizon(label)
+            if fixed is None or fixed not in family[0].runs:
                 continue
             found = [_early(grid, of, label, fixed, step) for of in family for step in of.steps]
             for step in dict.fromkeys(row["step"] for row in found):

@@ -1,6 +1,6 @@
 """`choices.csv`: which value of a method its validation tasks choose, and what that comes to.
 
-In a setting, a method and its labels `{method}-{parameter}-{value}` (pipeline/config/titles.py) are
+In a setting, a method and those that vary a value of it (pipeline/config/variants.py) are
 candidates. Chosen is the one whose validation nRMSE at K, after the last meta-update and as a
 mean over seeds, is least, among those that finished in every seed. Test errors choose nothing:
 they stand beside it. Validation tasks are tasks of meta-training that no run trains on.
@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from pipeline.config.titles import tuned
+from pipeline.config.variants import variant_of
 from pipeline.runs.records import RunRecord
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
@@ -37,8 +37,13 @@ def choice_rows(grid: str, runs: list[SettingRuns]) -> list[Row]:
 
 
 def _varies(label: str, method: str) -> bool:
-    found = tuned(label)
-    return found is not None and found[0] == method
+    variant = variant_of(label)
+    return (
+        variant is not None
+        and variant.base == method
+        and bool(variant.varied)
+        and not variant.stops_early
+    )
 
 
 def _row(grid: str, of: SettingRuns, method: str, label: str) -> Row:

@@ -1,10 +1,25 @@
-"""For all unit tests: records laid down by hand have a behaviour laid down by hand."""
+"""For all unit tests: records laid down by hand have a behaviour laid down by hand, and names
+of the shipped grids vary what they do there.
+"""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from pipeline.config.schema import load_params
+from pipeline.config.variants import told
 from pipeline.runs import probes
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def shipped_variants() -> Iterator[None]:
+    """Tables laid down by hand have labels and settings of the shipped grids."""
+    grids = load_params(ROOT / "params.yaml").grids.values()
+    with told({name: of for grid in grids for name, of in grid.variants.items()}):
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

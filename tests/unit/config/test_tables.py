@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config.expand import METHOD_POINTS, SETTING_POINTS, switched_method, switched_setting
 from pipeline.config.figures import FIGURES, figures_of
 from pipeline.config.load import read_config
 from pipeline.config.schema import Params, check_params
@@ -72,22 +71,3 @@ def test_paper_shows_what_its_companions_have_committed(tmp_path):
 def test_a_grid_that_replaces_k_has_one_horizon():
     grids = RAW["grids"] | {"horizons": RAW["grids"]["horizons"] | {"inner_steps": 5}}
     assert shared(check_params(RAW | {"grid": "horizons", "grids": grids})) == []
-
-
-def test_variants_are_known_by_their_names():
-    labels = {label: switched_method(label) for label in PARAMS.methods}
-    known = {label: found for label, found in labels.items() if found}
-    assert known == {
-        "imaml-released": ("imaml", "imaml"),
-        **{
-            f"amaml-{point}-released": ("amaml", point)
-            for point in METHOD_POINTS
-            if point != "imaml"
-        },
-        "amaml-released-all": ("amaml", "all"),
-    }
-    settings = {name: switched_setting(name) for name in PARAMS.settings}
-    found = {pair for pair in settings.values() if pair}
-    assert {point for _, point in found} == set(SETTING_POINTS)
-    assert {base for base, _ in found} <= set(PARAMS.settings)
-    assert switched_setting("cosmixture-50shot-50val-other-released") is None

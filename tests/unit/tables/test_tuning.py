@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.config.load import read_config
 from pipeline.config.schema import check_params
-from pipeline.config.titles import label_order, label_title, tuned
+from pipeline.config.titles import label_order, label_title
+from pipeline.config.variants import told
 from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
 from pipeline.jobs.recipes import profile_recipe, run_recipe
@@ -75,14 +76,15 @@ def test_the_sentence_says_what_was_given_up_for_the_choice(tables):
 
 
 def test_labels_stand_beside_the_method_they_vary():
-    assert tuned("amaml_rkc-outer_lr-1e-2") == ("amaml_rkc", "outer_lr", "1e-2")
-    assert [tuned(label) for label in ("amaml_rkc-early", "reptile-outer_lr-high")] == [None, None]
     labels = ["amaml_rkc", WIDE, "zeta", "imaml", "reptile", FAST]
     assert sorted(labels, key=label_order) == [
         *("reptile", WIDE, FAST, "imaml", "amaml_rkc", "zeta"),
     ]
     assert label_title(WIDE) == "Reptile, meta-batch 20"
     assert label_title(LOWER) == "A-MAML anytime, ω 0.2"
+    with told({"rate": {"base": "reptile", "varied": {"outer_lr": 0.1}}}):
+        assert label_title("rate") == "Reptile, outer rate 0.1"
+        assert label_title(WIDE) == WIDE  # nothing is read out of a name
 
 
 def test_a_methods_own_training_reaches_its_recipes_and_no_others():
