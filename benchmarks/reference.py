@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.problem import ALPHA, HORIZONS, QUICK_HORIZONS, Work, cos_mixture, digest
-from pipeline.core.losses import Loss
+from pipeline.core.interface import Loss
 from pipeline.files import read_json, write_json
 
 PATH = Path(__file__).with_name("reference.json")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from pipeline.core.losses import Model
+from pipeline.core.interface import Model
 from pipeline.core.tasks import Rows
 
 BETAS, EPS = (0.9, 0.999), 1e-8  # Adam's, as in torch.optim

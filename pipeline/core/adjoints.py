@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.graphs import Graphs
-from pipeline.core.losses import Point
+from pipeline.core.interface import Point
 from pipeline.core.recording import Recording, Step
 from pipeline.core.seeds import Seeds, put, take
 from pipeline.core.solvers.chebyshev_graphs import Captured

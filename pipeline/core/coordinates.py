@@ -11,37 +11,11 @@ S seeds with B tasks each make R = S B rows, the tasks of the first seed first.
 
 from copy import copy
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from pipeline.core.losses import Loss
-
-
-class Coordinates(Protocol):
-    """A batch of R tasks, in coordinates (R, Q) instead of (R, P)."""
-
-    @property
-    def start(self) -> Tensor:
-        """(R, Q), each row its seed's theta."""
-
-    @property
-    def support(self) -> Loss:
-        """On the support rows."""
-
-    @property
-    def query(self) -> Loss:
-        """On the query rows."""
-
-    def mean(self, gradient: Tensor) -> Tensor:
-        """The mean over each seed's tasks of (R, Q), as (S, P)."""
-
-    def full(self, u: Tensor) -> Tensor:
-        """Parameters (R, P) of u (R, Q)."""
-
-    def left_out(self) -> Tensor | None:
-        """Squared norm of the parameters that have no coordinate, (R,); None where all have."""
+from pipeline.core.interface import Loss
 
 
 @dataclass(frozen=True)

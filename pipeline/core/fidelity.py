@@ -4,13 +4,13 @@ import torch
 from torch import Tensor
 
 from pipeline.core.adjoints import runge_kutta_sweep
-from pipeline.core.losses import Counted, Model
+from pipeline.core.interface import Model
 from pipeline.core.methods.problem import Problem, check_omega, flow_of
 from pipeline.core.recording import Recording, Step, budget_of
 from pipeline.core.solvers.runge_kutta import solve_flow
 from pipeline.core.solvers.tableaux import TABLEAUX
 from pipeline.core.tasks import TaskBatch
-from pipeline.core.work import Work
+from pipeline.core.work import Counted, Work
 
 SOLVER = "dopri5"
 RTOL = 2e-10  # halving it twice moves the gradient by less than 1e-6 of its norm

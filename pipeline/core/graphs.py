@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.core.losses import Counted, Loss
-from pipeline.core.work import Work
+from pipeline.core.interface import Loss
+from pipeline.core.work import Counted, Work
 
 Function = Callable[..., Sequence[Tensor]]
 WARM_UPS = 2  # runs before a capture, in which libraries allocate what they need

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.graphs import Graphs
-from pipeline.core.losses import Model
+from pipeline.core.interface import Model
 from pipeline.core.meta_gradient import check_settings, meta_gradient
 from pipeline.core.seeds import not_finite, take
 from pipeline.core.solvers.chebyshev import Chebyshev

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from pipeline.core.graphs import Graphs
-from pipeline.core.losses import Counted, Model
+from pipeline.core.interface import Model
 from pipeline.core.methods import METHODS
 from pipeline.core.methods.problem import Problem, check_positive
 from pipeline.core.tasks import TaskBatch
-from pipeline.core.work import Work
+from pipeline.core.work import Counted, Work
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.adjoints import Jump
-from pipeline.core.losses import Point
+from pipeline.core.interface import Point
 from pipeline.core.solvers.flow import Flow
 
 

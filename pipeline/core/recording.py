@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from pipeline.core.losses import Counted, Point
+from pipeline.core.interface import Point
 from pipeline.core.solvers.flow import Flow
+from pipeline.core.work import Counted
 
 POINTS = 4  # of a point's size, that one gradient or product needs on its way
 STARTS = 2  # states that are kept whatever the budget: the first start, and one brought back

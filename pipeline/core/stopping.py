@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.core.losses import Counted
 from pipeline.core.seeds import Seeds, per_row, put, take
+from pipeline.core.work import Counted
 
 
 class Stopping:

@@ -1,6 +1,15 @@
-"""Counts of the work a meta-gradient took: each call is for a seed's whole meta-batch at once."""
+"""Counts of the work a meta-gradient took, and losses that count it.
 
+Each count is of a seed's whole meta-batch at once.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from torch import Tensor
+
+from pipeline.core.interface import Loss, Point
+from pipeline.core.seeds import Seeds, rows_of
 
 
 @dataclass
@@ -26,3 +35,56 @@ class Work:
         self.kept_bytes = max(self.kept_bytes, other.kept_bytes)
         for name in self.__dataclass_fields__.keys() - {"kept_bytes"}:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+class Counted:
+    """A loss of S seeds' tasks that counts each seed's gradients and Hessian-vector products."""
+
+    def __init__(self, loss: Loss, works: Sequence[Work]) -> None:
+        self._loss = loss
+        self.works = works
+        self._parts: dict[Seeds, Counted] = {}
+
+    def at(self, u: Tensor) -> "CountedPoint":
+        return CountedPoint(self._loss.at(u), self.works)
+
+    def at_states(self, states: Sequence[Tensor]) -> "list[CountedPoint]":
+        return [CountedPoint(point, self.works) for point in self._loss.at_states(states)]
+
+    def of(self, seeds: Seeds, like: Tensor) -> "Counted":
+        """The loss of some seeds' tasks, in their order; `like` has a row for every task."""
+        if seeds == tuple(range(len(self.works))):
+            return self
+        if seeds not in self._parts:
+            rows = rows_of(seeds, len(like) // len(self.works), like.device)
+            works = [self.works[seed] for seed in seeds]
+            self._parts[seeds] = Counted(self._loss.select(rows), works)
+        return self._parts[seeds]
+
+    def forget_parts(self) -> None:
+        """After the rows of the loss have changed."""
+        self._parts.clear()
+
+    def point_bytes(self, u: Tensor) -> int:
+        return self._loss.point_bytes(u)
+
+
+class CountedPoint:
+    """A point of a `Counted` loss."""
+
+    def __init__(self, point: Point, works: Sequence[Work]) -> None:
+        self._point = point
+        self._works = works
+
+    def value(self) -> Tensor:
+        return self._point.value()
+
+    def gradient(self) -> Tensor:
+        for work in self._works:
+            work.gradients += 1
+        return self._point.gradient()
+
+    def hvp(self, v: Tensor) -> Tensor:
+        for work in self._works:
+            work.hvps += 1
+        return self._point.hvp(v)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core import Rows, TaskBatch, adapt
-from pipeline.core.losses import Model
+from pipeline.core.interface import Model
 from pipeline.data.pools import Episodes, FrozenTasks
 from pipeline.runs.metrics import support_rmse, task_errors
 from pipeline.runs.records import TEST_ROWS_SCHEMA

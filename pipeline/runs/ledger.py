@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipeline.core import Diverged, TaskBatch, meta_gradient
 from pipeline.core.fidelity import compare, converged_gradient
-from pipeline.core.losses import Model
+from pipeline.core.interface import Model
 from pipeline.data.pools import Batch, TaskPool
 from pipeline.runs.recipe import Recipe, flow_time
 

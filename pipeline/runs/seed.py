@@ -7,7 +7,7 @@ import pandas as pd
 from torch import Tensor
 
 from pipeline.core import Progress, Work
-from pipeline.core.losses import Model
+from pipeline.core.interface import Model
 from pipeline.data.pools import Episodes, FrozenTasks
 from pipeline.runs.evaluate import FrozenTest
 from pipeline.runs.ledger import Fidelity, Ledger

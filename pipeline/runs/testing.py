@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.core.losses import Model
+from pipeline.core.interface import Model
 from pipeline.runs.evaluate import empty_rows
 from pipeline.runs.recipe import flow_time
 from pipeline.runs.records import METRICS

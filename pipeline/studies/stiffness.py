@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from pipeline.core import MLP, Diverged, TaskBatch, Work
-from pipeline.core.losses import Counted
 from pipeline.core.methods.problem import Problem, flow_of
 from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.runge_kutta import solve_flow
 from pipeline.core.solvers.spectral import MARGIN, SpectralRadius
+from pipeline.core.work import Counted
 from pipeline.runs.device import DTYPES
 from pipeline.runs.recipe import Recipe
 from pipeline.studies.problems import StudyTasks, draw_study_tasks

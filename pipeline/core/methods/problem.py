@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from pipeline.core.graphs import Graphs
-from pipeline.core.losses import Counted
 from pipeline.core.solvers.flow import Flow, horizons
-from pipeline.core.work import Work
+from pipeline.core.work import Counted, Work
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from pipeline.core.losses import Point
+from pipeline.core.interface import Point
 from pipeline.core.recording import Budget, Recording, Step
 from pipeline.core.seeds import not_finite, put, take
 from pipeline.core.solvers.chebyshev_graphs import Captured

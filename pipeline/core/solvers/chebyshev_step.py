@@ -12,7 +12,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from pipeline.core.losses import Point
+from pipeline.core.interface import Point
 from pipeline.core.recording import Advanced
 from pipeline.core.seeds import Seeds, put, take
 from pipeline.core.solvers.flow import Flow

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.core.losses import Counted, Point
+from pipeline.core.interface import Point
 from pipeline.core.seeds import Seeds, take
+from pipeline.core.work import Counted
 
 
 class Diverged(FloatingPointError):

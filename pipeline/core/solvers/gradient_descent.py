@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from pipeline.core.graphs import Graphs
-from pipeline.core.losses import Counted, Loss
+from pipeline.core.interface import Loss
 from pipeline.core.recording import Advanced, Budget, Recording, Step
 from pipeline.core.solvers.flow import Flow
+from pipeline.core.work import Counted
 
 CHUNK = 50  # steps in a captured graph
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchdiffeq import odeint
 
-from pipeline.core.losses import Point
+from pipeline.core.interface import Point
 from pipeline.core.recording import Budget, Recording, Step
 from pipeline.core.seeds import not_finite
 from pipeline.core.solvers.flow import Diverged, Flow

@@ -10,7 +10,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from pipeline.core.losses import Point
+from pipeline.core.interface import Point
 from pipeline.core.recording import Advanced, Recording
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.tableaux import TABLEAUX, Tableau

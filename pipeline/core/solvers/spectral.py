@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from pipeline.core.losses import Point
+from pipeline.core.interface import Point
 from pipeline.core.seeds import Seeds, put, take
 from pipeline.core.solvers.flow import Flow
 

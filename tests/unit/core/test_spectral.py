@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from pipeline.core import Work
-from pipeline.core.losses import Counted
 from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.spectral import COLD_ITERATIONS, WARM_ITERATIONS, SpectralRadius
+from pipeline.core.work import Counted
 from tests.unit.core import reference
 from tests.unit.core.problems import make_batch, make_mlp, make_module
 from tests.unit.core.quadratic import quadratic_flow
