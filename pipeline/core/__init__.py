@@ -2,16 +2,17 @@
 
 model = MLP(in_features=2, hidden=(32, 32))
 batch = TaskBatch.from_arrays(sx, sy, qx, qy)
-out = meta_gradient("amaml", model, theta, batch, horizon=2.0)
+out = meta_gradient(method, model, theta, batch, **settings)  # method: a key of METHODS
 out.gradient  # (P,)
 """
 
 from pipeline.core.adapt import adapt
 from pipeline.core.meta import MetaTrainer, Progress, SeedsDiverged
-from pipeline.core.meta_gradient import MetaGradient, check_settings, meta_gradient
+from pipeline.core.meta_gradient import MetaGradient, meta_gradient
 from pipeline.core.methods import METHODS
 from pipeline.core.mlp import MLP
 from pipeline.core.module_model import ModuleModel, flat_parameters
+from pipeline.core.registry import check_settings
 from pipeline.core.solvers.flow import Diverged
 from pipeline.core.solvers.runge_kutta import SOLVERS
 from pipeline.core.tasks import Rows, TaskBatch

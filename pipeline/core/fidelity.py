@@ -5,8 +5,9 @@ from torch import Tensor
 
 from pipeline.core.adjoints import runge_kutta_sweep
 from pipeline.core.interface import Model
-from pipeline.core.methods.problem import Problem, check_omega, flow_of
+from pipeline.core.problem import Problem, flow_of
 from pipeline.core.recording import Recording, Step, budget_of
+from pipeline.core.settings import check_share
 from pipeline.core.solvers.runge_kutta import solve_flow
 from pipeline.core.solvers.tableaux import TABLEAUX
 from pipeline.core.tasks import TaskBatch
@@ -43,7 +44,7 @@ def converged_gradient(
         ValueError: for a horizon, omega or regulariser out of bounds.
         pipeline.core.Diverged: when the flow leaves the range of floating point.
     """
-    check_omega(omega)
+    check_share("omega", omega)
     start = theta.detach().to(torch.float64).view(1, -1)
     with torch.no_grad():
         works = [Work()]

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from pipeline.core.graphs import Graphs
 from pipeline.core.interface import Model
-from pipeline.core.meta_gradient import check_settings, meta_gradient
+from pipeline.core.meta_gradient import meta_gradient
+from pipeline.core.registry import check_settings
 from pipeline.core.seeds import not_finite, take
 from pipeline.core.solvers.chebyshev import Chebyshev
 from pipeline.core.solvers.flow import Diverged

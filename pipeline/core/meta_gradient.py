@@ -1,7 +1,6 @@
 """One call for every method: the meta-gradient of a batch of tasks."""
 
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,8 @@ from torch import Tensor
 from pipeline.core.graphs import Graphs
 from pipeline.core.interface import Model
 from pipeline.core.methods import METHODS
-from pipeline.core.methods.problem import Problem, check_positive
+from pipeline.core.problem import Problem
+from pipeline.core.registry import check_settings
 from pipeline.core.tasks import TaskBatch
 from pipeline.core.work import Counted, Work
 
@@ -54,17 +54,12 @@ def meta_gradient(
     """The gradient of J(theta) = mean_b L(psi_b(theta), query_b) by one of `METHODS`.
 
     Args:
-        method: a key of `METHODS`; its settings are that function's keywords
-            (`maml`, `maml1`, `fomaml`, `reptile`: inner_steps, inner_lr; `maml_sweep`: also
-            memory_mb; `imaml`: also proximal, cg_steps, cg_regulariser, cg_damping; `amaml`:
-            horizon, step, solver, rtol, atol, backward, omega, regulariser, outer_regulariser,
-            memory_mb; `amaml_rkc`, `amaml_anytime`: horizon, rtol, atol, omega, regulariser,
-            memory_mb, early_stopping).
+        method: a key of `METHODS`; its settings are that function's keywords.
         theta: initialisation (P,), or (S, P) for S seeds at once; dtype and device of
             everything follow it.
         batch: B tasks, or S B of them, the tasks of the first seed first.
-        memory: what the method carries from one meta-update to the next (`Chebyshev` for
-            `amaml_rkc`: it saves work and changes the result within the tolerance only).
+        memory: what the method carries from one meta-update to the next: a
+            `Chebyshev` saves work and changes results within the tolerance only.
         graphs: captures what is repeated as CUDA graphs and keeps them for the next call.
 
     Raises:
@@ -104,29 +99,6 @@ def meta_gradient(
             works,
             adapted.stopped,
         )
-
-
-def check_settings(method: str, settings: Mapping[str, Any]) -> None:
-    """Refuse an unknown method, unknown or missing settings, and counts or rates below zero.
-
-    Raises:
-        ValueError: saying what was found and what is needed.
-    """
-    if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f"method '{method}' is none of {', '.join(METHODS)}.")
-    known = inspect.signature(METHODS[method]).parameters
-    names = [n for n, p in known.items() if p.kind is p.KEYWORD_ONLY]
-    if unknown := sorted(set(settings) - set(names)):
-        raise ValueError(f"`{method}` takes {', '.join(names)}; found {', '.join(unknown)}.")
-    needed = [n for n in names if known[n].default is inspect.Parameter.empty]
-    if missing := [n for n in needed if n not in settings]:
-        raise ValueError(f"`{method}` needs {', '.join(missing)}.")
-    for name in ("inner_steps", "cg_steps"):
-        value = settings.get(name, 1)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, found {value!r}.")
-    for name in ("inner_lr", "proximal"):
-        check_positive(**{name: settings.get(name, 1.0)})
 
 
 def _check_theta(model: Model, theta: Tensor, batch: TaskBatch) -> None:

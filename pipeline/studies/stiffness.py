@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core import MLP, Diverged, TaskBatch, Work
-from pipeline.core.methods.problem import Problem, flow_of
+from pipeline.core.problem import Problem, flow_of
 from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.runge_kutta import solve_flow

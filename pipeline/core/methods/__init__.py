@@ -1,23 +1,15 @@
-"""The methods by name. A new one is a module beside this and a line here."""
+"""The methods, a module each: a new one is a new file here.
 
-from collections.abc import Callable
+Each registers itself with `@method(name)` (registry.py). All are found by listing this folder,
+so that `METHODS` is in the order of its files.
+"""
 
-from pipeline.core.methods.amaml import amaml
-from pipeline.core.methods.amaml_rkc import amaml_anytime, amaml_rkc
-from pipeline.core.methods.first_order import fomaml, reptile
-from pipeline.core.methods.imaml import imaml
-from pipeline.core.methods.maml import maml
-from pipeline.core.methods.maml_sweep import maml_sweep
-from pipeline.core.methods.problem import Adapted
+from importlib import import_module
+from pkgutil import iter_modules
 
-METHODS: dict[str, Callable[..., Adapted]] = {
-    "maml": maml,
-    "maml1": maml,  # the same, with one inner step
-    "maml_sweep": maml_sweep,
-    "fomaml": fomaml,
-    "reptile": reptile,
-    "imaml": imaml,
-    "amaml": amaml,
-    "amaml_rkc": amaml_rkc,
-    "amaml_anytime": amaml_anytime,
-}
+from pipeline.core.registry import METHODS
+
+for _name in sorted(module.name for module in iter_modules(__path__)):
+    import_module(f"{__name__}.{_name}")
+
+__all__ = ["METHODS"]

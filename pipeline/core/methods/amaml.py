@@ -6,23 +6,18 @@ and the adjoint gains w_k dL_query(u_k) at each kept state, w_k trapezoid weight
 """
 
 import math
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from pipeline.core.adjoints import backsolve, modified_euler, runge_kutta_sweep
-from pipeline.core.methods.problem import (
-    Adapted,
-    Problem,
-    check_memory,
-    check_omega,
-    check_positive,
-    flow_of,
-    is_finite,
-)
 from pipeline.core.plain_euler import plain_euler
+from pipeline.core.problem import Adapted, Problem, flow_of
 from pipeline.core.recording import Recording, Step, budget_of
+from pipeline.core.registry import method
 from pipeline.core.seeds import take
+from pipeline.core.settings import Megabytes, NotNegative, Positive, Share, one_of
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.runge_kutta import ADAPTIVE, SOLVERS, solve_flow
 from pipeline.core.solvers.runge_kutta_step import states_backward
@@ -32,19 +27,20 @@ BACKWARD = ("modified_euler", "discrete", "backsolve", "euler", "released")
 CHUNK_BYTES = 4e6  # of points made in one batch: more does not fit a processor's cache
 
 
+@method("amaml")
 def amaml(
     problem: Problem,
     *,
     horizon: float | Tensor,
-    step: float = 0.01,
-    solver: str = "dopri5",
-    rtol: float = 1e-3,
-    atol: float = 1e-5,
-    backward: str = "modified_euler",
-    omega: float = 0.0,
-    regulariser: float = 0.0,
-    outer_regulariser: float = 0.0,
-    memory_mb: float | None = None,
+    step: Positive = 0.01,
+    solver: Annotated[str, one_of(SOLVERS)] = "dopri5",
+    rtol: Positive = 1e-3,
+    atol: Positive = 1e-5,
+    backward: Annotated[str, one_of(BACKWARD)] = "modified_euler",
+    omega: Share = 0.0,
+    regulariser: NotNegative = 0.0,
+    outer_regulariser: NotNegative = 0.0,
+    memory_mb: Megabytes = None,
 ) -> Adapted:
     """The gradient through a flow over `horizon`, with states at spacing `step` on the way back.
 
@@ -64,7 +60,10 @@ def amaml(
             thinned and computed again. By default `recording.usual_budget`.
     """
     flow, longest = flow_of(problem, horizon, regulariser)
-    _check(solver, backward, omega, step, rtol, atol, outer_regulariser, memory_mb)
+    if omega and backward == "backsolve":
+        raise ValueError("`backsolve` keeps no states for a running cost; set omega to 0.")
+    if omega and backward == "released":
+        raise ValueError("`released` has no running cost; set omega to 0 or backward to euler.")
     count = max(1, math.ceil(longest / step - 1e-9))
     h = longest / count
     if backward == "backsolve" and solver in ADAPTIVE:
@@ -156,29 +155,3 @@ def _discrete(
     return runge_kutta_sweep(
         flow, recording, TABLEAUX[solver], lam, running_cost if omega else None
     )
-
-
-def _check(
-    solver: str,
-    backward: str,
-    omega: float,
-    step: float,
-    rtol: float,
-    atol: float,
-    outer_regulariser: float,
-    memory_mb: float | None,
-) -> None:
-    for name, value, allowed in (("solver", solver, SOLVERS), ("backward", backward, BACKWARD)):
-        if value not in allowed:
-            raise ValueError(f"{name} must be one of {', '.join(allowed)}, found '{value}'.")
-    check_positive(step=step, rtol=rtol, atol=atol)
-    check_memory(memory_mb)
-    check_omega(omega)
-    if not (is_finite(outer_regulariser) and outer_regulariser >= 0):
-        raise ValueError(
-            f"outer_regulariser must be finite and not negative, found {outer_regulariser!r}."
-        )
-    if omega and backward == "backsolve":
-        raise ValueError("`backsolve` keeps no states for a running cost; set omega to 0.")
-    if omega and backward == "released":
-        raise ValueError("`released` has no running cost; set omega to 0 or backward to euler.")

@@ -12,16 +12,11 @@ import torch
 from torch import Tensor
 
 from pipeline.core.adjoints import chebyshev_sweep
-from pipeline.core.methods.problem import (
-    Adapted,
-    Problem,
-    check_memory,
-    check_omega,
-    check_positive,
-    flow_of,
-)
+from pipeline.core.problem import Adapted, Problem, flow_of
 from pipeline.core.recording import Recording, Step, budget_of
+from pipeline.core.registry import method
 from pipeline.core.seeds import per_row, take
+from pipeline.core.settings import Megabytes, NotNegative, Positive, Share, Switch
 from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
 from pipeline.core.solvers.chebyshev_graphs import Captured
 from pipeline.core.solvers.flow import Flow
@@ -30,16 +25,17 @@ from pipeline.core.stopping import Stopping
 STOPPED_STATES = 3  # u_n(T_n), the query gradient there, and a copy on its way
 
 
+@method("amaml_rkc")
 def amaml_rkc(
     problem: Problem,
     *,
     horizon: float | Tensor,
-    rtol: float = 1e-3,
-    atol: float = 1e-5,
-    omega: float = 0.0,
-    regulariser: float = 0.0,
-    memory_mb: float | None = None,
-    early_stopping: bool = False,
+    rtol: Positive = 1e-3,
+    atol: Positive = 1e-5,
+    omega: Share = 0.0,
+    regulariser: NotNegative = 0.0,
+    memory_mb: Megabytes = None,
+    early_stopping: Switch = False,
 ) -> Adapted:
     """The gradient through gradient flow over `horizon`, as Chebyshev steps compute it.
 
@@ -54,11 +50,6 @@ def amaml_rkc(
         early_stopping: each task's horizon is the end of the step, among those up to T, at
             which its query loss is least (core/stopping.py); a running cost ends there too.
     """
-    check_positive(rtol=rtol, atol=atol)
-    check_memory(memory_mb)
-    check_omega(omega)
-    if not isinstance(early_stopping, bool):
-        raise ValueError(f"early_stopping must be true or false, found {early_stopping!r}.")
     flow, longest = flow_of(problem, horizon, regulariser)
     memory = problem.memory if isinstance(problem.memory, Chebyshev) else Chebyshev()
     captured = None
@@ -103,7 +94,7 @@ def amaml_rkc(
     return Adapted(chebyshev_sweep(flow, recording, lam, running_cost, captured), end)
 
 
-amaml_anytime = partial(amaml_rkc, omega=0.5)
+amaml_anytime = method("amaml_anytime")(partial(amaml_rkc, omega=0.5))
 
 
 def _stopped(

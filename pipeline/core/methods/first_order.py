@@ -2,17 +2,21 @@
 
 from torch import Tensor
 
-from pipeline.core.methods.problem import Adapted, Problem
+from pipeline.core.problem import Adapted, Problem
+from pipeline.core.registry import method
+from pipeline.core.settings import Count, Positive
 from pipeline.core.solvers.gradient_descent import descend
 
 
-def fomaml(problem: Problem, *, inner_steps: int, inner_lr: float) -> Adapted:
+@method("fomaml")
+def fomaml(problem: Problem, *, inner_steps: Count, inner_lr: Positive) -> Adapted:
     """The query gradient at psi, with the Jacobian of the training taken as identity."""
     psi = _train(problem, inner_steps, inner_lr)
     return Adapted(problem.query.at(psi).gradient(), psi)
 
 
-def reptile(problem: Problem, *, inner_steps: int, inner_lr: float) -> Adapted:
+@method("reptile")
+def reptile(problem: Problem, *, inner_steps: Count, inner_lr: Positive) -> Adapted:
     """theta - psi: the direction in which the training went, reversed."""
     psi = _train(problem, inner_steps, inner_lr)
     return Adapted(problem.start - psi, psi)

@@ -3,19 +3,22 @@
 import torch
 from torch import Tensor
 
-from pipeline.core.methods.problem import Adapted, Problem, is_finite
+from pipeline.core.problem import Adapted, Problem
+from pipeline.core.registry import method
+from pipeline.core.settings import Count, NotNegative, Positive
 from pipeline.core.solvers.gradient_descent import descend
 
 
+@method("imaml")
 def imaml(
     problem: Problem,
     *,
-    inner_steps: int,
-    inner_lr: float,
-    proximal: float,
-    cg_steps: int,
-    cg_regulariser: float = 0.0,
-    cg_damping: float = 0.0,
+    inner_steps: Count,
+    inner_lr: Positive,
+    proximal: Positive,
+    cg_steps: Count,
+    cg_regulariser: NotNegative = 0.0,
+    cg_damping: NotNegative = 0.0,
 ) -> Adapted:
     """Solve (I + H(psi)/lambda) g = dL_query(psi) by conjugate gradients, task by task.
 
@@ -26,9 +29,6 @@ def imaml(
         cg_regulariser, cg_damping: rho and delta >= 0 of the authors' system in its place,
             ((1 + rho) I + H/(lambda + delta)) g = dL_query(psi); their code has 1 and 10.
     """
-    for name, value in (("cg_regulariser", cg_regulariser), ("cg_damping", cg_damping)):
-        if not (is_finite(value) and value >= 0):
-            raise ValueError(f"{name} must be finite and not negative, found {value!r}.")
     psi = descend(
         problem.support,
         problem.start,

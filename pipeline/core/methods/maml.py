@@ -2,11 +2,14 @@
 
 import torch
 
-from pipeline.core.methods.problem import Adapted, Problem
+from pipeline.core.problem import Adapted, Problem
+from pipeline.core.registry import method
+from pipeline.core.settings import Count, Positive
 from pipeline.core.solvers.gradient_descent import gradient_descent
 
 
-def maml(problem: Problem, *, inner_steps: int, inner_lr: float) -> Adapted:
+@method("maml", "maml1")  # the second with one inner step
+def maml(problem: Problem, *, inner_steps: Count, inner_lr: Positive) -> Adapted:
     """Exact meta-gradient; the graph of all K steps is what its memory goes to."""
     with torch.enable_grad():
         start = problem.start.detach().requires_grad_()

@@ -8,14 +8,17 @@ from torch import Tensor
 
 from pipeline.core.adjoints import sweep_gradient_descent
 from pipeline.core.graphs import Graphs
-from pipeline.core.methods.problem import Adapted, Problem, check_memory
+from pipeline.core.problem import Adapted, Problem
 from pipeline.core.recording import budget_of
+from pipeline.core.registry import method
+from pipeline.core.settings import Count, Megabytes, Positive
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.gradient_descent import CHUNK, gradient_descent, recorded_descent
 
 
+@method("maml_sweep")
 def maml_sweep(
-    problem: Problem, *, inner_steps: int, inner_lr: float, memory_mb: float | None = None
+    problem: Problem, *, inner_steps: Count, inner_lr: Positive, memory_mb: Megabytes = None
 ) -> Adapted:
     """lambda_k = lambda_{k+1} - alpha Hess(u_k) lambda_{k+1}: one product a step.
 
@@ -23,7 +26,6 @@ def maml_sweep(
         memory_mb: what kept states and activations may take, in 10^6 bytes; beyond it they are
             thinned and computed again. By default `recording.usual_budget`.
     """
-    check_memory(memory_mb)
     if problem.graphs is not None and memory_mb is None:
         return captured_sweep(problem, problem.graphs, inner_steps, inner_lr)
     flow = Flow(problem.support, problem.start, torch.ones_like(problem.start[:, :1]))

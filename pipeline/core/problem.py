@@ -1,14 +1,13 @@
 """What a method gets, what it gives back, and what methods have in common."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 
 import torch
 from torch import Tensor
 
 from pipeline.core.graphs import Graphs
+from pipeline.core.settings import check_not_negative, check_positive
 from pipeline.core.solvers.flow import Flow, horizons
 from pipeline.core.work import Counted, Work
 
@@ -66,9 +65,8 @@ def flow_of(problem: Problem, horizon: float | Tensor, regulariser: float) -> tu
         if horizon.dtype == torch.bool or horizon.is_complex():
             raise ValueError(f"horizon must hold real numbers, found {horizon.dtype}.")
     else:
-        check_positive(horizon=horizon)
-    if not (is_finite(regulariser) and regulariser >= 0):
-        raise ValueError(f"regulariser must be finite and not negative, found {regulariser!r}.")
+        check_positive("horizon", horizon)
+    check_not_negative("regulariser", regulariser)
     longest, rate = horizons(horizon, problem.start)
     flow = Flow(
         problem.support,
@@ -82,32 +80,3 @@ def flow_of(problem: Problem, horizon: float | Tensor, regulariser: float) -> tu
         names=tuple(range(problem.seeds)),
     )
     return flow, longest
-
-
-def is_finite(number: object) -> bool:
-    """Whether it is a finite real number, and no truth value."""
-    if isinstance(number, bool) or not isinstance(number, Real):
-        return False
-    try:
-        return math.isfinite(number)
-    except OverflowError:  # an integer beyond the range of floats
-        return False
-
-
-def check_positive(**numbers: object) -> None:
-    """Refuse what is not a positive finite number, by name."""
-    for name, number in numbers.items():
-        if not (is_finite(number) and number > 0):  # type: ignore[operator]
-            raise ValueError(f"{name} must be positive and finite, found {number!r}.")
-
-
-def check_omega(omega: float) -> None:
-    """Refuse a weight outside [0, 1]."""
-    if not (is_finite(omega) and 0 <= omega <= 1):
-        raise ValueError(f"omega must lie in [0, 1], found {omega!r}.")
-
-
-def check_memory(memory_mb: float | None) -> None:
-    """Refuse a budget that is not positive and finite."""
-    if memory_mb is not None:
-        check_positive(memory_mb=memory_mb)
