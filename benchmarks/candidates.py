@@ -14,7 +14,7 @@ import torch
 from benchmarks import peers, prototype
 from benchmarks.problem import ALPHA, Work
 from pipeline.core import METHODS, MetaTrainer, meta_gradient
-from pipeline.core.solvers.chebyshev import Chebyshev
+from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from pipeline.core.work import Work as Counts
 
 OUTER_LR = 1e-12  # so small that theta stays: every update solves the same problem
@@ -51,7 +51,7 @@ class TrainerUpdate:
 
     def gradient(self) -> torch.Tensor:
         """The meta-gradient (P,), of a second update where the method remembers the first."""
-        work, memory = self._work, Chebyshev()
+        work, memory = self._work, ChebyshevMemory()
         found = torch.empty(0)
         for _ in range(2 if self._method in REMEMBER else 1):
             found = meta_gradient(

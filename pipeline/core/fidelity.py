@@ -3,13 +3,12 @@
 import torch
 from torch import Tensor
 
-from pipeline.core.adjoints import runge_kutta_sweep
+from pipeline.core.adjoints import sweep
 from pipeline.core.interface import Model
 from pipeline.core.problem import Problem, flow_of
 from pipeline.core.recording import Recording, Step, budget_of
 from pipeline.core.settings import check_share
 from pipeline.core.solvers.runge_kutta import solve_flow
-from pipeline.core.solvers.tableaux import TABLEAUX
 from pipeline.core.tasks import TaskBatch
 from pipeline.core.work import Counted, Work
 
@@ -71,13 +70,8 @@ def converged_gradient(
             return omega * weights[number] * gradient
 
         share = 1 - omega + (omega * weights[-1] if omega else 0.0)
-        lam = runge_kutta_sweep(
-            flow,
-            recording,
-            TABLEAUX[SOLVER],
-            share * query.at(end).gradient(),
-            running_cost if omega else None,
-        )
+        lam = share * query.at(end).gradient()
+        lam = sweep(recording, lam, running_cost if omega else None)
         return place.mean(lam).view(-1)
 
 

@@ -12,7 +12,7 @@ from pipeline.core.interface import Model
 from pipeline.core.meta_gradient import meta_gradient
 from pipeline.core.registry import check_settings
 from pipeline.core.seeds import not_finite, take
-from pipeline.core.solvers.chebyshev import Chebyshev
+from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from pipeline.core.solvers.flow import Diverged
 from pipeline.core.tasks import TaskBatch
 from pipeline.core.work import Work
@@ -86,7 +86,7 @@ class MetaTrainer:
         self.settings = settings
         self.gradient_limit = gradient_limit
         self.updates = 0
-        self._memory = Chebyshev()
+        self._memory = ChebyshevMemory()
         self._theta = theta.detach().clone()
         self._optimiser = OPTIMISERS[optimiser]([self._theta], lr=outer_lr)
 

@@ -12,6 +12,7 @@ from pipeline.core.interface import Model
 from pipeline.core.methods import METHODS
 from pipeline.core.problem import Problem
 from pipeline.core.registry import check_settings
+from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from pipeline.core.tasks import TaskBatch
 from pipeline.core.work import Counted, Work
 
@@ -47,7 +48,7 @@ def meta_gradient(
     theta: Tensor,
     batch: TaskBatch,
     *,
-    memory: object = None,
+    memory: ChebyshevMemory | None = None,
     graphs: Graphs | None = None,
     **settings: Any,
 ) -> MetaGradient:
@@ -58,8 +59,7 @@ def meta_gradient(
         theta: initialisation (P,), or (S, P) for S seeds at once; dtype and device of
             everything follow it.
         batch: B tasks, or S B of them, the tasks of the first seed first.
-        memory: what the method carries from one meta-update to the next: a
-            `Chebyshev` saves work and changes results within the tolerance only.
+        memory: what a Chebyshev solver carries from one meta-update to the next.
         graphs: captures what is repeated as CUDA graphs and keeps them for the next call.
 
     Raises:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pipeline.core.graphs import Graphs
 from pipeline.core.settings import check_not_negative, check_positive
+from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from pipeline.core.solvers.flow import Flow, horizons
 from pipeline.core.work import Counted, Work
 
@@ -21,7 +22,7 @@ class Problem:
 
     Attributes:
         works: one a seed.
-        memory: what the method keeps between meta-updates, if it keeps anything.
+        memory: what a Chebyshev solver keeps between meta-updates.
         size: P, the number of parameters of a task.
         left_out: squared norm of those that are no coordinate, (R,); None where all are.
         graphs: captures what is repeated, where that is wanted.
@@ -31,7 +32,7 @@ class Problem:
     query: Counted
     start: Tensor
     works: Sequence[Work]
-    memory: object = None
+    memory: ChebyshevMemory | None = None
     size: int = 0
     left_out: Tensor | None = None
     graphs: Graphs | None = None

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor
 
 from pipeline.core.interface import Point
+from pipeline.core.seeds import Seeds
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.work import Counted
 
@@ -76,6 +77,12 @@ class Step:
     inner: list[Tensor] | None
     points: list[Point] | None
 
+    def whole(self) -> list[Tensor]:
+        """Start and what was kept within, of a step that the way back has reached."""
+        if self.start is None or self.inner is None:
+            raise ValueError("a step is whole within `Recording.backward` only.")
+        return [self.start, *self.inner]
+
 
 class Advanced(NamedTuple):
     """A step computed again: what it keeps within, points if asked for, its end (R, Q)."""
@@ -86,12 +93,15 @@ class Advanced(NamedTuple):
 
 
 class Scheme(Protocol):
-    """A one-step method: what `plan` means.
+    """A one-step method: what `plan` means, the step again, and its transpose.
 
     `own_states`: whether a point keeps a state alive that is not among those kept within.
     """
 
     own_states: bool
+
+    def seeds(self, plan: Any) -> Seeds:
+        """The seeds that took the step, in the order of its rows."""
 
     def stages(self, plan: Any) -> int:
         """Numbers of points, and at most of tensors kept within, of a step."""
@@ -104,6 +114,14 @@ class Scheme(Protocol):
 
     def states(self, flow: Flow, start: Tensor, inner: list[Tensor], plan: Any) -> Sequence[Any]:
         """The (flow, state) of every point, from what was kept."""
+
+    def back(
+        self, flow: Flow, step: Step, points: Sequence[Point], lam: Tensor, anchored: Tensor | None
+    ) -> Tensor:
+        """dJ/du at the step's start from lam at its end, both of its seeds' rows.
+
+        What goes through the regulariser's anchor is added to `anchored`.
+        """
 
 
 class Recording:
@@ -125,7 +143,7 @@ class Recording:
         self._beside = 0 if budget is None else budget.beside
         self._aside = 0 if budget is None else budget.aside
         self._budget = math.inf if budget is None else budget.total * budget.share
-        self._scheme = scheme
+        self.scheme = scheme
         self._wants_points = points
         self._state = flow.anchor.numel() * flow.anchor.element_size()
         self._point = flow.loss.point_bytes(flow.anchor) + scheme.own_states * self._state
@@ -140,7 +158,7 @@ class Recording:
         Raises:
             ValueError: when the budget cannot hold the work on this step alone.
         """
-        self._longest = max(self._longest, self._scheme.stages(step.plan))
+        self._longest = max(self._longest, self.scheme.stages(step.plan))
         self.steps.append(step)
         self._kept += self._size(step)
         self._thin()
@@ -166,7 +184,7 @@ class Recording:
 
     def _slim(self, stages: int) -> int:
         """One point at a time."""
-        work = self._scheme.vectors(stages) * self._state + POINTS * self._point
+        work = self.scheme.vectors(stages) * self._state + POINTS * self._point
         return max(work, self._beside) + self._aside
 
     def _size(self, step: Step) -> int:
@@ -230,23 +248,23 @@ class Recording:
     def _points(self, step: Step) -> Sequence[Point]:
         if step.points is not None:
             return step.points
-        start, stages = step.start, self._scheme.stages(step.plan)
+        start, stages = step.start, self.scheme.stages(step.plan)
         if start is None:
             raise ValueError("a step without its start cannot be computed again.")
         if step.inner is None:
             keep = self.may_keep_points(stages)
-            again = self._scheme.advance(self.flow, start, step.plan, keep)
+            again = self.scheme.advance(self.flow, start, step.plan, keep)
             if again.points:
                 return again.points
             if not self._wants_points:
                 step.inner = again.inner
                 self._kept += len(again.inner) * self._state
                 return ()
-            states = self._scheme.states(self.flow, start, again.inner, step.plan)
+            states = self.scheme.states(self.flow, start, again.inner, step.plan)
             return _OneByOne(states)
         if not self._wants_points:
             return ()
-        states = self._scheme.states(self.flow, start, step.inner, step.plan)
+        states = self.scheme.states(self.flow, start, step.inner, step.plan)
         alike = all(flow is states[0][0] for flow, _ in states)
         if alike and self.may_keep_points(2 * stages):  # the large batch and its cuts
             return states[0][0].loss.at_states([state for _, state in states])
@@ -262,7 +280,7 @@ class Recording:
             free = int((self._budget - self.working - self._kept) // self._state)
             stop = low + left_part(number + 1 - low, free) if free > 1 else number
             for step in self.steps[low:stop]:
-                state = self._scheme.advance(self.flow, state, step.plan, False).end
+                state = self.scheme.advance(self.flow, state, step.plan, False).end
             self.steps[stop].start = state
             self._kept += self._state
             low = stop

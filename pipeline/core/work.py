@@ -30,6 +30,11 @@ class Work:
     kept_states: int = 0
     kept_bytes: int = 0
 
+    def keep(self, states: int, at_most: int) -> None:
+        """Count states (B, Q) kept for the way back, and the bytes of a recording's peak."""
+        self.kept_states += states
+        self.kept_bytes = max(self.kept_bytes, at_most)
+
     def add(self, other: "Work") -> None:
         """Add another count to this one; of bytes, keep the larger."""
         self.kept_bytes = max(self.kept_bytes, other.kept_bytes)

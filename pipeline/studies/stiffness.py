@@ -14,7 +14,8 @@ from torch import Tensor
 
 from pipeline.core import MLP, Diverged, TaskBatch, Work
 from pipeline.core.problem import Problem, flow_of
-from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
+from pipeline.core.solvers.chebyshev import solve_chebyshev
+from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.runge_kutta import solve_flow
 from pipeline.core.solvers.spectral import MARGIN, SpectralRadius
@@ -60,7 +61,7 @@ def _solves(
         status, rho_t = _status("ok"), None
         try:
             recording, _ = solve_chebyshev(
-                flow, horizon, rtol=rtol, atol=atol, works=[work], memory=Chebyshev()
+                flow, horizon, rtol=rtol, atol=atol, works=[work], memory=ChebyshevMemory()
             )
         except Diverged as error:
             status = _status("diverged", error)

@@ -6,13 +6,14 @@ and the adjoint gains w_k dL_query(u_k) at each kept state, w_k trapezoid weight
 """
 
 import math
+from collections.abc import Sequence
 from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from pipeline.core.adjoints import backsolve, modified_euler, runge_kutta_sweep
-from pipeline.core.plain_euler import plain_euler
+from pipeline.core.adjoint_flow import backsolve, modified_euler, plain_euler
+from pipeline.core.adjoints import sweep
 from pipeline.core.problem import Adapted, Problem, flow_of
 from pipeline.core.recording import Recording, Step, budget_of
 from pipeline.core.registry import method
@@ -21,10 +22,11 @@ from pipeline.core.settings import Megabytes, NotNegative, Positive, Share, one_
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.runge_kutta import ADAPTIVE, SOLVERS, solve_flow
 from pipeline.core.solvers.runge_kutta_step import states_backward
-from pipeline.core.solvers.tableaux import TABLEAUX
 
 BACKWARD = ("modified_euler", "discrete", "backsolve", "euler", "released")
 CHUNK_BYTES = 4e6  # of points made in one batch: more does not fit a processor's cache
+
+Solved = tuple[Recording, Tensor]  # a seed's steps and u(T)
 
 
 @method("amaml")
@@ -59,17 +61,15 @@ def amaml(
         memory_mb: what is kept for the way back may take, in 10^6 bytes; beyond it steps are
             thinned and computed again. By default `recording.usual_budget`.
     """
-    flow, longest = flow_of(problem, horizon, regulariser)
     if omega and backward == "backsolve":
         raise ValueError("`backsolve` keeps no states for a running cost; set omega to 0.")
     if omega and backward == "released":
         raise ValueError("`released` has no running cost; set omega to 0 or backward to euler.")
-    count = max(1, math.ceil(longest / step - 1e-9))
-    h = longest / count
-    if backward == "backsolve" and solver in ADAPTIVE:
-        count = 1
-    times = torch.linspace(0.0, longest, count + 1, dtype=torch.float64)
+    flow, longest = flow_of(problem, horizon, regulariser)
     exact = backward == "discrete"
+    count = max(1, math.ceil(longest / step - 1e-9))
+    spacings = 1 if backward == "backsolve" and solver in ADAPTIVE else count
+    times = torch.linspace(0.0, longest, spacings + 1, dtype=torch.float64)
     budget = budget_of(memory_mb, flow, problem.query)
     parts = [flow.of((seed,)) for seed in range(problem.seeds)]
     solved = [
@@ -80,41 +80,70 @@ def amaml(
         for part, work in zip(parts, problem.works, strict=True)
     ]  # fmt: skip
     for work, (recording, _) in zip(problem.works, solved, strict=True):
-        work.kept_states += recording.kept_states + 1
-        work.kept_bytes = max(work.kept_bytes, recording.peak)
+        work.keep(recording.kept_states + 1, recording.peak)
     end = torch.cat([state for _, state in solved])
     lam = (1 - omega) * problem.query.at(end).gradient()
     pull = outer_regulariser * (end - flow.anchor) if outer_regulariser else None
     if pull is not None:
         lam = lam + pull
-
-    def answer(through_flow: Tensor) -> Adapted:
-        return Adapted(through_flow if pull is None else through_flow - pull, end)
-
     if backward == "backsolve":
+        tolerance = {"rtol": rtol, "atol": atol}
         lams = [
-            backsolve(
-                *(part, state, take(lam, (seed,), problem.seeds), longest),
-                solver=solver,
-                rtol=rtol,
-                atol=atol,
-            )
-            for seed, (part, (_, state)) in enumerate(zip(parts, solved, strict=True))
+            backsolve(part, state, own, longest, solver=solver, **tolerance)
+            for part, (_, state), own in zip(parts, solved, _each_seed(problem, lam), strict=True)
         ]
-        return answer(torch.cat(lams))
-    if exact:
+        lam = torch.cat(lams)
+    elif exact:
         lams = [
-            _discrete(problem, seed, part, *solved[seed], lam, solver, omega)
-            for seed, part in enumerate(parts)
+            _discrete(problem, seed, *solved[seed], own, omega)
+            for seed, own in enumerate(_each_seed(problem, lam))
         ]
-        return answer(torch.cat(lams))
+        lam = torch.cat(lams)
+    else:
+        size = problem.support.point_bytes(end) + 3 * end.numel() * end.element_size()
+        chunk = max(1, min(count, int(min(CHUNK_BYTES, budget.total / 4) // size)))
+        lam = _on_states(problem, flow, solved, lam, times.tolist(), solver, backward, omega, chunk)
+    return Adapted(lam if pull is None else lam - pull, end)
 
-    size = problem.support.point_bytes(flow.anchor) + 3 * flow.anchor.numel() * end.element_size()
-    chunk = max(1, min(count, int(min(CHUNK_BYTES, budget.total / 4) // size)))
-    trails = [
-        states_backward(recording, times.tolist(), state, solver, chunk)
-        for recording, state in solved
-    ]
+
+def _each_seed(problem: Problem, values: Tensor) -> list[Tensor]:
+    """The rows of each seed, (B, Q)."""
+    return [take(values, (seed,), problem.seeds) for seed in range(problem.seeds)]
+
+
+def _discrete(
+    problem: Problem, seed: int, recording: Recording, end: Tensor, lam: Tensor, omega: float
+) -> Tensor:
+    """The transpose of one seed's steps, (B, Q), from its lambda(T) without the jump."""
+    if not omega:
+        return sweep(recording, lam)
+    query = problem.query.of((seed,), problem.start)
+    sizes = [step.plan for step in recording.steps]
+    density = omega / sum(sizes)
+
+    def running_cost(number: int, step: Step) -> Tensor:
+        width = (sizes[number - 1] if number else 0.0) + sizes[number]
+        return (density * width / 2) * query.at(recording.start_of(number)).gradient()
+
+    lam = lam + (density * sizes[-1] / 2) * query.at(end).gradient()
+    return sweep(recording, lam, running_cost)
+
+
+def _on_states(
+    problem: Problem,
+    flow: Flow,
+    solved: Sequence[Solved],
+    lam: Tensor,
+    times: Sequence[float],
+    solver: str,
+    backward: str,
+    omega: float,
+    chunk: int,
+) -> Tensor:
+    """The adjoint flow of all seeds on the states at `times`, (R, Q), `chunk` of them at once."""
+    count = len(times) - 1
+    h = times[-1] / count
+    trails = [states_backward(steps, times, end, solver, chunk) for steps, end in solved]
     states = (torch.cat(at) if len(at) > 1 else at[0] for at in zip(*trails, strict=True))
 
     def running_cost(number: int, u: Tensor) -> Tensor:
@@ -123,35 +152,6 @@ def amaml(
 
     jump = running_cost if omega else None
     if backward == "modified_euler":
-        lam = modified_euler(flow, states, lam, h, chunk=chunk, graphs=problem.graphs, jump=jump)
-    else:
-        more = backward == "released"
-        lam = plain_euler(flow, states, lam, h, chunk=chunk, jump=jump, one_more=more)
-    return answer(lam)
-
-
-def _discrete(
-    problem: Problem,
-    seed: int,
-    flow: Flow,
-    recording: Recording,
-    end: Tensor,
-    lam: Tensor,
-    solver: str,
-    omega: float,
-) -> Tensor:
-    """The transpose of one seed's steps, (B, Q); lam: of all seeds at T, without the jump."""
-    query = problem.query.of((seed,), lam)
-    lam = take(lam, (seed,), problem.seeds)
-    sizes = [step.plan for step in recording.steps]
-    density = omega / sum(sizes)
-
-    def running_cost(number: int, step: Step) -> Tensor:
-        width = (sizes[number - 1] if number else 0.0) + sizes[number]
-        return (density * width / 2) * query.at(recording.start_of(number)).gradient()
-
-    if omega:
-        lam = lam + (density * sizes[-1] / 2) * query.at(end).gradient()
-    return runge_kutta_sweep(
-        flow, recording, TABLEAUX[solver], lam, running_cost if omega else None
-    )
+        return modified_euler(flow, states, lam, h, chunk=chunk, graphs=problem.graphs, jump=jump)
+    more = backward == "released"
+    return plain_euler(flow, states, lam, h, chunk=chunk, jump=jump, one_more=more)

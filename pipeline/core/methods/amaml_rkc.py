@@ -11,14 +11,15 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pipeline.core.adjoints import chebyshev_sweep
+from pipeline.core.adjoints import sweep
 from pipeline.core.problem import Adapted, Problem, flow_of
 from pipeline.core.recording import Recording, Step, budget_of
 from pipeline.core.registry import method
 from pipeline.core.seeds import per_row, take
 from pipeline.core.settings import Megabytes, NotNegative, Positive, Share, Switch
-from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
+from pipeline.core.solvers.chebyshev import solve_chebyshev
 from pipeline.core.solvers.chebyshev_graphs import Captured
+from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.stopping import Stopping
 
@@ -51,7 +52,6 @@ def amaml_rkc(
             which its query loss is least (core/stopping.py); a running cost ends there too.
     """
     flow, longest = flow_of(problem, horizon, regulariser)
-    memory = problem.memory if isinstance(problem.memory, Chebyshev) else Chebyshev()
     captured = None
     if problem.graphs is not None and problem.seeds == 1:
         captured = Captured(flow, problem.graphs, rtol, atol)
@@ -66,20 +66,20 @@ def amaml_rkc(
         rtol=rtol,
         atol=atol,
         works=problem.works,
-        memory=memory,
+        memory=problem.memory or ChebyshevMemory(),
         budget=budget,
         captured=captured,
         stopping=stopping,
     )
     for seed, work in enumerate(problem.works):
         taken = [step.plan for step in recording.steps if seed in step.plan.seeds]
-        work.kept_states += 1 + sum(plan.stages[plan.seeds.index(seed)] for plan in taken)
-        work.kept_bytes = max(work.kept_bytes, recording.peak)
+        stages = sum(plan.stages[plan.seeds.index(seed)] for plan in taken)
+        work.keep(stages + 1, recording.peak)
     if stopping is not None:
-        return _stopped(problem, flow, recording, stopping, longest, omega, captured)
+        return _stopped(problem, flow, recording, stopping, longest, omega)
     lam = (1 - omega) * problem.query.at(end).gradient()
     if not omega:
-        return Adapted(chebyshev_sweep(flow, recording, lam, None, captured), end)
+        return Adapted(sweep(recording, lam), end)
     density = omega / longest
     widths, last = _widths(recording, problem.seeds)
 
@@ -91,7 +91,7 @@ def amaml_rkc(
 
     ending = per_row([density * h / 2 for h in last], end)
     lam = lam + ending * problem.query.at(end).gradient()
-    return Adapted(chebyshev_sweep(flow, recording, lam, running_cost, captured), end)
+    return Adapted(sweep(recording, lam, running_cost), end)
 
 
 amaml_anytime = method("amaml_anytime")(partial(amaml_rkc, omega=0.5))
@@ -104,7 +104,6 @@ def _stopped(
     stopping: Stopping,
     longest: float,
     omega: float,
-    captured: Captured | None,
 ) -> Adapted:
     """The gradient of J with T_n held fixed: lambda of a task is zero after T_n.
 
@@ -130,7 +129,7 @@ def _stopped(
         return gained + torch.where(place < stop, weight, 0.0) * running
 
     lam = torch.where(counts == per_row(stopping.taken, counts), gain, 0.0)
-    lam = chebyshev_sweep(flow, recording, lam, jump, captured)
+    lam = sweep(recording, lam, jump)
     stopped = flow.rate * stopping.times.clamp(max=longest)  # sums of sizes are rounded
     return Adapted(lam, stopping.states, stopped.squeeze(1))
 

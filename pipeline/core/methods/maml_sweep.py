@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from pipeline.core.adjoints import sweep_gradient_descent
+from pipeline.core.adjoints import sweep
 from pipeline.core.graphs import Graphs
 from pipeline.core.problem import Adapted, Problem
 from pipeline.core.recording import budget_of
@@ -33,10 +33,9 @@ def maml_sweep(
         flow, steps=inner_steps, lr=inner_lr, budget=budget_of(memory_mb, flow, problem.query)
     )
     for work in problem.works:
-        work.kept_states += recording.kept_states + 1
-        work.kept_bytes = max(work.kept_bytes, recording.peak)
+        work.keep(recording.kept_states + 1, recording.peak)
     lam = problem.query.at(end).gradient()
-    return Adapted(sweep_gradient_descent(recording, lam), end)
+    return Adapted(sweep(recording, lam), end)
 
 
 def captured_sweep(problem: Problem, graphs: Graphs, steps: int, lr: float) -> Adapted:

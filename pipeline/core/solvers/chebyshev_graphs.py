@@ -1,4 +1,4 @@
-"""Chebyshev steps and their way back as captured graphs, one for each number of stages.
+"""Chebyshev steps and their transposes as captured graphs, one for each number of stages.
 
 The step size is an input, so that a graph serves every step of its stage count. Points are not
 kept: the way back makes them from the stages, inside its graph.
@@ -11,13 +11,22 @@ import torch
 from torch import Tensor
 
 from pipeline.core.graphs import Graphs
-from pipeline.core.solvers.chebyshev_step import Plan, step, step_back
+from pipeline.core.interface import Point
+from pipeline.core.recording import Step
+from pipeline.core.solvers.chebyshev_step import (
+    ChebyshevScheme,
+    Front,
+    Plan,
+    Tried,
+    step,
+    step_back,
+)
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.step_control import relative_size
 
 
 @dataclass(frozen=True)
-class Captured:
+class Captured(ChebyshevScheme):
     """The steps of one seed's flow over graphs."""
 
     flow: Flow
@@ -25,31 +34,30 @@ class Captured:
     rtol: float
     atol: float
 
-    def attempt(
-        self, u: Tensor, slope: Tensor, plan: Plan
-    ) -> tuple[list[Tensor], Tensor, Tensor, float]:
-        """Y_1, ..., Y_{s-1}, the end, -F there, and the estimated error of a step."""
+    def attempt(self, front: Front, plan: Plan) -> Tried:
+        """Try the step of a plan, without points."""
         (stages,), (h,) = plan.stages, plan.sizes
 
         def run(u: Tensor, slope: Tensor, size: Tensor, *own: Tensor) -> Sequence[Tensor]:
             flow, sized = self._on(own), Plan((0,), (size,), (stages,))  # type: ignore[arg-type]
-            inner, _, new = step(flow, u, None, slope, sized, keep=False)
-            new_slope = flow.descent(flow.loss.at(new), new)
-            defect = (slope + new_slope).mul_(-0.4 * size).add_(u, alpha=0.8).sub_(new, alpha=0.8)
-            error = relative_size(flow, defect, new, self.rtol, self.atol).amax()
-            return [new, new_slope, error, *inner]
+            inner, _, end = step(flow, u, None, slope, sized, keep=False)
+            end_slope = flow.descent(flow.loss.at(end), end)
+            defect = (slope + end_slope).mul_(-0.4 * size).add_(u, alpha=0.8).sub_(end, alpha=0.8)
+            error = relative_size(flow, defect, end, self.rtol, self.atol).amax()
+            return [end, end_slope, error, *inner]
 
-        new, new_slope, error, *inner = self.graphs.run(
-            ("chebyshev", stages, *self._key()), run, u, slope, _number(h, u), *self._own()
-        )
-        # the next run of this graph writes over its outputs
-        return [y.clone() for y in inner], new.clone(), new_slope.clone(), float(error)
+        end, end_slope, error, *inner = self.graphs.run(
+            ("chebyshev", stages, *self._key()),
+            run, front.u, front.slope, _number(h, front.u), *self._own(),
+        )  # fmt: skip
+        # cloned, for the next run of this graph writes over its outputs
+        kept = [y.clone() for y in inner]
+        return Tried(plan, kept, [], end.clone(), end_slope.clone(), [float(error)], None)
 
     def back(
-        self, plan: Plan, start: Tensor, inner: Sequence[Tensor], lam: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """lambda at the start of a step, and what went through the anchor."""
-        (stages,), (h,) = plan.stages, plan.sizes
+        self, flow: Flow, step: Step, points: Sequence[Point], lam: Tensor, anchored: Tensor | None
+    ) -> Tensor:
+        (stages,), (h,) = step.plan.stages, step.plan.sizes
 
         def run(lam: Tensor, size: Tensor, *given: Tensor) -> Sequence[Tensor]:
             states, own = given[:stages], given[stages:]
@@ -59,11 +67,13 @@ class Captured:
             lam = step_back(flow, sized, points, lam, anchored if flow.regulariser else None)
             return [lam, anchored]
 
-        lam, anchored = self.graphs.run(
+        lam, through_anchor = self.graphs.run(
             ("chebyshev back", stages, *self._key()),
-            run, lam, _number(h, lam), start, *inner, *self._own(),
+            run, lam, _number(h, lam), *step.whole(), *self._own(),
         )  # fmt: skip
-        return lam.clone(), anchored.clone()
+        if anchored is not None:
+            anchored += through_anchor
+        return lam.clone()
 
     def _key(self) -> tuple[object, ...]:
         flow = self.flow

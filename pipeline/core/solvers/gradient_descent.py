@@ -1,14 +1,15 @@
-"""Inner training by gradient descent: u_{k+1} = u_k - alpha * dL/du(u_k)."""
+"""Inner training by gradient descent, u_{k+1} = u_k - alpha dL/du(u_k), and a step's transpose."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from pipeline.core.graphs import Graphs
-from pipeline.core.interface import Loss
+from pipeline.core.interface import Loss, Point
 from pipeline.core.recording import Advanced, Budget, Recording, Step
+from pipeline.core.seeds import Seeds
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.work import Counted
 
@@ -67,9 +68,12 @@ def descend(
 
 
 class DescentScheme:
-    """How a step is computed again; its plan is the learning rate (recording.Scheme)."""
+    """A recorded step and its transpose (recording.Scheme); its plan is the learning rate."""
 
     own_states = False
+
+    def seeds(self, plan: float) -> Seeds:
+        return (0,)  # the same step for all
 
     def stages(self, plan: float) -> int:
         return 1
@@ -86,6 +90,12 @@ class DescentScheme:
         self, flow: Flow, start: Tensor, inner: list[Tensor], plan: float
     ) -> list[tuple[Flow, Tensor]]:
         return [(flow, start)]
+
+    def back(
+        self, flow: Flow, step: Step, points: Sequence[Point], lam: Tensor, anchored: Tensor | None
+    ) -> Tensor:
+        """lambda_k = lambda_{k+1} - alpha Hess(u_k) lambda_{k+1}."""
+        return torch.sub(lam, points[0].hvp(lam), alpha=step.plan)
 
 
 def recorded_descent(

@@ -1,4 +1,4 @@
-"""One step of an explicit Runge-Kutta method, and what lies within it.
+"""One step of an explicit Runge-Kutta method, its transpose, and the states within it.
 
 Of every accepted step the start and the slopes k_i are kept (under a budget, see
 recording.py), from which stages and, in between, dense output follow without an evaluation.
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from pipeline.core.interface import Point
-from pipeline.core.recording import Advanced, Recording
+from pipeline.core.recording import Advanced, Recording, Step
+from pipeline.core.seeds import Seeds
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.tableaux import TABLEAUX, Tableau
 
@@ -25,13 +26,52 @@ def combine(start: Tensor, slopes: list[Tensor], weights: tuple[float, ...], h: 
     return total
 
 
+def step_back(
+    flow: Flow,
+    tableau: Tableau,
+    h: float,
+    points: Sequence[Point],
+    lam: Tensor,
+    anchored: Tensor | None,
+) -> Tensor:
+    """The transpose of a step, last stage first: one Hessian-vector product a stage.
+
+    With w_i = J(Y_i)^T m_i and J the flow's Jacobian, for i = s, ..., 1:
+        m_i = h b_i lambda + h sum_{j > i} a_ji w_j;   lambda += sum_i w_i
+
+    Args:
+        points: at the stages Y_1, ..., Y_s.
+        lam: dJ/du at the step's end, (R, Q).
+        anchored: gains what goes through the regulariser's anchor.
+
+    Returns:
+        dJ/du at its start, (R, Q).
+    """
+    rows = ((), *tableau.a)
+    pulled = [torch.empty(0)] * tableau.stages  # w_i
+    total = lam
+    for i in range(tableau.stages - 1, -1, -1):
+        m = lam * (h * tableau.b[i])
+        for j in range(i + 1, tableau.stages):
+            if rows[j][i]:
+                m.add_(pulled[j], alpha=h * rows[j][i])
+        if anchored is not None:
+            anchored.add_(flow.rate * m, alpha=flow.regulariser)
+        pulled[i] = flow.pull_back(points[i], m).neg_()
+        total = total + pulled[i]
+    return total
+
+
 class RungeKuttaScheme:
-    """How a recorded step is computed again; its plan is its size (recording.Scheme)."""
+    """A recorded step, and how it is computed again (recording.Scheme); its plan is its size."""
 
     own_states = True  # slopes are kept within, so that points alone hold their stages
 
     def __init__(self, solver: str) -> None:
         self.tableau: Tableau = TABLEAUX[solver]
+
+    def seeds(self, plan: float) -> Seeds:
+        return (0,)
 
     def stages(self, plan: float) -> int:
         return self.tableau.stages + bool(self.tableau.mid)  # k_i, and the slope at the end
@@ -57,6 +97,11 @@ class RungeKuttaScheme:
         self, flow: Flow, start: Tensor, inner: list[Tensor], plan: float
     ) -> list[tuple[Flow, Tensor]]:
         return [(flow, combine(start, inner, row, plan)) for row in ((), *self.tableau.a)]
+
+    def back(
+        self, flow: Flow, step: Step, points: Sequence[Point], lam: Tensor, anchored: Tensor | None
+    ) -> Tensor:
+        return step_back(flow, self.tableau, step.plan, points, lam, anchored)
 
     def between(
         self, start: Tensor, slopes: list[Tensor], h: float, shares: Sequence[float]
@@ -103,14 +148,12 @@ def states_backward(
     starts = [0.0, *accumulate(step.plan for step in recording.steps)]
     j = len(times) - 2
     for number, step, _ in recording.backward():
-        t, start, inner = starts[number], step.start, step.inner
-        if start is None or inner is None:
-            raise ValueError("a step must be whole on the way back.")
+        t, (start, *slopes) = starts[number], step.whole()
         low = j
         while low >= 0 and (number == 0 or times[low] >= t - 1e-9 * times[-1]):
             low -= 1
         while j > low:
             some = range(j, max(low, j - chunk), -1)
             shares = [min(1.0, max(0.0, (times[k] - t) / step.plan)) for k in some]
-            yield from scheme.between(start, inner, step.plan, shares).unbind(0)
+            yield from scheme.between(start, slopes, step.plan, shares).unbind(0)
             j = some[-1] - 1

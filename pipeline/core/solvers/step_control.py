@@ -1,4 +1,7 @@
-"""How long the steps of the Chebyshev solver are: error estimate and controller."""
+"""How long the steps of the Chebyshev solver are: error estimate and controller.
+
+Both are those of Sommeijer, Shampine, Verwer (1998), but for the norm (`relative_size`).
+"""
 
 import math
 from collections.abc import Sequence
@@ -8,16 +11,16 @@ import torch
 from torch import Tensor
 
 from pipeline.core.seeds import largest_of_each
-from pipeline.core.solvers.chebyshev_step import Plan
+from pipeline.core.solvers.chebyshev_step import Plan, longest_step, stages_for
 from pipeline.core.solvers.flow import Flow
 
-MAX_STAGES = 250
 SAFETY = 0.9
+RENEW = 3  # accepted steps between two estimates of the spectral radius
 
 
 @dataclass
 class Walk:
-    """How far a seed has come."""
+    """How far a seed has come, and how it goes on."""
 
     h: float  # the next step's size
     rho: float
@@ -28,7 +31,7 @@ class Walk:
     age: int = 0  # accepted steps since rho was estimated
 
     def accept(self, h: float, error: float) -> None:
-        """Go on by h; the controller of the reference looks back one step."""
+        """Go on by h; the controller looks back one step."""
         error = max(error, 1e-8)
         factor = SAFETY / error ** (1 / 3)
         if self.last_error:
@@ -50,8 +53,33 @@ class Walk:
             h = left
         elif h > 0.5 * left:
             h = left / 2
-        h = min(h, (MAX_STAGES**2 - 1) / 1.54 / max(self.rho, 1e-30))
-        return h, max(3, math.ceil(math.sqrt(1 + 1.54 * h * self.rho)))
+        h = min(h, longest_step(self.rho))
+        return h, stages_for(h * self.rho)
+
+    def arrived(self, horizon: float) -> bool:
+        return self.t >= horizon * (1 - 1e-12)
+
+    def wants_radius(self, horizon: float) -> bool:
+        """Whether rho is old, or may have been too low for the step that was rejected."""
+        doubtful = bool(self.rejected and (self.age or not self.t))
+        return not self.arrived(horizon) and (self.age >= RENEW or doubtful)
+
+    def renew(self, rho: float) -> None:
+        """Take a new estimate; after a rejection the larger one counts."""
+        self.rho = max(self.rho, rho) if self.rejected else rho
+        self.age = 0
+
+
+def next_plan(walks: Sequence[Walk], horizon: float) -> Plan | None:
+    """The next steps of the seeds that have not arrived, the most stages first."""
+    moves = [
+        (*walk.move(horizon), seed) for seed, walk in enumerate(walks) if not walk.arrived(horizon)
+    ]
+    if not moves:
+        return None
+    moves.sort(key=lambda move: (-move[1], move[2]))
+    sizes, stages, seeds = zip(*moves, strict=True)
+    return Plan(seeds, sizes, stages)
 
 
 def first_steps(
@@ -86,7 +114,10 @@ def step_errors(
     rtol: float,
     atol: float,
 ) -> list[float]:
-    """The estimated error of each seed's step, in units of the tolerance."""
+    """The estimated error of each seed's step, in units of the tolerance: the largest over tasks.
+
+    0.8 (u - u_new) + 0.4 h (F(u) + F(u_new))
+    """
     factor: float | Tensor = -0.4 * plan.sizes[0]
     if len(plan.seeds) > 1:
         sizes = torch.tensor(plan.sizes, dtype=old.dtype, device=old.device)

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from pipeline.core import Diverged, ModuleModel, TaskBatch, Work, meta_gradient
-from pipeline.core.adjoints import chebyshev_sweep
-from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
+from pipeline.core.adjoints import sweep
+from pipeline.core.solvers.chebyshev import solve_chebyshev
+from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from pipeline.core.solvers.chebyshev_step import coefficients
 from pipeline.core.solvers.flow import Flow
 from tests.unit.core import reference
@@ -21,7 +22,7 @@ TIGHT = {"rtol": 1e-9, "atol": 1e-11}
 
 def solve(flow, horizon, memory=None, **tolerance):
     settings = {"rtol": 1e-6, "atol": 1e-8, "works": [Work()]} | tolerance
-    return solve_chebyshev(flow, horizon, **settings, memory=memory or Chebyshev())
+    return solve_chebyshev(flow, horizon, **settings, memory=memory or ChebyshevMemory())
 
 
 @pytest.mark.parametrize("stages", [3, 5, 12, 40])
@@ -83,7 +84,7 @@ def test_strong_negative_curvature_grows_as_it_should():
 def test_a_radius_that_is_far_too_low_is_mended_by_rejection():
     rates = torch.logspace(0, 4, 20, dtype=torch.float64)[None]
     flow = quadratic_flow(rates)
-    memory = Chebyshev()
+    memory = ChebyshevMemory()
     memory.radius.direction = torch.nn.functional.one_hot(torch.tensor([0]), 20).double()
     memory.radius.values = [1.0]  # the direction of the smallest eigenvalue
     memory.first_steps = [1.0]
@@ -100,7 +101,7 @@ def test_the_adjoint_is_autograd_through_the_recurrence():
     found, end = solve(flow, 1.5, rtol=1e-4, atol=1e-6)
     weight = torch.randn_like(end)
     steps = [(step.plan.sizes[0], step.plan.stages[0]) for step in found.steps]
-    got = chebyshev_sweep(flow, found, weight)
+    got = sweep(found, weight)
     for task in range(len(batch)):
         loss = reference.task_loss(make_module(), batch.support, task)
         start = theta.clone().requires_grad_()
@@ -199,7 +200,7 @@ def test_horizons_per_task():
 
 def test_memory_between_meta_updates_saves_products_and_not_accuracy():
     model, theta = make_mlp()
-    batch, memory = make_batch(), Chebyshev()
+    batch, memory = make_batch(), ChebyshevMemory()
     settings = {"horizon": 3.0, "rtol": 1e-4, "atol": 1e-6}
     cold = meta_gradient("amaml_rkc", model, theta, batch, memory=memory, **settings)
     warm = meta_gradient("amaml_rkc", model, theta, batch, memory=memory, **settings)
@@ -212,7 +213,7 @@ def test_memory_between_meta_updates_saves_products_and_not_accuracy():
 
 def test_a_checkpoint_of_the_memory_repeats_every_bit():
     model, theta = make_mlp()
-    batch, memory, copy = make_batch(), Chebyshev(), Chebyshev()
+    batch, memory, copy = make_batch(), ChebyshevMemory(), ChebyshevMemory()
     settings = {"horizon": 1.0, "rtol": 1e-4, "atol": 1e-6}
     meta_gradient("amaml_rkc", model, theta, batch, memory=memory, **settings)
     copy.load_state_dict(memory.state_dict(), theta)

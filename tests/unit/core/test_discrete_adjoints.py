@@ -9,7 +9,8 @@ from torch import Tensor
 from torchdiffeq import odeint
 
 from pipeline.core import SOLVERS, ModuleModel, Work, meta_gradient
-from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
+from pipeline.core.solvers.chebyshev import solve_chebyshev
+from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.runge_kutta import FIXED_STEP, first_step, solve_flow
 from pipeline.core.solvers.runge_kutta_step import RungeKuttaScheme
@@ -37,7 +38,7 @@ def solve(solver: str, mu: float = 0.0):
     _, settings = discrete_settings(solver)
     tolerance = {"rtol": settings["rtol"], "atol": settings["atol"]}
     if solver == "amaml_rkc":
-        return solve_chebyshev(flow(mu), 1.0, **tolerance, works=[Work()], memory=Chebyshev())
+        return solve_chebyshev(flow(mu), 1.0, **tolerance, works=[Work()], memory=ChebyshevMemory())
     count = round(1 / settings["step"])
     times = torch.linspace(0, 1, count + 1, dtype=torch.float64)
     return solve_flow(flow(mu), times, solver=solver, **tolerance, work=Work(), points=True)

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from pipeline.core import ModuleModel, TaskBatch, Work, meta_gradient
 from pipeline.core.seeds import take
-from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
+from pipeline.core.solvers.chebyshev import solve_chebyshev
+from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from pipeline.core.solvers.flow import Flow
 from tests.unit.core import reference
 from tests.unit.core.problems import make_batch, make_mlp, make_module
@@ -36,7 +37,9 @@ BATCH = overfitting()
 def steps_of(rate: Tensor, mu: float) -> list[tuple[float, int]]:
     """Sizes and stages of the steps, in the time of the longest horizon."""
     flow = Flow(MODEL.loss(BATCH.support), THETA.repeat(4, 1), rate, mu, uniform=False)
-    recording, _ = solve_chebyshev(flow, HORIZON, **TOLERANCE, works=[Work()], memory=Chebyshev())
+    recording, _ = solve_chebyshev(
+        flow, HORIZON, **TOLERANCE, works=[Work()], memory=ChebyshevMemory()
+    )
     return [(step.plan.sizes[0], step.plan.stages[0]) for step in recording.steps]
 
 

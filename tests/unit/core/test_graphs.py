@@ -11,7 +11,7 @@ import torch
 
 from pipeline.core import METHODS, MetaTrainer, ModuleModel, TaskBatch, Work, meta_gradient
 from pipeline.core.graphs import Graphs
-from pipeline.core.solvers.chebyshev import Chebyshev
+from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from tests.unit.core.problems import METHOD_SETTINGS, make_batch, make_mlp, make_module
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
@@ -42,7 +42,7 @@ def test_captured_equals_eager(method, settings, device):
     model, theta = make_mlp()
     theta = theta.to(device)
     graphs = Graphs(theta.device)
-    memories = [Chebyshev(), Chebyshev()]
+    memories = [ChebyshevMemory(), ChebyshevMemory()]
     for seed in range(3):
         batch = on(device, make_batch(seed=seed))
         start = theta * (1 + 0.1 * seed)

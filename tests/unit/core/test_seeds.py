@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.core import METHODS, Diverged, MetaTrainer, SeedsDiverged, TaskBatch, meta_gradient
 from pipeline.core.seeds import put, rows_of, take
-from pipeline.core.solvers.chebyshev import Chebyshev
+from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from tests.unit.core.problems import METHOD_SETTINGS, make_batch, make_mlp
 
 # one seed's step sizes must not be another's: an easy, a usual and a stiff one
@@ -118,7 +118,7 @@ def test_forms_of_amaml(change):
 
 @pytest.mark.parametrize("memory_mb", [0.25, 0.4, 100.0])
 def test_chebyshev_under_a_budget_with_regulariser_and_rejections(memory_mb):
-    memory, others = Chebyshev(), [Chebyshev() for _ in SCALES]
+    memory, others = ChebyshevMemory(), [ChebyshevMemory() for _ in SCALES]
     for one, seeds in ((memory, 3), *((other, 1) for other in others)):
         one.first_steps = [8.0] * seeds  # far too long: the first steps are rejected
         one.radius.values = [0.0] * seeds

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from pipeline.core import Work
-from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
+from pipeline.core.solvers.chebyshev import solve_chebyshev
+from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.spectral import COLD_ITERATIONS, WARM_ITERATIONS, SpectralRadius
 from pipeline.core.work import Counted
@@ -75,7 +76,7 @@ def test_a_flat_loss_is_no_error():
     flow = quadratic_flow(torch.zeros(2, 3, dtype=torch.float64))
     assert estimate(SpectralRadius(), flow, flow.anchor) == 0
     _, end = solve_chebyshev(
-        flow, 5.0, rtol=1e-3, atol=1e-5, works=[Work()], memory=Chebyshev()
+        flow, 5.0, rtol=1e-3, atol=1e-5, works=[Work()], memory=ChebyshevMemory()
     )  # fmt: skip
     assert torch.equal(end, flow.anchor)
 
@@ -100,7 +101,7 @@ def test_a_misleading_start_is_mended_when_steps_are_rejected():
     low = estimate(misled(rates), flow, flow.anchor)
     assert low < 0.01 * 1e4  # it cannot know better
     assert flow.loss.products <= WARM_ITERATIONS
-    work, memory = Work(), Chebyshev(misled(rates), [1.0])
+    work, memory = Work(), ChebyshevMemory(misled(rates), [1.0])
     _, end = solve_chebyshev(flow, 2.0, rtol=1e-3, atol=1e-5, works=[work], memory=memory)
     exact = torch.exp(-rates * 2.0) * flow.anchor
     assert float((end - exact).norm() / exact.norm()) < 2e-2

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 
 from pipeline.core import Work
-from pipeline.core.adjoints import chebyshev_sweep
-from pipeline.core.solvers.chebyshev import Chebyshev, solve_chebyshev
+from pipeline.core.adjoints import sweep
+from pipeline.core.solvers.chebyshev import solve_chebyshev
+from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from tests.unit.core.problems import NEGATIVE, STIFF
 from tests.unit.core.quadratic import quadratic_flow
 
@@ -16,10 +17,10 @@ def swept(problem: tuple[Tensor, float], rtol: float, target: float = 0.3):
     rates, horizon = problem
     flow = quadratic_flow(rates)
     recording, end = solve_chebyshev(
-        *(flow, horizon), rtol=rtol, atol=rtol * 1e-2, works=[Work()], memory=Chebyshev()
+        *(flow, horizon), rtol=rtol, atol=rtol * 1e-2, works=[Work()], memory=ChebyshevMemory()
     )
     before = flow.loss.products
-    gradient = chebyshev_sweep(flow, recording, end - target)
+    gradient = sweep(recording, end - target)
     stages = sum(step.plan.stages[0] for step in recording.steps)
     assert flow.loss.products - before == stages  # one product a stage
     return flow, end, gradient
