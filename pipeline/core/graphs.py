@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.core.interface import Loss
+from pipeline.core.interface import Model
+from pipeline.core.tasks import TaskBatch
 from pipeline.core.work import Counted, Work
 
 Function = Callable[..., Sequence[Tensor]]
@@ -49,16 +50,14 @@ class Graphs:
     def losses(self, fresh: Sequence[Any], works: Sequence[Work]) -> list[Counted]:
         """The persistent losses, holding what `fresh` ones hold, counting into `works`.
 
-        Raises:
-            ValueError: for a loss that cannot take another's place (`ModuleModel`'s).
+        Args:
+            fresh: of a model that is `capturable`: they have `tensors` and `replace_rows`.
         """
-        if not all(hasattr(loss, "replace_rows") for loss in fresh):
-            raise ValueError("capture needs a model with closed forms (`MLP`).")
         shapes = [tuple(part.shape) for loss in fresh for part in loss.tensors()]
         if shapes != self._shapes or len(works) != len(self._works):
             self._graphs.clear()
             self._losses, self._shapes, self._works = list(fresh), shapes, list(works)
-            self._counted = [Counted(_as_loss(loss), self._works) for loss in fresh]
+            self._counted = [Counted(loss, self._works) for loss in fresh]
         else:
             self._works[:] = works
             for kept, given, counted in zip(self._losses, fresh, self._counted, strict=True):
@@ -120,6 +119,43 @@ class Graphs:
         return replay
 
 
-def _as_loss(loss: Any) -> Loss:
-    found: Loss = loss
-    return found
+class Capturing:
+    """Which meta-updates of a training are captured.
+
+    Args:
+        capture: `auto` is yes on a CUDA device with a model that is capturable, for as long as
+            all batches have the same shapes: each change would cost a new capture.
+        device: of theta.
+
+    Raises:
+        ValueError: when capture is asked for and cannot be, or is none of True, False, `auto`.
+    """
+
+    def __init__(self, capture: bool | str, model: Model, device: torch.device) -> None:
+        if not isinstance(capture, bool) and capture != "auto":
+            raise ValueError(f"capture must be true, false or 'auto', found {capture!r}.")
+        if capture is True and device.type != "cuda":
+            raise ValueError(f"capture needs a CUDA device, theta is on {device}.")
+        if capture is True:
+            refuse_capture(model)
+        possible = device.type == "cuda" and model.capturable
+        self._graphs = Graphs(device) if capture and possible else None
+        self._same_shapes = capture == "auto"
+        self._shapes: tuple[torch.Size, torch.Size] | None = None
+
+    def graphs_for(self, batch: TaskBatch) -> Graphs | None:
+        """Graphs to work on this batch with, or None."""
+        if self._same_shapes and self._shapes not in (None, batch.shapes):
+            self._graphs = None
+        self._shapes = batch.shapes
+        return self._graphs
+
+    def expect_other_shapes(self) -> None:
+        """For once: the next batch is of fewer seeds."""
+        self._shapes = None
+
+
+def refuse_capture(model: Model) -> None:
+    """Raise ValueError for a model that is not capturable."""
+    if not model.capturable:
+        raise ValueError("capture needs a model with closed forms (`MLP`).")

@@ -75,6 +75,7 @@ class Model(Protocol):
     """A regressor whose P parameters are one flat vector, as in `parameters_to_vector`."""
 
     n_parameters: int
+    capturable: bool  # whether a loss can take over another batch's rows in place (graphs.py)
 
     def coordinates(self, theta: Tensor, support: Rows, query: Rows | None) -> Coordinates:
         """How tasks are trained from theta (S, P), R / S of them from each."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from pipeline.core.graphs import Graphs
+from pipeline.core.graphs import Capturing
 from pipeline.core.interface import Model
 from pipeline.core.meta_gradient import meta_gradient
 from pipeline.core.registry import check_settings
@@ -54,11 +54,12 @@ class MetaTrainer:
         theta: (P,), or (S, P) for S seeds that are trained together, each as if alone.
         optimiser: a key of `OPTIMISERS`: `adam`, or `sgd`, a plain gradient step.
         gradient_limit: a meta-gradient norm above it counts as divergence.
-        capture: repeat inner loops as CUDA graphs (graphs.py); for batches of constant shape.
+        capture: repeat inner loops as CUDA graphs; `auto`: where that is possible and batches
+            keep their shapes (`graphs.Capturing`), never on a CPU.
 
     Raises:
-        ValueError: for unknown or impossible settings, an unknown optimiser, or capture without
-            a CUDA device.
+        ValueError: for unknown or impossible settings, an unknown optimiser, or capture that is
+            asked for without a CUDA device or with a model that is not capturable.
     """
 
     def __init__(
@@ -71,16 +72,14 @@ class MetaTrainer:
         outer_lr: float,
         optimiser: str = "adam",
         gradient_limit: float = float("inf"),
-        capture: bool = False,
+        capture: bool | Literal["auto"] = False,
     ) -> None:
         check_settings(method, settings)
         if optimiser not in OPTIMISERS:
             raise ValueError(
                 f"optimiser must be one of {', '.join(OPTIMISERS)}, found '{optimiser}'."
             )
-        if capture and theta.device.type != "cuda":
-            raise ValueError(f"capture needs a CUDA device, theta is on {theta.device}.")
-        self._graphs = Graphs(theta.device) if capture else None
+        self._capturing = Capturing(capture, model, theta.device)
         self.method = method
         self.model = model
         self.settings = settings
@@ -113,7 +112,7 @@ class MetaTrainer:
                 self._theta,
                 batch,
                 memory=self._memory,
-                graphs=self._graphs,
+                graphs=self._capturing.graphs_for(batch),
                 **self.settings,
             )
         except Diverged as error:
@@ -138,6 +137,7 @@ class MetaTrainer:
 
     def keep(self, positions: Sequence[int]) -> None:
         """Go on with these seeds of (S, P) only, in this order."""
+        self._capturing.expect_other_shapes()
         self._memory.keep(positions)
         chosen = torch.tensor(list(positions), device=self._theta.device)
         state = self._optimiser.state.pop(self._theta, {})

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pipeline.core.graphs import Graphs
+from pipeline.core.graphs import Graphs, refuse_capture
 from pipeline.core.interface import Model
 from pipeline.core.methods import METHODS
 from pipeline.core.problem import Problem
@@ -69,6 +69,8 @@ def meta_gradient(
             descent that diverges gives a gradient that is not finite instead.
     """
     check_settings(method, settings)
+    if graphs is not None:
+        refuse_capture(model)
     _check_theta(model, theta, batch)
     theta = theta.detach()
     single = theta.ndim == 1

@@ -22,6 +22,8 @@ class MLP:
         activation: `tanh`, `softplus` or `sin`.
     """
 
+    capturable = True
+
     def __init__(
         self, in_features: int, hidden: Sequence[int] = (32, 32), activation: str = "tanh"
     ) -> None:

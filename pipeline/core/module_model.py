@@ -30,6 +30,8 @@ class ModuleModel:
         row_loss: from predictions (N,) and targets (N,) to losses (N,).
     """
 
+    capturable = False  # `torch.func` holds on to the rows that it was given
+
     def __init__(self, module: nn.Module, row_loss: RowLoss = half_squared_error) -> None:
         self.module = module
         self.row_loss = row_loss

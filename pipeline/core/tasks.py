@@ -33,6 +33,11 @@ class TaskBatch:
     def __len__(self) -> int:
         return self.support.y.shape[0]
 
+    @property
+    def shapes(self) -> tuple[torch.Size, torch.Size]:
+        """Of the inputs of support and query."""
+        return self.support.x.shape, self.query.x.shape
+
     @classmethod
     def from_arrays(
         cls,

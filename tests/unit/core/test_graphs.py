@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipeline.core import METHODS, MetaTrainer, ModuleModel, TaskBatch, Work, meta_gradient
-from pipeline.core.graphs import Graphs
+from pipeline.core.graphs import Capturing, Graphs
 from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from tests.unit.core.problems import METHOD_SETTINGS, make_batch, make_mlp, make_module
 
@@ -107,23 +107,75 @@ def test_what_cannot_be_captured_is_refused():
         MetaTrainer(
             "fomaml", model, theta, settings=METHOD_SETTINGS["fomaml"], outer_lr=1e-3, capture=True
         )
+    module = ModuleModel(make_module())
+    with pytest.raises(ValueError, match="closed forms"):
+        Capturing(True, module, torch.device("cuda"))
     with pytest.raises(ValueError, match="closed forms"):
         meta_gradient(
-            *("fomaml", ModuleModel(make_module()), theta, make_batch()),
+            *("fomaml", module, theta, make_batch()),
             graphs=Graphs(theta.device), **METHOD_SETTINGS["fomaml"],
         )  # fmt: skip
 
 
+def test_auto_captures_on_cuda_while_shapes_stay():
+    """No GPU is asked anything before the first batch."""
+    model, _ = make_mlp()
+    cuda = torch.device("cuda")
+    batch, wider = make_batch(), make_batch(support=13)
+    auto = Capturing("auto", model, cuda)
+    graphs = auto.graphs_for(batch)
+    assert graphs is not None
+    assert auto.graphs_for(make_batch(seed=1)) is graphs
+    auto.expect_other_shapes()  # a seed left
+    assert auto.graphs_for(wider) is graphs
+    assert auto.graphs_for(batch) is None
+    assert auto.graphs_for(batch) is None  # for good: shapes that changed once may change again
+    always = Capturing(True, model, cuda)
+    assert always.graphs_for(batch) is always.graphs_for(wider) is not None
+
+
+@pytest.mark.parametrize(
+    ("capture", "device", "model"),
+    [
+        ("auto", "cpu", make_mlp()[0]),
+        ("auto", "cuda", ModuleModel(make_module())),
+        (False, "cuda", make_mlp()[0]),
+    ],
+)
+def test_what_is_not_captured(capture, device, model):
+    assert Capturing(capture, model, torch.device(device)).graphs_for(make_batch()) is None
+
+
+def test_auto_on_a_cpu_trains_as_ever():
+    model, theta = make_mlp()
+    given = {"settings": METHOD_SETTINGS["amaml_rkc"], "outer_lr": 1e-2}
+    trainers = [
+        MetaTrainer("amaml_rkc", model, theta, **given, capture=capture)
+        for capture in ("auto", False)
+    ]
+    for seed in range(3):
+        one, other = (trainer.step(make_batch(seed=seed)) for trainer in trainers)
+        assert one == other
+    assert torch.equal(trainers[0].theta, trainers[1].theta)
+
+
+@pytest.mark.parametrize("capture", ["yes", None, 2])
+def test_capture_is_true_false_or_auto(capture):
+    with pytest.raises(ValueError, match="capture must be true, false or 'auto'"):
+        Capturing(capture, make_mlp()[0], torch.device("cuda"))
+
+
 @pytest.mark.gpu
+@pytest.mark.parametrize("capture", [True, "auto"])
 @pytest.mark.parametrize("method", ["fomaml", "amaml_rkc"])
-def test_captured_training_on_a_gpu(method):
+def test_captured_training_on_a_gpu(method, capture):
     model, theta = make_mlp()
     trainers = [
         MetaTrainer(
             method, model, theta.cuda(), settings=METHOD_SETTINGS[method], outer_lr=1e-2,
-            capture=capture,
+            capture=how,
         )
-        for capture in (False, True)
+        for how in (False, capture)
     ]  # fmt: skip
     for seed in range(4):
         for trainer in trainers:
