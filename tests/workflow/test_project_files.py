@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from pipeline import __version__
 from pipeline.config.schema import GridFile, ParamsFile, load_params
 from pipeline.runs.records import FILES
 from tests.workflow.project import ROOT
@@ -48,6 +49,14 @@ def test_dvc_follows_every_file_of_the_tables() -> None:
     tables = {f"{name}.csv" for name in re.findall(r'"(\w+)"', names)}
     written = {"main.md", "verdicts.md", "findings.json", "summary.json", "figures", "report.html"}
     assert declared == tables | written
+
+
+def test_version_and_licence_are_the_same_wherever_they_are_named() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    releases = re.findall(r"^## (\d\S*) - (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert releases[0] == (citation["version"], citation["date-released"])
+    assert citation["version"] == __version__
+    assert citation["license"] == _project()["license"]
 
 
 def test_params_file_is_sound() -> None:
