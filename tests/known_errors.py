@@ -4,7 +4,8 @@ By default every claim holds: A-MAML on either solver and the anytime objective 
 step, iMAML follows, then MAML, then FOMAML and Reptile; all beat the trivial predictors.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
 
@@ -33,6 +34,7 @@ LEVELS = {
     **{"item_user_offset": 0.6, "item_mean": 0.7, "support_mean": 0.9, "global_mean": 1.0},
 }
 Level = Callable[[str, str, int], float]
+Levels = tuple[tuple[tuple[str, int], float], ...]  # of (predictor, step)
 Run = tuple[str, str, int]  # label, setting, seed
 
 
@@ -51,7 +53,8 @@ def write(
     """Write runs of `METHODS` and `SEEDS` whose errors are as `_errors` lays them down."""
     for label, setting, seed in product(METHODS, settings, SEEDS):
         gone = (label, setting, seed) in failed
-        errors = _errors(level, label, setting, seed, gone, n_tasks=20)
+        levels = dict(_levels(level, METHODS, setting))
+        errors = _errors(levels, label, setting, seed, gone, n_tasks=20)
         rows = [run_records.task_rows(*place, values) for place, values in errors.items()]
         run_records.write_one(
             *(root, label, setting, seed),
@@ -72,39 +75,75 @@ def compared(
     failed: Collection[Run] = (),
     n_tasks: int = 20,
 ) -> list[Comparisons]:
-    """Compare such runs as `read_grid` would read them, without a file."""
-    labels = sorted(methods, key=label_order)
-    found = []
-    for setting in settings:
-        runs: dict[str, dict[int, RunRecord]] = {label: {} for label in labels}
-        errors = {}
-        for label, seed in product(labels, seeds):
-            gone = (label, setting, seed) in failed
-            values = _errors(level, label, setting, seed, gone, n_tasks)
-            frames = {place: run_records.task_rows(*place, e) for place, e in values.items()}
-            metrics = {"status": "failed" if gone else "ok", "message": None}
-            rows = pd.concat(frames.values(), ignore_index=True)
-            runs[label][seed] = RunRecord(Path(), {}, metrics, rows, rows, np.zeros(1))
-            errors[label, seed] = {
-                place: frame.set_index("task")[list(METRICS)] for place, frame in frames.items()
-            }
-        dataset = run_records.dataset_of(setting)
-        names = (dataset, K, STEPS, _trivial(setting))
-        found.append(Comparisons(SettingRuns(setting, *names, runs, errors)))
-    return found
+    """Compare such runs as `read_grid` would read them, without a file.
+
+    A setting of the same errors is compared once per process: do not change what you get.
+    """
+    labels = tuple(sorted(methods, key=label_order))
+    return [
+        _compared(
+            *(setting, labels, tuple(seeds), frozenset(run for run in failed if run[1] == setting)),
+            *(n_tasks, _levels(level, labels, setting)),
+        )
+        for setting in settings
+    ]
+
+
+def _levels(level: Level, labels: Sequence[str], setting: str) -> Levels:
+    places = [(name, step) for name in ("untrained", *labels) for step in STEPS]
+    places += [(name, 0) for name in _trivial(setting)]
+    return tuple((place, level(place[0], setting, place[1])) for place in places)
+
+
+@lru_cache(maxsize=100)
+def _compared(
+    setting: str,
+    labels: tuple[str, ...],
+    seeds: tuple[int, ...],
+    failed: frozenset[Run],
+    n_tasks: int,
+    levels: Levels,
+) -> Comparisons:
+    given = dict(levels)
+    runs: dict[str, dict[int, RunRecord]] = {label: {} for label in labels}
+    errors = {}
+    for label, seed in product(labels, seeds):
+        gone = (label, setting, seed) in failed
+        values = _errors(given, label, setting, seed, gone, n_tasks)
+        frames = {place: _frame(*place, tuple(e.tolist())) for place, e in values.items()}
+        metrics = {"status": "failed" if gone else "ok", "message": None}
+        rows = pd.concat([of_task for of_task, _ in frames.values()], ignore_index=True)
+        runs[label][seed] = RunRecord(Path(), {}, metrics, rows, rows, np.zeros(1))
+        errors[label, seed] = {place: by_task for place, (_, by_task) in frames.items()}
+    names = (run_records.dataset_of(setting), K, STEPS, _trivial(setting))
+    return Comparisons(SettingRuns(setting, *names, runs, errors))
+
+
+@lru_cache(maxsize=4000)
+def _frame(
+    predictor: str, step: int, values: tuple[float, ...]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of a record, and their errors by task."""
+    rows = run_records.task_rows(predictor, step, values)
+    return rows, rows.set_index("task")[list(METRICS)]
 
 
 def _errors(
-    level: Level, label: str, setting: str, seed: int, failed: bool, n_tasks: int
+    levels: Mapping[tuple[str, int], float],
+    label: str,
+    setting: str,
+    seed: int,
+    failed: bool,
+    n_tasks: int,
 ) -> dict[tuple[str, int], np.ndarray]:
-    """`level` times a task's hardness; a method's give or take one percent."""
+    """A level times a task's hardness; a method's give or take one percent."""
     draw = np.random.default_rng([seed, len(setting)])
     hardness = np.exp(0.2 * draw.standard_normal(n_tasks))
     places = [("untrained", step) for step in STEPS] + [(name, 0) for name in _trivial(setting)]
-    errors = {(name, step): level(name, setting, step) * hardness for name, step in places}
+    errors = {place: levels[place] * hardness for place in places}
     for step in () if failed else STEPS:
         noise = np.random.default_rng([seed, step, *label.encode()]).standard_normal(n_tasks)
-        errors["meta_init", step] = level(label, setting, step) * hardness * (1 + 0.01 * noise)
+        errors["meta_init", step] = levels[label, step] * hardness * (1 + 0.01 * noise)
     return errors
 
 

@@ -122,21 +122,22 @@ def task_rows(
     predictor: str, step: int, nrmse: Mapping[int, float] | Iterable[float]
 ) -> pd.DataFrame:
     """Test rows of one predictor and step from nRMSE per task; the other metrics follow from it."""
-    pairs = nrmse.items() if isinstance(nrmse, Mapping) else enumerate(nrmse)
-    frame = pd.DataFrame(
-        [(predictor, step, task, 15 + task % 3, error) for task, error in pairs],
-        columns=["predictor", "step", "task", "n_query", "nrmse"],
-    )
-    rmse = (TARGET_STD * frame["nrmse"]).astype(np.float32)
-    frame = frame.assign(
-        target_norm=(TARGET_STD / 0.9 * np.sqrt(frame["n_query"])).astype(np.float32),
-        query_std=np.float32(0.8 * TARGET_STD),
-        rmse=rmse,
-        mae=0.8 * rmse,
-        support_rmse=0.7 * rmse if predictor in ("meta_init", "untrained") else np.float32("nan"),
-    )
-    derived = derived_errors(frame, target_std=TARGET_STD, target_range=TARGET_RANGE)
-    return frame.assign(**derived)[TEST_ROWS_SCHEMA.names]
+    given = nrmse if isinstance(nrmse, Mapping) else dict(enumerate(nrmse))
+    task = np.array([*given], np.int64)
+    rmse = (TARGET_STD * np.array([*given.values()], np.float64)).astype(np.float32)
+    n_query = 15 + task % 3
+    trained = predictor in ("meta_init", "untrained")
+    measured = {
+        "n_query": n_query,
+        "target_norm": (TARGET_STD / 0.9 * np.sqrt(n_query)).astype(np.float32),
+        "query_std": np.float32(0.8 * TARGET_STD),
+        "rmse": rmse,
+        "mae": np.float32(0.8) * rmse,
+        "support_rmse": np.float32(0.7) * rmse if trained else np.float32("nan"),
+    }
+    derived = derived_errors(measured, target_std=TARGET_STD, target_range=TARGET_RANGE)
+    columns = {"predictor": predictor, "step": step, "task": task, **measured, **derived}
+    return pd.DataFrame({name: columns[name] for name in TEST_ROWS_SCHEMA.names})
 
 
 def test_rows(

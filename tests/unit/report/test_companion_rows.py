@@ -23,7 +23,7 @@ STEPS = [0, 500, 2000]
 
 
 def errors(label: str, setting: str, seed: int, step: int) -> Any:
-    return 1.0 + np.arange(6) / 10 + seed / 7 + len(label + setting) / 100 + step / 1e4
+    return 1.0 + np.arange(7) / 10 + seed / 7 + len(label + setting) / 100 + step / 1e4
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Effects of switched points, worked out by hand from records laid down."""
 
 import json
+import shutil
 from typing import Any
 
 import numpy as np
@@ -44,15 +45,21 @@ def errors(label: str, setting: str, seed: int, step: int) -> Any:
     return ours + SHIFT.get(label, 0.0) / (1 + seed)
 
 
-@pytest.fixture
-def root(tmp_path):
-    results = tmp_path / "results"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Do not change it: copy it (`root`)."""
+    results = tmp_path_factory.mktemp("ablation") / "results"
     both = {COS: K, ML: K}
     varied_runs.write(results / "ablation", errors, methods=METHODS, settings=both, seeds=SEEDS)
     data = {f"{COS}-scaling-released": K, f"{COS}-family-released": K}
     of = {"methods": ["amaml", "imaml"], "settings": data, "seeds": SEEDS}
     varied_runs.write(results / "ablation-data", errors, **of)
     return results
+
+
+@pytest.fixture
+def root(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "results")
 
 
 def rows_of(root, grid, methods=METHODS, settings=(COS, ML), companions=()) -> pd.DataFrame:

@@ -32,17 +32,19 @@ ENDS = {
 }
 
 
-@pytest.fixture
-def tables(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("choices")
+
     def errors(label, setting, seed, step):
         validation, test = ENDS[label]
-        return None if validation[seed] is None else [test] * 6
+        return None if validation[seed] is None else [test] * 7  # 14 pairs of seed and task
 
     of = {"methods": METHODS, "seeds": [0, 1]}
-    varied_runs.write(tmp_path, errors, **of, settings={SETTING: 5})
+    varied_runs.write(root, errors, **of, settings={SETTING: 5})
     for label, (validation, _) in ENDS.items():
         for seed, last in enumerate(validation):
-            folder = tmp_path / "runs" / label / SETTING / str(seed)
+            folder = root / "runs" / label / SETTING / str(seed)
             spec = read_json(folder / "spec.json")
             rate = 0.01 if label == FAST else 0.001
             write_json(folder / "spec.json", spec | {"training": {"outer_lr": rate}})
@@ -50,7 +52,7 @@ def tables(tmp_path: Path) -> Path:
             # lower on the way: the last meta-update counts. Rows in another order: updates do
             curve["validation_nrmse"] = [0.01] * (len(curve) - 1) + [last or 0.0]
             curve.iloc[::-1].to_parquet(folder / "curve.parquet")
-    return build(tmp_path, **of, settings=[SETTING])
+    return build(root, **of, settings=[SETTING])
 
 
 def test_validation_tasks_choose_and_test_tasks_do_not(tables):
