@@ -22,13 +22,15 @@ _STATUS = Path("/proc/self/status")  # where it is missing (macOS), nothing is b
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """What a test allocated goes back to the system.
 
-    The profiler's records, hundreds of MB, are in reference cycles, which Python looks for after
-    so many new objects only; and once `keep_freed_memory` has been called in this process, as
-    the commands do, the C library keeps what is freed.
+    The profiler's records, hundreds of MB, are in reference cycles, which Python looks for only
+    after so many new objects, and never in what the benchmarks froze. And once
+    `keep_freed_memory` has been called in this process, as the commands do, the C library keeps
+    what is freed.
     """
     before = _megabytes("VmRSS")
     outcome = yield
     if _megabytes("VmRSS") - before > _NOTEWORTHY_MB:
+        gc.unfreeze()
         gc.collect()
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:  # glibc

@@ -1,5 +1,7 @@
 """Measuring: shapes of what is timed, and what is counted, on a clock that the test moves."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -111,8 +113,23 @@ def test_a_profile_has_its_repeats_of_every_number_of_steps(monkeypatch):
     assert Measured(tiny_params(), device="cpu").profile(given) == pytest.approx(3 * (1 + 4))
 
 
-def test_a_start_takes_time():
-    assert 0.05 < Measured(tiny_params(), device="cpu").start() < 120
+def test_a_start_takes_time(monkeypatch):
+    """What a process that has a job's libraries loaded says of itself."""
+
+    def done(command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
+        python, flag, code = command
+        assert (python, flag) == (sys.executable, "-c")
+        assert "import time, pipeline.train;" in code
+        assert options["check"]
+        # the code itself, with a module that takes no time in place of the libraries
+        code = code.replace("pipeline.train", "json")
+        return run(
+            [python, flag, f"import time; time.process_time = lambda: 2.5\n{code}"], **options
+        )
+
+    run = subprocess.run
+    monkeypatch.setattr(plan_measure.subprocess, "run", done)
+    assert Measured(tiny_params(), device="cpu").start() == 2.5
 
 
 def test_too_few_items():

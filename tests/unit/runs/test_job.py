@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,19 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 @pytest.fixture(scope="module")
 def rating_files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return make_files(tmp_path_factory.mktemp("ratings"), RATINGS)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    files: Files, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], RunRecord]:
+    """The record of a method's run that nothing stopped."""
+
+    @cache
+    def of(method: str) -> RunRecord:
+        return train(recipe(method), files, tmp_path_factory.mktemp("whole"))
+
+    return of
 
 
 def train(given: Recipe, files: Files, folder: Path, **options: Any) -> RunRecord:
@@ -176,8 +191,8 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, update: int, *, how: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("how", ["terminate", "kill"])
-def test_a_stopped_run_goes_on_bit_for_bit(method, how, files, tmp_path, capsys):
-    whole = train(recipe(method), files, tmp_path / "whole")
+def test_a_stopped_run_goes_on_bit_for_bit(method, how, uninterrupted, files, tmp_path, capsys):
+    whole = uninterrupted(method)
     with pytest.MonkeyPatch.context() as patch:
         stop_at(patch, 3, how=how)
         with pytest.raises((SystemExit, Killed)) as stopped:
@@ -232,7 +247,7 @@ def test_a_real_process_goes_on(number, files, long_run, tmp_path, capsys):
                 assert process.poll() is None, process.stderr.read()
                 time.sleep(0.002)
             process.send_signal(number)
-            process.wait(timeout=30)
+            process.wait(timeout=120)
         finally:
             process.kill()
         said = process.stderr.read()

@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from pipeline.errors import BadInput
 from pipeline.runs.checks import check_same_inputs
 from pipeline.runs.job import run_seeds
 from pipeline.runs.recipe import Recipe, canonical
-from pipeline.runs.records import FILES, read_run
+from pipeline.runs.records import FILES, RunRecord, read_run
 from tests.unit.cli.test_cli import call, refused
 from tests.unit.seed_runs import (
     SEEDS,
@@ -34,6 +36,19 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Paths:
 @pytest.fixture(scope="module")
 def divergent(files: Paths, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Recipe], int]:
     return divergent_recipes(files, tmp_path_factory.mktemp("limit"))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    files: Paths, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], dict[int, RunRecord]]:
+    """Records of a method's job that nothing stopped."""
+
+    @cache
+    def of(method: str) -> dict[int, RunRecord]:
+        return together(recipes(method), files, tmp_path_factory.mktemp("whole"))
+
+    return of
 
 
 # --- through any stop
@@ -68,9 +83,9 @@ def cut_short(given: list[Recipe], files: Paths, root: Path, update: int, how: s
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("how", ["terminate", "kill"])
-def test_a_stopped_job_goes_on_bit_for_bit(method, how, files, tmp_path, capsys):
+def test_a_stopped_job_goes_on_bit_for_bit(method, how, uninterrupted, files, tmp_path, capsys):
     given = recipes(method)
-    whole = together(given, files, tmp_path / "whole")
+    whole = uninterrupted(method)
     cut_short(given, files, tmp_path / "cut", 3, how)
     said = capsys.readouterr().err
     if how == "terminate":

@@ -16,11 +16,11 @@ WAYS = ("amaml", "amaml_discrete", "amaml_rkc", "backsolve", "backsolve_float64"
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory) -> dict[str, Any]:
-    """T = 1 and 5 on CosMixture."""
+    """T = 1 and 3 on CosMixture."""
     out = tmp_path_factory.mktemp("study") / "new/stability.json"
     given = recipe(
         "stability",
-        inner_steps=[500, 100],
+        inner_steps=[300, 100],
         stiffness={"inner_steps": [100], "scales": [1.0]},
     )
     study_stability(given, out)
@@ -40,7 +40,7 @@ def error(study: dict[str, Any], method: str, horizon: float) -> list[float]:
 
 def test_the_record_holds_every_case_and_its_recipe(study):
     assert study["spec"] == recipe(
-        "stability", inner_steps=[100, 500], stiffness={"inner_steps": [100], "scales": [1.0]}
+        "stability", inner_steps=[100, 300], stiffness={"inner_steps": [100], "scales": [1.0]}
     )
     cases = {(r["initialisation"], r["horizon"], r["method"]) for r in study["records"]}
     assert len(cases) == len(study["records"]) == 2 * 2 * len(WAYS)
@@ -60,9 +60,9 @@ def test_every_way_back_works_over_a_short_horizon(study):
 
 def test_over_a_long_one_kept_states_hold_and_backsolve_fails(study):
     for method in ("amaml", "amaml_rkc"):
-        assert max(error(study, method, 5.0)) < 0.05, method
+        assert max(error(study, method, 3.0)) < 0.05, method
     for method in ("backsolve", "backsolve_float64"):
-        assert min(error(study, method, 5.0)) > 1.0, method
+        assert min(error(study, method, 3.0)) > 1.0, method
 
 
 def test_two_solutions_of_the_reference_agree(study):

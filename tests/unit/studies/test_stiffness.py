@@ -19,7 +19,7 @@ def table() -> pd.DataFrame:
     given = recipe(
         "stability",
         families=["cosmixture", "alpine"],
-        stiffness={"inner_steps": [500, 2000], "scales": [1.0, 4.0]},
+        stiffness={"inner_steps": [100, 500], "scales": [1.0, 4.0]},
     )
     return pd.DataFrame(stiffness_records(given))
 
@@ -42,7 +42,7 @@ def test_scaled_inputs_and_longer_horizons_are_stiffer(table):
     own = table[(table["solver"] == "rkc") & table["standardised"]]
     by = own.set_index(["family", "scale", "horizon"])["rho_t"]
     for family in ("cosmixture", "alpine"):
-        assert by[family, 4.0, 20.0] > by[family, 1.0, 20.0] > by[family, 1.0, 5.0]
+        assert by[family, 4.0, 5.0] > by[family, 1.0, 5.0] > by[family, 1.0, 1.0]
 
 
 def test_stiffness_is_the_largest_eigenvalue_times_t():
