@@ -7,6 +7,7 @@ so that the same records give the same bytes. What is not registered comes after
 import re
 
 from pipeline.config.methods import METHODS as CARDS
+from pipeline.config.predictors import JUDGED_BY, PREDICTORS, UNTRAINED
 from pipeline.config.variants import variant_of
 from pipeline.data.families import FAMILIES
 from pipeline.data.sets import SOURCES
@@ -19,14 +20,8 @@ VARIANTS = {
 }
 # Parameters by the names that they have in titles of methods that vary one.
 PARAMETERS = {"omega": "ω", "outer_lr": "outer rate", "meta_batch": "meta-batch"}
-UNTRAINED = "untrained"
-OFFSET = "item_user_offset"  # the trivial predictor that ratings are judged by
-TRIVIAL = {
-    "global_mean": "global mean",
-    "support_mean": "support mean",
-    "item_mean": "item mean",
-    OFFSET: "item mean + user offset",
-}
+TRIVIAL = {name: card.title for name, card in PREDICTORS.items()}
+OFFSET = JUDGED_BY.name  # the trivial predictor that ratings are judged by
 DATASETS = {
     card.name: card.title
     for card in sorted(

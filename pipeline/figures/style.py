@@ -19,15 +19,14 @@ from PIL import Image
 
 from pipeline.config.card import Style
 from pipeline.config.methods import METHODS
-from pipeline.config.titles import TRIVIAL, UNTRAINED, label_order, label_title
+from pipeline.config.predictors import PREDICTORS, UNTRAINED, UNTRAINED_STYLE
+from pipeline.config.titles import TRIVIAL, label_order, label_title
 from pipeline.files import replacing
 
 WIDTH = 9.0  # inches: a README column at 100 dpi
 SINGLE_WIDTH = 7.0  # inches: a figure of one panel
 COLUMNS = 3
 POINT = 7.0  # size of a marker that stands alone
-_GREY = "#7f7f7f"
-_DARK_GREY = "#4d4d4d"
 
 
 STYLES = {
@@ -37,11 +36,8 @@ STYLES = {
         for name, card in METHODS.items()
         for ending, variant in card.variants.items()
     },
-    UNTRAINED: Style(_GREY, "-", None, 1.6),
-    "global_mean": Style(_DARK_GREY, (0, (1, 1.5)), None, 0.9),
-    "support_mean": Style(_DARK_GREY, (0, (3, 2)), None, 0.9),
-    "item_mean": Style(_DARK_GREY, (0, (9, 3)), None, 0.9),
-    "item_user_offset": Style(_DARK_GREY, (0, (7, 2, 1, 2)), None, 0.9),
+    UNTRAINED: UNTRAINED_STYLE,
+    **{name: card.style for name, card in PREDICTORS.items()},
 }
 _FALLBACK_COLORS = ("#332288", "#117733", "#AA4499", "#999933", "#CC6677")
 _FALLBACK_LINES = ((0, (3, 1)), (0, (5, 1, 1, 1)), (0, (2, 1)))

@@ -262,10 +262,43 @@ def test_a_core_module_changes_every_run(copied, module):
         assert after[method][1] != profile
 
 
-def test_a_new_method_module_changes_nothing(copied):
-    before = digests(*METHODS)
-    (copied / "core/methods/another.py").write_text("NEW = 1\n")
-    assert digests(*METHODS) == before
+@pytest.mark.parametrize("folder", ["core/methods", "config/methods", "data/sets", "data/families"])
+def test_a_new_method_or_data_set_changes_nothing(copied, folder):
+    before = digests(*METHODS), everything(params())
+    (copied / folder / "another.py").write_text("NEW = 1\n")
+    assert (digests(*METHODS), everything(params())) == before
+
+
+@pytest.mark.parametrize("module", ["config/methods/maml.py", "data/sets/jester_1.py"])
+def test_a_card_changes_no_record(copied, module):
+    before = everything(params())
+    edit(copied / module)
+    forget()
+    assert everything(params()) == before
+
+
+def test_a_family_changes_what_is_drawn_from_it_and_the_profiles(copied):
+    before = everything(params())
+    edit(copied / "data/families/cosmixture.py")
+    forget()
+    after = everything(params())
+    assert {key[:2] for key in before if before[key] != after[key]} == {
+        *(("tasks", "cosmixture"), ("episodes", SYNTHETIC), ("run", SYNTHETIC)),
+        *(("profile", method) for method in METHODS),
+    }
+
+
+def test_the_cards_of_a_grid_change_its_tables(copied):
+    def made() -> str:
+        forget()
+        return specs.tables_recipe(params(), [])["code"]
+
+    before = made()
+    edit(copied / "config/methods/maml_sweep.py", "NEW = 1\n")
+    after = made()
+    assert after != before
+    edit(copied / "data/families/cosmixture.py", "NEW = 1\n")
+    assert made() != after
 
 
 def test_comments_docstrings_and_layout_do_not_count(copied):

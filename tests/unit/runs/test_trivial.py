@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pipeline.config.predictors import PREDICTORS
 from pipeline.data.episodes import load_episodes
 from pipeline.data.pools import Episodes, FrozenTasks, Scaling, TaskPool
 from pipeline.runs.trivial import item_means, trivial_predictions, user_shrinkage
@@ -35,7 +36,7 @@ def hand_made(n_items: int = 3) -> Episodes:
 def test_rating_predictors_by_hand():
     episodes = hand_made()
     found = trivial_predictions(episodes, episodes.test)
-    assert list(found) == ["global_mean", "item_mean", "item_user_offset"]
+    assert list(found) == [name for name, card in PREDICTORS.items() if "ratings" in card.of]
     # item means 2 and 4; item 2 was never rated: the global mean 3
     np.testing.assert_allclose(found["global_mean"], [[3, 3]])
     np.testing.assert_allclose(found["item_mean"], [[4, 3]])
@@ -66,6 +67,7 @@ def test_synthetic_predictors_by_hand():
         qy=np.zeros((2, 3)),
     )
     found = trivial_predictions(episodes, test)
+    assert list(found) == [name for name, card in PREDICTORS.items() if "synthetic" in card.of]
     np.testing.assert_allclose(found["global_mean"], np.full((2, 3), 3.0))
     np.testing.assert_allclose(found["support_mean"], [[3.5] * 3, [1.0] * 3])
 
