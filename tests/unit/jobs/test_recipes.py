@@ -251,7 +251,7 @@ def test_another_methods_module_leaves_a_run_alone(copied):
 
 
 @pytest.mark.parametrize(
-    "module", ["core/mlp.py", "core/solvers/flow.py", "core/methods/problem.py", "core/meta.py"]
+    "module", ["core/mlp.py", "core/solvers/flow.py", "core/problem.py", "core/meta.py"]
 )
 def test_a_core_module_changes_every_run(copied, module):
     before = digests("maml", "amaml")
