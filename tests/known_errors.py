@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -111,7 +112,7 @@ def _compared(
         gone = (label, setting, seed) in failed
         values = _errors(given, label, setting, seed, gone, n_tasks)
         frames = {place: _frame(*place, tuple(e.tolist())) for place, e in values.items()}
-        metrics = {"status": "failed" if gone else "ok", "message": None}
+        metrics = {"status": "failed" if gone else "ok", "message": None, "meta_updates": 4}
         rows = pd.concat([of_task for of_task, _ in frames.values()], ignore_index=True)
         runs[label][seed] = RunRecord(Path(), {}, metrics, rows, rows, np.zeros(1))
         errors[label, seed] = {place: by_task for place, (_, by_task) in frames.items()}

@@ -1,24 +1,10 @@
-"""The ablation for people: `ablation.md`, and its finding in one sentence."""
-
-from pathlib import Path
+"""`ablation.md`: the points that were switched, what each of us does there, and the effects."""
 
 import numpy as np
 import pandas as pd
 
-from pipeline.config.expand import ALL
 from pipeline.config.titles import label_title
-from pipeline.files import write_text
 from pipeline.tables.ablation import TEXTS, outcome, setting_title, signed
-from pipeline.tables.comparisons import ALPHA
-
-
-def write_ablation(tables: Path, grid: str) -> None:
-    """Write `ablation.md` from `ablation.csv`; remove it where there is none."""
-    path, markdown = tables / "ablation.csv", tables / "ablation.md"
-    if path.is_file():
-        write_text(markdown, ablation_markdown(grid, pd.read_csv(path)))
-    else:
-        markdown.unlink(missing_ok=True)
 
 
 def ablation_markdown(grid: str, table: pd.DataFrame) -> str:
@@ -53,40 +39,6 @@ def ablation_markdown(grid: str, table: pd.DataFrame) -> str:
             cells.append("; ".join(_cell(row) for row in here) or "–")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def ablation_finding(tables: Path) -> str | None:
-    """The sentence from `ablation.csv`; None without one."""
-    path = tables / "ablation.csv"
-    return ablation_sentence(pd.read_csv(path)) if path.is_file() else None
-
-
-def ablation_sentence(table: pd.DataFrame) -> str | None:
-    """How many switches matter, and which one most in each setting; None without an effect."""
-    alone = table[table["point"] != ALL]
-    rows = alone[np.isfinite(alone["effect"])].to_dict("records")
-    if not rows:
-        return None
-    told = [outcome(row) for row in rows]
-    parts = [
-        f"Of {len(rows)} single switches to the authors' way, {told.count('worse')} raise the "
-        f"nRMSE, {told.count('better')} lower it and {told.count('same')} do neither for sure "
-        f"(p < {ALPHA:g}, Holm-corrected)"
-    ]
-    largest = []
-    for setting in dict.fromkeys(row["setting"] for row in rows):
-        here = [row for row in rows if row["setting"] == setting]
-        top = max(here, key=lambda row: abs(row["effect"]))
-        title = TEXTS[top["point"]].title
-        largest.append(
-            f"{title} with {label_title(top['label'])} on {setting_title(table, setting)} "
-            f"({signed(top['effect'])} on {top['nrmse_ours']:.3g})"
-        )
-    parts.append(f"the largest effect is that of the {' and of the '.join(largest)}")
-    n_lost = len(alone) - len(rows)
-    if n_lost:
-        parts.append(f"{n_lost} more failed or diverged")
-    return "; ".join(parts) + "."
 
 
 def _cell(row: dict) -> str:

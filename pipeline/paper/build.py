@@ -1,129 +1,120 @@
-"""`verdicts.csv` and `verdicts.md`: each claim, whether it holds on these records, the figures."""
+"""`claims.csv` and what else is said of this paper: the one room that another paper would replace.
 
-from dataclasses import asdict, fields
+claims.csv    each claim of the paper and of this project, setting by setting
+claims.md     the same as a matrix of symbols, for people
+audit.md      readings of nRMSE side by side with the paper's order of magnitude
+ablation.md   where paper, released code and this project differ, with the effects
+"""
+
 from pathlib import Path
 
-from pipeline.config.titles import label_title
 from pipeline.files import write_text
-from pipeline.paper.ablation import write_ablation
-from pipeline.paper.accuracy import accuracy_verdicts
+from pipeline.paper.ablation import ablation_markdown
+from pipeline.paper.accuracy import accuracy_claims, truer_is_better
 from pipeline.paper.audit import audit_markdown
-from pipeline.paper.claims import UNTESTED, Verdict
-from pipeline.paper.findings import write_findings
-from pipeline.paper.measurements import measurement_verdicts
-from pipeline.paper.ratings import (
-    RATING_COLUMNS,
-    rating_claim,
-    rating_rows,
-    write_rating_reasons,
+from pipeline.paper.claims import (
+    ALL,
+    BETTER,
+    CLAIM_COLUMNS,
+    NO_DIFFERENCE,
+    NOT_JUDGED,
+    NOT_MEASURED,
+    OURS,
+    PAPER,
+    SMOKE_RUN,
+    WORSE,
+    too_small,
 )
+from pipeline.paper.measurements import measurement_claims
+from pipeline.paper.ratings import rating_claims
 from pipeline.tables.build import Tables
-from pipeline.tables.comparisons import Comparisons
-from pipeline.tables.files import Row, write_table
+from pipeline.tables.files import Row, cell, write_table
 
-VERDICT_COLUMNS = tuple(field.name for field in fields(Verdict))
-_SOURCES = {"paper": "Claims of the paper", "ours": "Claims of this project"}
+SYMBOLS = {BETTER: "▲", WORSE: "▽", NO_DIFFERENCE: "–", NOT_JUDGED: "·"}
+_SOURCES = {PAPER: "Claims of the paper", OURS: "Claims of this project"}
+_HEAD = (
+    "▲ better, ▽ worse, – no difference shown, · not judged, blank: not tested there. Better and "
+    "worse are decided on held-out tasks by a paired test after Holm's correction; of several "
+    "rivals or steps the one in which the method does worst decides. Numbers: `claims.csv`."
+)
 
 
 def write_claims(results_dir: Path, tables: Tables, grid: str) -> None:
     """Write what the tables say of the claims, beside them.
 
     Args:
-        results_dir: `results/{grid}`, which may hold `studies/`.
+        results_dir: `results/{grid}`.
         tables: as `build_tables` gives them.
         grid: name of the grid, for headings.
     """
     folder = results_dir / "tables"
-    ratings = rating_rows(tables.compared)
-    verdicts = verdict_rows(
-        results_dir, tables.compared, costs=tables.rows["costs"], ratings=ratings
-    )
-    write_table(folder, "rating_verdicts", RATING_COLUMNS, ratings)
-    write_table(folder, "verdicts", VERDICT_COLUMNS, verdicts)
-    write_text(folder / "verdicts.md", verdicts_markdown(grid, verdicts, ratings))
+    rows = claim_rows(tables)
+    write_table(folder, "claims", CLAIM_COLUMNS, rows)
+    texts = {"claims": claims_markdown(grid, rows)}
     if "audit" in tables.rows:
-        text = audit_markdown(grid, tables.frame("audit"), tables.beside)
-        write_text(folder / "audit.md", text)
-    else:  # ratings left the grid
-        (folder / "audit.md").unlink(missing_ok=True)
-    write_ablation(folder, grid)
-    write_rating_reasons(folder)
-    write_findings(folder)
+        texts["audit"] = audit_markdown(grid, tables.frame("audit"))
+    if "ablation" in tables.rows:
+        texts["ablation"] = ablation_markdown(grid, tables.frame("ablation"))
+    for name in ("claims", "audit", "ablation"):
+        if name in texts:
+            write_text(folder / f"{name}.md", texts[name])
+        else:  # of what left the grid
+            (folder / f"{name}.md").unlink(missing_ok=True)
 
 
-def verdict_rows(
-    results_dir: Path, settings: list[Comparisons], *, costs: list[Row], ratings: list[Row]
-) -> list[Row]:
-    """Rows of `verdicts.csv`: the paper's claims, then ours.
-
-    Args:
-        results_dir: `results/{grid}`, which may hold `studies/`.
-        settings: the comparisons of every setting.
-        costs: rows of `costs.csv`.
-        ratings: rows of `rating_verdicts.csv`.
-    """
-    verdicts = [
-        *accuracy_verdicts(settings),
-        *measurement_verdicts(results_dir, costs),
-        rating_claim(ratings),
+def claim_rows(tables: Tables) -> list[Row]:
+    """Rows of `claims.csv`: the paper's claims, then ours, each over all settings first."""
+    measured = measurement_claims(tables.rows["costs"], tables.rows.get("stability", []))
+    if all(too_small(runs) for runs in tables.runs):
+        measured = [_not_judged(row) for row in measured]
+    training, main = tables.frame("training"), tables.frame("main")
+    rows = [
+        *accuracy_claims(tables.compared),
+        *truer_is_better(tables.compared, training, main),
+        *measured,
+        *rating_claims(tables.compared),
     ]
-    order = list(_SOURCES)
-    return [asdict(v) for v in sorted(verdicts, key=lambda verdict: order.index(verdict.source))]
+    return sorted(rows, key=lambda row: [*_SOURCES].index(row["source"]))
 
 
-def verdicts_markdown(grid: str, verdicts: list[Row], ratings: list[Row]) -> str:
-    """The rows of `verdicts.csv` and `rating_verdicts.csv` for people."""
-    lines = [
-        f"# Verdicts on the claims, grid `{grid}`",
-        "",
-        "Errors are those of held-out test tasks. Better and worse mean p < 0.05 by the Wilcoxon "
-        "signed-rank test over pairs of seed and test task, Holm-corrected over all predictors a "
-        "method is compared with, and a mean difference of the same sign (`comparisons.csv`). "
-        "Baselines are MAML, MAML with 1 step, FOMAML, Reptile and iMAML, as far as the grid has "
-        "them and they finished in a seed; a method of ours that failed in a seed is not called "
-        "better. The rank test takes pairs for independent and does not see that seeds scatter; "
-        "the intervals in `comparisons.csv` do. SIMULATED ratings count for no claim. Memory, "
-        "time and stability are measurements on one machine, without a test.",
-    ]
+def claims_markdown(grid: str, rows: list[Row]) -> str:
+    """The claims of test errors as a matrix, and the measurements with their bounds."""
+    lines = [f"# Claims, grid `{grid}`", "", _HEAD]
+    settings = list(dict.fromkeys(row["setting"] for row in rows if row.get("dataset")))
+    at = {(row["claim"], row["setting"]): row for row in rows}
     for source, heading in _SOURCES.items():
-        lines += [
-            "",
-            f"## {heading}",
-            "",
-            "| claim | verdict | cases | found |",
-            "|---|---|---|---|",
+        own = [
+            row
+            for row in rows
+            if row["source"] == source and row["setting"] == ALL and row.get("why") != NOT_MEASURED
         ]
-        for row in verdicts:
-            if row["source"] == source:
-                cases = f"{row['held']} of {row['tested']}" if row["tested"] else ""
-                cells = (row["text"], row["verdict"], cases, row["figures"])
-                lines.append("| " + " | ".join(cells) + " |")
-    if ratings:
-        lines += ["", *_rating_lines(ratings)]
+        if not own:
+            continue
+        lines += ["", f"## {heading}", "", "| claim | outcome | met in | value | bound |"]
+        lines += ["|:---|:---|:---|---:|---:|"]
+        for row in own:
+            word = f"{row['outcome']}: {row['why']}" if row.get("why") else row["outcome"]
+            met = f"{row['held']} of {row['cases']}" if row["cases"] else ""
+            numbers = [_short(row.get("value")), _short(row.get("bound"))]
+            lines.append("| " + " | ".join([row["text"], word, met, *numbers]) + " |")
+        tested = [row for row in own if any((row["claim"], s) in at for s in settings)]
+        if not tested:
+            continue
+        lines += ["", "| setting | " + " | ".join(f"`{row['claim']}`" for row in tested) + " |"]
+        lines += ["|:---|" + ":---:|" * len(tested)]
+        for setting in settings:
+            found = [at.get((row["claim"], setting)) for row in tested]
+            marks = [SYMBOLS[row["outcome"]] if row else "" for row in found]
+            lines.append("| " + " | ".join([f"`{setting}`", *marks]) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _rating_lines(ratings: list[Row]) -> list[str]:
-    header = (
-        *("setting", "best of ours", "nRMSE", "RMSE", "offset's nRMSE", "offset's RMSE"),
-        *("difference in nRMSE (95 % interval)", "p", "verdict"),
-    )
-    return [
-        "## Rating data: the best of our methods against item mean + user offset",
-        "",
-        "p is multiplied by the number of our methods, because the best is picked on these tasks.",
-        "",
-        "| " + " | ".join(header) + " |",
-        "|" + "---|" * len(header),
-        *("| " + " | ".join(_rating_cells(row)) + " |" for row in ratings),
-    ]
+def _short(value: float | None) -> str:
+    return "" if value is None or not cell(float(value)) else f"{value:.3g}"
 
 
-def _rating_cells(row: Row) -> list[str]:
-    name = row["setting"] + (" (SIMULATED data)" if row["simulated"] else "")
-    if row["verdict"] == UNTESTED:
-        return [name, *[""] * 7, UNTESTED]
-    errors = [f"{row[key]:.4g}" for key in ("nrmse", "rmse", "offset_nrmse", "offset_rmse")]
-    change = f"{row['difference']:+.2g} ({row['lo']:+.2g} to {row['hi']:+.2g})"
-    p = f"{row['p_corrected']:.2g}"
-    return [name, label_title(row["method"]), *errors, change, p, row["verdict"]]
+def _not_judged(row: Row) -> Row:
+    """A measurement of a grid that is too small to judge by; its numbers stay."""
+    if row["setting"] == ALL:
+        row = row | {"held": 0, "cases": 0}
+    return row | {"outcome": NOT_JUDGED, "met": None, "why": row.get("why") or SMOKE_RUN}

@@ -1,177 +1,164 @@
 """Claims on memory, time and stability: measurements, which need no test of significance.
 
 Memory and time are those of one meta-update in `costs.csv` (pipeline/runs/profile.py), on the
-machine that made the profile. Backward re-integration is judged by the records of
-`results/{grid}/studies/stability.json` where that study was run.
+machine that made the profile. Backward re-integration is judged by `stability.csv`, by all of its
+rows that have a reference. `value` is what is compared with `bound`.
 """
 
 from collections.abc import Sequence
 from math import isfinite
-from pathlib import Path
-from typing import Any
 
+from pipeline.config.studies import NO_REFERENCE, WRONG
 from pipeline.config.titles import label_title
-from pipeline.errors import BadInput
-from pipeline.files import read_json
-from pipeline.paper.claims import FAILS, HOLDS, IN_PART, OURS, PAPER, UNTESTED, Verdict, listed
+from pipeline.paper.claims import (
+    BETTER,
+    FAILS,
+    HOLDS,
+    IN_PART,
+    NO_DIFFERENCE,
+    OURS,
+    PAPER,
+    WORSE,
+    Claim,
+    judge,
+    measured,
+)
 from pipeline.tables.files import Row
 
 LONG = 500  # inner steps at which the paper compares memory and time
 SHARE_OF_MAML = 0.25
 COMPARABLE = 2.0  # times FOMAML's seconds
 STEEPER = 1.1  # last stretch of a line may be this much steeper than the whole
-DIVERGED = 1.0  # relative error of a meta-gradient: as large as the gradient itself
-STABILITY = "studies/stability.json"
+PROFILE = "cost profile"  # stands for the setting
+OUT = "out_of_memory"
 Costs = Sequence[Row]
 
 
-def measurement_verdicts(results_dir: Path, costs: Costs) -> list[Verdict]:
-    """Verdicts on the paper's claims, then on the same ones of A-MAML RKC.
+def measurement_claims(costs: Costs, stability: Sequence[Row]) -> list[Row]:
+    """Rows of the paper's claims, and of the same ones of A-MAML RKC.
 
     Args:
-        results_dir: `results/{grid}`.
         costs: rows of `costs.csv`.
-
-    Raises:
-        BadInput: when the stability study is there and cannot be read.
+        stability: rows of `stability.csv`, [] without that study.
     """
     pairs = (("amaml", PAPER), ("amaml_rkc", OURS))
     return [
-        *(memory_linear(costs, label, source) for label, source in pairs),
-        *(memory_below_maml(costs, label, source) for label, source in pairs),
-        *(time_like_fomaml(costs, label, source) for label, source in pairs),
-        maml_out_of_memory(costs),
-        backsolve_diverges(stability_records(results_dir / STABILITY)),
+        *(row for pair in pairs for row in memory_linear(costs, *pair)),
+        *(row for pair in pairs for row in memory_below_maml(costs, *pair)),
+        *(row for pair in pairs for row in time_like_fomaml(costs, *pair)),
+        *maml_out_of_memory(costs),
+        *backsolve_diverges(stability),
     ]
 
 
-def memory_linear(costs: Costs, label: str, source: str) -> Verdict:
-    """Bytes per inner step no larger on the last stretch than over all: at most linear."""
-    claim, name = f"memory_linear:{label}", label_title(label)
-    text = f"Memory of {name} grows at most linearly with the inner steps"
+def memory_linear(costs: Costs, label: str, source: str) -> list[Row]:
+    """Bytes per inner step no larger on the last stretch than over all: at most linear.
+
+    `value` is the slope of the last stretch over that of the whole line.
+    """
+    text = f"Memory of {label_title(label)} grows at most linearly with the inner steps"
+    claim = Claim(f"memory_linear:{label}", source, text)
     peaks = _finished(costs, label, "peak_bytes")
     if len(peaks) < 3 or max(peaks) < LONG:
-        return _untested(claim, source, text)
+        return [judge(claim, [])]
     first, before, last = min(peaks), sorted(peaks)[-2], max(peaks)
     whole = (peaks[last] - peaks[first]) / (last - first)
     end = (peaks[last] - peaks[before]) / (last - before)
-    figures = (
-        f"{_mb(peaks[first])} at {first} step{'s' * (first > 1)}, {_mb(peaks[last])} at {last}: "
-        f"{whole / 1e3:.3g} kB per step over all, {end / 1e3:.3g} kB from {before} to {last}."
-    )
-    return _measured(claim, source, text, end <= STEEPER * max(whole, 0.0), figures)
+    ratio = end / whole if whole > 0 else None
+    return _one(claim, end <= STEEPER * max(whole, 0.0), ratio, STEEPER, last, (label,))
 
 
-def memory_below_maml(costs: Costs, label: str, source: str) -> Verdict:
-    """Under a quarter of MAML's peak memory at 500 steps."""
-    claim, name = f"memory_below_maml:{label}", label_title(label)
-    text = f"{name} needs under {SHARE_OF_MAML:.0%} of MAML's memory at {LONG} inner steps"
+def memory_below_maml(costs: Costs, label: str, source: str) -> list[Row]:
+    """Under a quarter of MAML's peak memory at 500 steps.
+
+    Where MAML ran out of memory there, the longest horizon that it could do stands for it, and
+    the claim holds in part at most.
+    """
+    text = f"{label_title(label)} needs under {SHARE_OF_MAML:.0%} of MAML's memory at {LONG} steps"
+    claim = Claim(f"memory_below_maml:{label}", source, text)
     mine, theirs = (_finished(costs, method, "peak_bytes") for method in (label, "maml"))
     both = sorted(set(mine) & set(theirs))
-    if not both or (LONG not in both and _status(costs, "maml", LONG) != "out_of_memory"):
-        return _untested(claim, source, text)
+    if not both or (LONG not in both and _status(costs, "maml", LONG) != OUT):
+        return [judge(claim, [])]
     step = LONG if LONG in both else both[-1]
     ratio = mine[step] / theirs[step]
-    figures = f"{_mb(mine[step])} against {_mb(theirs[step])} at {step} steps: {ratio:.1%}."
-    if step == LONG:
-        return _measured(claim, source, text, ratio < SHARE_OF_MAML, figures)
-    figures += f" MAML ran out of memory at {LONG}: no ratio there."
-    word = IN_PART if ratio < SHARE_OF_MAML else FAILS
-    return Verdict(claim, source, text, word, int(word == IN_PART), 1, figures)
+    rows = _one(claim, ratio < SHARE_OF_MAML, ratio, SHARE_OF_MAML, step, (label, "maml"))
+    if step != LONG and rows[0]["outcome"] == HOLDS:
+        rows[0] |= {"outcome": IN_PART, "why": f"MAML ran out of memory at {LONG} steps"}
+    return rows
 
 
-def time_like_fomaml(costs: Costs, label: str, source: str) -> Verdict:
-    """At most twice FOMAML's seconds at 500 steps."""
-    claim, name = f"time_like_fomaml:{label}", label_title(label)
-    text = f"{name} takes at most {COMPARABLE:g} times FOMAML's time at {LONG} inner steps"
+def time_like_fomaml(costs: Costs, label: str, source: str) -> list[Row]:
+    """At most twice FOMAML's seconds at 500 steps, from an untrained start."""
+    text = f"{label_title(label)} takes at most {COMPARABLE:g} times FOMAML's time at {LONG} steps"
+    claim = Claim(f"time_like_fomaml:{label}", source, text)
     mine, theirs = (_finished(costs, method, "seconds") for method in (label, "fomaml"))
     if LONG not in mine or LONG not in theirs:
-        return _untested(claim, source, text)
+        return [judge(claim, [])]
     ratio = mine[LONG] / theirs[LONG]
-    figures = (
-        f"{mine[LONG] * 1e3:.3g} ms against {theirs[LONG] * 1e3:.3g} ms per meta-update: "
-        f"{ratio:.2f} times, from an untrained start; what whole trainings took is in "
-        "equal_cost.csv."
-    )
-    return _measured(claim, source, text, ratio <= COMPARABLE, figures)
+    return _one(claim, ratio <= COMPARABLE, ratio, COMPARABLE, LONG, (label, "fomaml"))
 
 
-def maml_out_of_memory(costs: Costs) -> Verdict:
-    """MAML, unrolled, meets the limit of memory within the measured horizons."""
-    claim, text = "maml_out_of_memory", "MAML runs out of memory at long horizons"
-    steps = sorted(row["inner_steps"] for row in costs if row["label"] == "maml")
-    out = [step for step in steps if _status(costs, "maml", step) == "out_of_memory"]
+def maml_out_of_memory(costs: Costs) -> list[Row]:
+    """MAML, unrolled, meets the limit of memory within the measured horizons.
+
+    `value` is the peak in MB at the longest horizon that fitted.
+    """
+    claim = Claim("maml_out_of_memory", PAPER, "MAML runs out of memory at long horizons")
+    steps = [row["inner_steps"] for row in costs if row["label"] == "maml"]
+    out = [step for step in steps if _status(costs, "maml", step) == OUT]
     peaks = _finished(costs, "maml", "peak_bytes")
     if not out and max(peaks, default=0) < LONG:
-        return _untested(claim, PAPER, text)
-    figures = f"out of memory at inner steps: {listed(out)}; " + (
-        f"{_mb(peaks[max(peaks)])} at {max(peaks)} steps, the longest that "
-        f"{'fitted' if out else 'was measured'}."
-        if peaks
-        else "no measured horizon fitted."
-    )
-    return _measured(claim, PAPER, text, bool(out), figures)
+        return [judge(claim, [])]
+    peak = peaks[max(peaks)] / 1e6 if peaks else None
+    return _one(claim, bool(out), peak, None, min(out) if out else max(peaks), ("maml",))
 
 
-def backsolve_diverges(records: Sequence[Row] | None) -> Verdict:
+def backsolve_diverges(stability: Sequence[Row]) -> list[Row]:
     """Backward re-integration off by more than the gradient itself at the longest horizon.
 
-    A case is a horizon with a family and an initialisation; at the longest all must be so.
+    A row is a horizon T, a case of it one family and initialisation; at the longest T all must
+    be so. `value` is the least relative error of the cases that ended in a number.
     """
-    claim = "backsolve_diverges"
-    text = "Backward re-integration (`backsolve`) diverges at long horizons"
-    worst: dict[float, list[bool]] = {}
-    words: dict[float, list[str]] = {}
-    for record in records or []:
-        if record["method"] == "backsolve":
-            error, ok = record["relative_error"], record["status"] == "ok"
-            finite = ok and error is not None and isfinite(error)
-            worst.setdefault(record["horizon"], []).append(not finite or error > DIVERGED)
-            word = f"{error:.2g}" if finite else "failed"
-            words.setdefault(record["horizon"], []).append(word)
-    if not worst:
-        return _untested(claim, PAPER, text)
-    diverged = [horizon for horizon, cases in worst.items() if all(cases)]
-    held, tested = (sum(map(count, worst.values())) for count in (sum, len))
-    word = HOLDS if max(worst) in diverged else IN_PART if held else FAILS
-    figures = (
-        f"off by more than the gradient itself in {held} of {tested} cases, in every case at "
-        f"{len(diverged)} of {len(worst)} horizons. "
-    )
-    figures += "Relative gradient error by horizon T: " + "; ".join(
-        f"{horizon:g}: {listed(sorted(words[horizon]))}" for horizon in sorted(words)
-    )
-    return Verdict(claim, PAPER, text, word, held, tested, f"{figures}.")
+    text = "Backward re-integration (backsolve) diverges at long horizons"
+    claim = Claim("backsolve_diverges", PAPER, text)
+    errors: dict[float, list[float]] = {}
+    for row in stability:
+        if row["method"] == "backsolve" and row["status"] != NO_REFERENCE:
+            error = row["relative_error"] if row["status"] == "ok" else None
+            errors.setdefault(row["horizon"], []).append(_or_infinite(error))
+    rows = []
+    for horizon, found in sorted(errors.items()):
+        wrong = sum(error > WRONG for error in found)
+        row = measured(claim, f"T = {horizon:g}", wrong == len(found), min(found), bound=WRONG)
+        row["outcome"] = BETTER if row["met"] else NO_DIFFERENCE if wrong else WORSE
+        row |= {"held": wrong, "cases": len(found), "record": "studies/stability.json"}
+        rows.append(row)
+    total = judge(claim, rows)
+    if rows:
+        held, cases = (sum(row[name] for row in rows) for name in ("held", "cases"))
+        word = HOLDS if rows[-1]["met"] else IN_PART if held else FAILS
+        total |= {"outcome": word, "held": held, "cases": cases}
+    return [total | {"record": "studies/stability.json"}, *rows]
 
 
-def stability_records(path: Path) -> list[Row] | None:
-    """The study's records: `horizon`, `method`, `relative_error`, `status`; None without it.
-
-    Raises:
-        BadInput: when the file is there and holds something else.
-    """
-    if not path.is_file():
-        return None
-    try:
-        found = read_json(path)
-        return [
-            _record(entry) for entry in (found if isinstance(found, list) else found["records"])
-        ]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(
-            f"{path}: unreadable stability study ({error!r}); needed `records` with horizon, "
-            "method, relative_error and status. Delete the file and run the study again."
-        ) from error
+def _one(
+    claim: Claim,
+    met: bool,
+    value: float | None,
+    bound: float | None,
+    step: int,
+    profiles: Sequence[str],
+) -> list[Row]:
+    """The rows of a claim that is judged by one measurement."""
+    record = " ".join(f"profile/{label}.json" for label in profiles)
+    row = measured(claim, PROFILE, met, value, bound=bound, step=step, record=record)
+    total = judge(claim, [row]) | {"value": value, "bound": bound, "step": step, "record": record}
+    return [total, row]
 
 
-def _record(entry: dict[str, Any]) -> Row:
-    error = entry["relative_error"]
-    return {
-        "horizon": float(entry["horizon"]),
-        "method": str(entry["method"]),
-        "relative_error": None if error is None else float(error),
-        "status": str(entry["status"]),
-    }
+def _or_infinite(error: float | None) -> float:
+    return float(error) if error is not None and isfinite(error) else float("inf")
 
 
 def _finished(costs: Costs, label: str, what: str) -> dict[int, float]:
@@ -183,15 +170,3 @@ def _finished(costs: Costs, label: str, what: str) -> dict[int, float]:
 def _status(costs: Costs, label: str, step: int) -> str | None:
     found = [r["status"] for r in costs if (r["label"], r["inner_steps"]) == (label, step)]
     return found[0] if found else None
-
-
-def _measured(claim: str, source: str, text: str, held: bool, figures: str) -> Verdict:
-    return Verdict(claim, source, text, HOLDS if held else FAILS, int(held), 1, figures)
-
-
-def _untested(claim: str, source: str, text: str) -> Verdict:
-    return Verdict(claim, source, text, UNTESTED, 0, 0, "")
-
-
-def _mb(n_bytes: float) -> str:
-    return f"{n_bytes / 1e6:.3g} MB"

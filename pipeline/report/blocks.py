@@ -68,7 +68,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """An image with its caption; `source` is a data URI, `finding` one sentence or empty."""
+    """An image with its caption; `source` is a data URI."""
 
     kind: ClassVar[str] = "figure"
     name: str
@@ -76,7 +76,6 @@ class Figure:
     source: str
     alt: str
     caption: str
-    finding: str = ""
     badge: str = ""
 
 

@@ -19,6 +19,7 @@ from pipeline.runs.recipe import digest
 LABEL_COLUMNS = ("label", "method", "other", "reference", "released", "fixed")
 SETTING_COLUMNS = ("setting", "shorter_setting", "released")
 GRID_COLUMNS = ("grid", "grid_ours")
+EVERY = "all"  # stands for the setting of a row over all of them
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def runs_behind(row: Mapping[str, str], runs: list[Run]) -> list[Run]:
     seed: the first method's stand for them.
     """
     picked = runs
-    settings = {row[column] for column in SETTING_COLUMNS if row.get(column)}
+    settings = {row[column] for column in SETTING_COLUMNS if row.get(column)} - {EVERY}
     if settings:
         picked = [run for run in picked if run.setting in settings]
     elif row.get("dataset"):

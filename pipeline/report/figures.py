@@ -4,8 +4,6 @@ import base64
 from pathlib import Path
 
 from pipeline.config.figures import FIGURES
-from pipeline.errors import BadInput
-from pipeline.files import read_json
 from pipeline.report.blocks import Figure
 
 LARGEST_SVG = 300_000  # bytes; a larger drawing goes in as PNG
@@ -17,28 +15,7 @@ def figure_names(results_dir: Path) -> list[str]:
     return sorted({path.stem for path in folder.glob("*") if path.suffix in (".svg", ".png")})
 
 
-def read_findings(results_dir: Path) -> dict[str, str]:
-    """One sentence per figure from `tables/findings.json`; empty where there is none.
-
-    Raises:
-        BadInput: when the file is no mapping of names to sentences.
-    """
-    path = results_dir / "tables" / "findings.json"
-    if not path.is_file():
-        return {}
-    try:
-        findings = read_json(path)
-    except ValueError as error:
-        findings = error
-    if not isinstance(findings, dict) or not all(isinstance(s, str) for s in findings.values()):
-        raise BadInput(
-            f"{path}: found {findings!r:.80}; needed a JSON object of figure names and sentences. "
-            "Delete it and run `snakemake` again."
-        )
-    return findings
-
-
-def figure(results_dir: Path, name: str, finding: str, simulated: list[str]) -> Figure:
+def figure(results_dir: Path, name: str, simulated: list[str]) -> Figure:
     """A figure with its caption; `simulated`: settings whose data no person gave."""
     card = FIGURES.get(name)
     title = card.title if card else name.replace("_", " ").capitalize()
@@ -47,9 +24,8 @@ def figure(results_dir: Path, name: str, finding: str, simulated: list[str]) -> 
         name,
         title,
         data_uri(results_dir, name),
-        f"Chart: {title}. {finding}".strip(),
+        f"Chart: {title}.",
         card.caption.replace("`", "") if card else "",
-        finding,
         f"SIMULATED data where it shows {', '.join(shown)}" if shown else "",
     )
 

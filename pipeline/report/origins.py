@@ -10,7 +10,8 @@ from pipeline.config.titles import DATASETS, SIMULATED, counted, label_title
 from pipeline.data.cards import RatingSet
 from pipeline.data.sets import SOURCES
 from pipeline.report.blocks import Block, Cell, Head, Prose, Row, Table
-from pipeline.report.evidence import Run
+from pipeline.report.evidence import EVERY, Run
+from pipeline.report.grid_tables import GridTable
 from pipeline.report.numbers import listed
 from pipeline.report.prose import to_html
 from pipeline.report.texts import prose
@@ -19,7 +20,7 @@ _SYNTHETIC_TERMS = "Drawn by this project's code from a seed; no terms"
 _SYNTHETIC_SOURCE = "Li et al. 2023, equations (12) and (13)"
 
 
-def summary_blocks(grid: str, runs: list[Run], verdicts: Iterable[str]) -> list[Block]:
+def summary_blocks(grid: str, runs: list[Run], claims: GridTable | None) -> list[Block]:
     """What was run, on what, when it can be told: the first thing a reader needs."""
     failed = sum(run.status != "ok" for run in runs)
     datasets = list(dict.fromkeys(run.dataset for run in runs))
@@ -34,8 +35,8 @@ def summary_blocks(grid: str, runs: list[Run], verdicts: Iterable[str]) -> list[
         "Training": _training(runs),
         "Code": _commits(runs),
     }
-    counts = Counter(verdicts)
-    if counts:
+    every = [row for row in claims.rows if row["setting"] == EVERY] if claims else []
+    if counts := Counter(row["outcome"] for row in every):
         facts["Claims"] = "; ".join(f"{word}: {counts[word]}" for word in counts)
     items = "".join(
         f"<div><dt>{key}</dt><dd>{escape(value)}</dd></div>" for key, value in facts.items()

@@ -2,7 +2,6 @@
 
 from pipeline.config.tables import TABLES
 from pipeline.config.titles import DATASETS, SIMULATED, label_title
-from pipeline.paper.claims import UNTESTED
 from pipeline.report.blocks import Block, Cell, Fold, Head, Row, Table
 from pipeline.report.columns import heading, meaning
 from pipeline.report.evidence import LABEL_COLUMNS
@@ -12,11 +11,10 @@ from pipeline.report.numbers import as_float, number, with_error
 
 LONGEST_TEXT = 160  # characters of a text that is shown whole
 FOLDED = 30  # rows from which a table is behind a fold
-MOST_STACKED = 6  # columns up to which a row of verdicts is a card on a narrow screen
 MOST_CELLS = 4000  # that one table puts on the page; the rest stays in the CSV
 _INTERVAL = {"difference", "effect"}  # columns that `lo` and `hi` belong to
 # what a reader wants to see before a wide table has to be moved
-_FIRST = ("verdict", "method", "label", "nrmse", "effect", "difference", "p_corrected", "p_holm")
+_FIRST = ("outcome", "method", "label", "nrmse", "effect", "difference", "p", "p_holm")
 _WORDS = 28  # characters from which a value is prose
 LONGEST_NAME = 50  # characters from which a row's name is
 # columns that mark a table's telling rows, and what these are
@@ -24,16 +22,13 @@ _TELLING = {
     "test_nrmse": "the end of training",
     "own": "at the trained horizon",
 }
-_SYMBOLS = {"holds": "✓", "part": "◐", "not": "✗"}
 
 
 def plain_table(table: GridTable, links: Links) -> Block:
     """A table with its most telling rows and columns; behind a fold when it is long."""
     view, what = _telling_rows(table)
     shown = _shown_columns(table, [row for row, _ in view])
-    # a claim is named by its words
-    keys = ["text"] if {"claim", "text"} <= set(table.columns) else list(table.keys)
-    keys = [column for column in keys if column in shown]
+    keys = [column for column in table.keys if column in shown]
     grid = _one_grid(shown, [row for row, _ in view])
     if grid and keys != ["grid"]:  # the same in each row: said in the caption
         shown.remove("grid")
@@ -60,7 +55,6 @@ def plain_table(table: GridTable, links: Links) -> Block:
             for place, column in enumerate(others)
         ],
         rows,
-        stack="verdict" in table.columns and len(others) <= MOST_STACKED,
         more=f"Shown: {what}; the other {what_is_left} in {table.path.name}." if left_out else "",
     )
     return Fold(f"{title}: {what}", [block]) if len(rows) > FOLDED else block
@@ -74,25 +68,15 @@ def _one_grid(shown: list[str], rows: list[Values]) -> str:
 
 def _head(table: str, column: str, below: list[Cell]) -> Head:
     words = any(cell.tone == "words" for cell in below)
-    tone = "words" if words else "left" if column == "verdict" else ""
+    tone = "words" if words else "left" if column == "outcome" else ""
     return Head(heading(column, table), meaning(column, table), tone)
-
-
-def verdict_tone(text: str) -> str:
-    """Style of a verdict: holds, part or not; empty for other words, such as `not tested`."""
-    words = text.lower()
-    if "in part" in words:
-        return "part"
-    if words.startswith(("does not", "fail", "lose", "worse")):
-        return "not"
-    return "holds" if words.startswith(("hold", "beat", "better")) else ""
 
 
 def _telling_rows(table: GridTable) -> tuple[list[tuple[Values, str]], str]:
     """Rows with their names, and what they are.
 
-    Of comparisons at each step, those with the best method at the trained horizon; of claims,
-    those that were tested; of other long tables, see `_TELLING`.
+    Of comparisons at each step, those with the best method at the trained horizon; of other
+    long tables, see `_TELLING`.
     """
     rows = list(zip(table.rows, table.row_names, strict=True))
     if {"reference_is_best", "step", "inner_steps"} <= set(table.columns):
@@ -102,10 +86,6 @@ def _telling_rows(table: GridTable) -> tuple[list[tuple[Values, str]], str]:
             if row["step"] == row["inner_steps"] and row["reference_is_best"] == "true"
         ]
         return chosen, "the best method of each setting, at the trained horizon"
-    if {"claim", "verdict"} <= set(table.columns):
-        tested = [(row, name) for row, name in rows if row["verdict"] != UNTESTED]
-        if tested and len(tested) < len(rows):
-            return tested, "the claims that these runs test"
     for column, what in _TELLING.items():
         if column in table.columns:
             return [(row, name) for row, name in rows if row[column] not in ("", "false")], what
@@ -120,15 +100,15 @@ def _shown_columns(table: GridTable, rows: list[Values]) -> list[str]:
     dropped |= {"simulated"}
     if "setting" in columns:
         dropped.add("dataset")
-    if "text" in columns:
-        dropped.add("claim")
-    if {"held", "tested"} <= columns:
-        dropped.add("tested")
+    if {"held", "cases"} <= columns:
+        dropped.add("cases")
+    if "claim" in columns:
+        dropped |= {"text", "record"}
     if "label" in columns and all(row.get("method") == row["label"] for row in rows):
         dropped.add("method")
     if _INTERVAL & columns and {"lo", "hi"} <= columns:
         dropped |= {"lo", "hi"}
-    if columns & {"p_holm", "p_corrected"}:
+    if "p_holm" in columns:
         dropped.add("p")
     if "own" in columns:
         dropped |= {"own", "step"}
@@ -158,11 +138,8 @@ def _row(
     cells = []
     for column in others:
         text, more = _first_part(_text(column, row).replace("`", ""))
-        tone = (verdict_tone(text) or "left") if column == "verdict" else ""
-        if tone in _SYMBOLS:
-            text = f"{_SYMBOLS[tone]} {text}"
-        elif (len(text) > _WORDS and column not in _INTERVAL) or more:
-            tone = "words"
+        long = (len(text) > _WORDS and column not in _INTERVAL) or more
+        tone = "left" if column == "outcome" else "words" if long else ""
         cells.append(
             Cell(
                 text,
@@ -193,7 +170,7 @@ def _text(column: str, row: Values) -> str:
     if column in _INTERVAL and "lo" in row and value:
         return f"{number(value)} [{number(row['lo'])}, {number(row['hi'])}]"
     if column == "held":
-        return f"{value} of {row['tested']}" if row.get("tested") not in ("", "0", None) else ""
+        return f"{value} of {row['cases']}" if row.get("cases") not in ("", "0", None) else ""
     if column == "p" or column.startswith("p_"):
         p = as_float(value)
         return value if p is None else f"{p:.2g}"

@@ -16,14 +16,6 @@ _COLUMN_RECORDS = {
     ("equal_cost", "peak_bytes"): "profile/{label}.json",
     ("equal_cost", "cost_steps"): "profile/{label}.json",
 }
-# claims on measurements, by their names up to `:`; a label stands behind it
-_CLAIM_RECORDS = {
-    "memory_linear": ("profile/{label}.json",),
-    "memory_below_maml": ("profile/{label}.json", "profile/maml.json"),
-    "time_like_fomaml": ("profile/{label}.json", "profile/fomaml.json"),
-    "maml_out_of_memory": ("profile/maml.json",),
-    "backsolve_diverges": ("studies/stability.json",),
-}
 
 
 def record_files(
@@ -35,9 +27,8 @@ def record_files(
         results_dir: `results/{grid}` of the table; a row that names another grid is from there.
         table, row, column: the cell.
     """
-    if table == "verdicts":
-        claim, _, label = row.get("claim", "").partition(":")
-        return [results_dir / p.format(label=label) for p in _CLAIM_RECORDS.get(claim, ())]
+    if row.get("record"):  # a measurement that names its own
+        return [results_dir / part for part in row["record"].split()]
     pattern = RECORDS.get(table) or _COLUMN_RECORDS.get((table, column))
     grid = row.get("grid") or results_dir.resolve().name
     folder = results_dir if grid == results_dir.resolve().name else results_dir.parent / grid

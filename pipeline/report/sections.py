@@ -13,8 +13,9 @@ from pathlib import Path
 from pipeline.config.titles import SIMULATED
 from pipeline.report.appendix import anchors, evidence_blocks
 from pipeline.report.blocks import Block, Prose, Section
+from pipeline.report.claims import claim_blocks
 from pipeline.report.evidence import Run
-from pipeline.report.figures import figure, figure_names, read_findings
+from pipeline.report.figures import figure, figure_names
 from pipeline.report.grid_tables import read_table, table_names
 from pipeline.report.links import Links
 from pipeline.report.main_tables import main_blocks
@@ -37,16 +38,12 @@ class Shelf:
 
 
 # Series that figures draw, too long to read; their files are linked.
-NOT_SHOWN = ("main", "per_seed", "curves", "training")
-VERDICTS = Shelf("verdicts", "Verdicts", "Each claim, and what these runs say of it.",
-                 ("verdicts",))  # fmt: skip
+NOT_SHOWN = ("main", "claims", "per_seed", "curves", "training")
 SHELVES = (
     Shelf(
         "ratings",
         "Ratings: does a meta-learned initialisation beat trivial predictors?",
-        tables=("rating_verdicts",),
         figures=("ratings",),
-        texts=("rating_verdicts",),
     ),
     Shelf("curves", "Learning curves", figures=("curves", "training", "instances")),
     Shelf(
@@ -115,27 +112,26 @@ def page_sections(results_dir: Path, grid: str, runs: list[Run]) -> list[Section
     """The sections that have something to show, in order."""
     main = read_table(results_dir, "main")
     links = Links(results_dir, anchors(main, runs), tuple(runs))
-    findings = read_findings(results_dir)
     simulated = list(dict.fromkeys(run.setting for run in runs if run.dataset in SIMULATED))
 
     def drawn(name: str) -> Block:
-        return figure(results_dir, name, findings.get(name, ""), simulated)
+        return figure(results_dir, name, simulated)
 
     def tabled(name: str) -> list[Block]:
         table = read_table(results_dir, name)
         return [plain_table(table, links)] if table.rows else []
 
-    verdicts: list[str] = []
-    if "verdicts" in table_names(results_dir):
-        verdicts = [row.get("verdict", "") for row in read_table(results_dir, "verdicts").rows]
+    claims = None
+    if "claims" in table_names(results_dir):
+        claims = read_table(results_dir, "claims")
     tables = [name for name in table_names(results_dir) if name not in NOT_SHOWN]
     figures = figure_names(results_dir)
     shelved = {}
-    for shelf in (VERDICTS, *SHELVES):
+    for shelf in SHELVES:
         shelved[shelf.id] = _shelf(shelf, results_dir, tables, figures, tabled, drawn)
     sections = [
-        Section("summary", "Summary", summary_blocks(grid, runs, verdicts)),
-        shelved.pop("verdicts"),
+        Section("summary", "Summary", summary_blocks(grid, runs, claims)),
+        Section("claims", "Claims", claim_blocks(claims, links) if claims else []),
         Section("main", "Test errors", main_blocks(main, links)),
         *shelved.values(),
         Section("methods", "Methods", method_blocks(runs)),

@@ -2,10 +2,9 @@
 
 import pytest
 
-from pipeline.errors import BadInput
 from pipeline.files import write_json
-from pipeline.paper.claims import FAILS, HOLDS, IN_PART, UNTESTED
-from pipeline.paper.measurements import STABILITY, measurement_verdicts
+from pipeline.paper.claims import ALL, FAILS, HOLDS, IN_PART, NOT_JUDGED
+from pipeline.paper.measurements import PROFILE, measurement_claims
 from pipeline.tables.series import cost_rows
 
 STEPS = (1, 50, 100, 300, 500)
@@ -16,7 +15,7 @@ def flat(value):
     return dict.fromkeys(STEPS, value)
 
 
-def verdicts(root, peaks=None, seconds=None, stability=None):
+def rows_of(root, peaks=None, seconds=None, stability=()):
     """Write profiles of bytes and seconds by steps (None: out of memory), and judge."""
     peaks = {
         "maml": {s: 0.7 * MB * s for s in STEPS},
@@ -31,29 +30,31 @@ def verdicts(root, peaks=None, seconds=None, stability=None):
             for step, peak in by_step.items()
         ]
         write_json(root / "profile" / f"{label}.json", {"device": "cpu", "entries": entries})
-    if stability is not None:
-        write_json(root / STABILITY, stability)
-    rows = cost_rows(root, list(peaks))
-    return {verdict.claim: verdict for verdict in measurement_verdicts(root, rows)}
+    rows = measurement_claims(cost_rows(root, list(peaks)), stability)
+    return {(row["claim"], row["setting"]): row for row in rows}
 
 
-def test_the_papers_claims_hold_on_such_measurements(tmp_path):
-    maml = {s: 0.7 * MB * s if s < 500 else None for s in STEPS}
-    found = verdicts(tmp_path, {"maml": maml})
-    assert found["memory_linear:amaml"].verdict == HOLDS
-    assert found["time_like_fomaml:amaml"].verdict == HOLDS
-    assert "150 ms against 100 ms per meta-update: 1.50 times" in (
-        found["time_like_fomaml:amaml"].figures
+def test_values_stand_beside_their_bounds(tmp_path):
+    found = rows_of(tmp_path)
+    time = found["time_like_fomaml:amaml", PROFILE]
+    assert (time["value"], time["bound"], time["met"], time["step"]) == (
+        *(pytest.approx(1.5), 2.0, True, 500),
     )
-    assert found["maml_out_of_memory"].verdict == HOLDS
-    # where MAML has no memory at 500 steps, a ratio at 300 is part of the claim
-    assert found["memory_below_maml:amaml"].verdict == IN_PART
-    assert "7 MB against 210 MB at 300 steps: 3.3%" in found["memory_below_maml:amaml"].figures
-    assert found["memory_linear:amaml_rkc"].verdict == UNTESTED
+    assert time["record"] == "profile/amaml.json profile/fomaml.json"
+    assert found["time_like_fomaml:amaml", ALL]["value"] == pytest.approx(1.5)
+
+
+def test_where_maml_has_no_memory_the_longest_it_could_do_is_a_part_of_the_claim(tmp_path):
+    maml = {s: 0.7 * MB * s if s < 500 else None for s in STEPS}
+    found = rows_of(tmp_path, {"maml": maml})
+    assert found["maml_out_of_memory", ALL]["outcome"] == HOLDS
+    below = found["memory_below_maml:amaml", ALL]
+    assert (below["outcome"], below["step"]) == (IN_PART, 300)
+    assert below["value"] == pytest.approx(7 / 210)
 
 
 @pytest.mark.parametrize(
-    ("claim", "changes", "verdict"),
+    ("claim", "changes", "outcome"),
     [
         ("memory_below_maml:amaml", {}, HOLDS),
         ("memory_below_maml:amaml", {"peaks": {"amaml": flat(80 * MB)}}, HOLDS),
@@ -64,15 +65,16 @@ def test_the_papers_claims_hold_on_such_measurements(tmp_path):
         ("time_like_fomaml:amaml", {"seconds": {"amaml": flat(0.21)}}, FAILS),
         ("time_like_fomaml:amaml", {"seconds": {"amaml": flat(0.01)}}, HOLDS),
         ("maml_out_of_memory", {}, FAILS),
-        ("maml_out_of_memory", {"peaks": {"maml": {1: MB, 50: MB}}}, UNTESTED),
-        ("memory_below_maml:amaml", {"peaks": {"maml": {1: MB, 50: MB}}}, UNTESTED),
-        ("time_like_fomaml:amaml", {"peaks": {"fomaml": {1: MB}}}, UNTESTED),
-        ("memory_linear:amaml", {"peaks": {"amaml": {1: MB, 500: MB}}}, UNTESTED),
-        ("backsolve_diverges", {}, UNTESTED),
+        ("maml_out_of_memory", {"peaks": {"maml": {1: MB, 50: MB}}}, NOT_JUDGED),
+        ("memory_below_maml:amaml", {"peaks": {"maml": {1: MB, 50: MB}}}, NOT_JUDGED),
+        ("time_like_fomaml:amaml", {"peaks": {"fomaml": {1: MB}}}, NOT_JUDGED),
+        ("memory_linear:amaml", {"peaks": {"amaml": {1: MB, 500: MB}}}, NOT_JUDGED),
+        ("memory_linear:amaml_rkc", {}, NOT_JUDGED),
+        ("backsolve_diverges", {}, NOT_JUDGED),
     ],
 )
-def test_measurements_decide(tmp_path, claim, changes, verdict):
-    assert verdicts(tmp_path, **changes)[claim].verdict == verdict
+def test_measurements_decide(tmp_path, claim, changes, outcome):
+    assert rows_of(tmp_path, **changes)[claim, ALL]["outcome"] == outcome
 
 
 def record(horizon, error, status="ok", method="backsolve"):
@@ -80,46 +82,28 @@ def record(horizon, error, status="ok", method="backsolve"):
 
 
 @pytest.mark.parametrize(
-    ("records", "verdict", "held"),
+    ("records", "outcome", "held", "cases"),
     [
-        ([record(1, 1e-3), record(100, 2e9)], HOLDS, 1),
-        ([record(1, 1e-3), record(5, None, "failed"), record(100, None, "failed")], HOLDS, 2),
-        ([record(1, 1e-3), record(5, 30.0), record(100, 0.5)], IN_PART, 1),
-        ([record(1, 1e-3), record(100, 1e-2), record(100, 8.0)], IN_PART, 1),
-        ([record(1, 1e-3), record(100, 1e-2)], FAILS, 0),
-        ([record(100, 9.0, method="discrete")], UNTESTED, 0),
+        ([record(1, 1e-3), record(100, 2e9)], HOLDS, 1, 2),
+        ([record(1, 1e-3), record(5, None, "failed"), record(100, None, "failed")], HOLDS, 2, 3),
+        ([record(1, 1e-3), record(5, 30.0), record(100, 0.5)], IN_PART, 1, 3),
+        ([record(1, 1e-3), record(100, 1e-2), record(100, 8.0)], IN_PART, 1, 3),
+        ([record(1, 1e-3), record(100, 1e-2)], FAILS, 0, 2),
+        ([record(100, 9.0, method="discrete")], NOT_JUDGED, 0, 0),
+        # what has no reference cannot be judged
+        ([record(5, 9.0), record(100, None, "no reference")], HOLDS, 1, 1),
     ],
 )
-def test_backsolve_by_the_stability_study(tmp_path, records, verdict, held):
-    for stability in (records, {"records": records[::-1]}):
-        found = verdicts(tmp_path, stability=stability)["backsolve_diverges"]
-        assert (found.verdict, found.held) == (verdict, held)
-
-
-def test_figures_name_the_horizons_in_order(tmp_path):
-    records = [record(100, None, "failed"), record(5, 0.5), record(1, 1e-3)]
-    figures = verdicts(tmp_path, stability=records)["backsolve_diverges"].figures
-    assert "1: 0.001; 5: 0.5; 100: failed" in figures
-    assert "in 1 of 3 cases, in every case at 1 of 3 horizons" in figures
+def test_backsolve_by_the_stability_table(tmp_path, records, outcome, held, cases):
+    for stability in (records, records[::-1]):
+        found = rows_of(tmp_path, stability=stability)["backsolve_diverges", ALL]
+        assert (found["outcome"], found["held"], found["cases"]) == (outcome, held, cases)
 
 
 def test_a_horizon_is_every_case_of_it(tmp_path):
     """Two families: one case of the shorter horizon fails, both of the longer one."""
     records = [record(5, 0.5), record(5, 3.0), record(100, 2.0), record(100, None, "failed")]
-    found = verdicts(tmp_path, stability=records)["backsolve_diverges"]
-    assert (found.verdict, found.held, found.tested) == (HOLDS, 3, 4)
-    assert "in every case at 1 of 2 horizons" in found.figures
-
-
-@pytest.mark.parametrize(("limit", "words"), [(500, "fitted"), (None, "was measured")])
-def test_the_longest_that_fitted_or_was_measured(tmp_path, limit, words):
-    maml = {s: None if s == limit else MB * s for s in STEPS}
-    found = verdicts(tmp_path, {"maml": maml})["maml_out_of_memory"]
-    assert found.verdict == (HOLDS if limit else FAILS)
-    assert found.figures.endswith(f"the longest that {words}.")
-
-
-@pytest.mark.parametrize("bad", [{}, [{"horizon": 1}], [3], {"records": [record("far", 1.0)]}])
-def test_an_unreadable_study_is_refused(tmp_path, bad):
-    with pytest.raises(BadInput, match="unreadable stability study"):
-        verdicts(tmp_path, stability=bad)
+    found = rows_of(tmp_path, stability=records)
+    short, long = (found["backsolve_diverges", f"T = {horizon}"] for horizon in (5, 100))
+    assert (short["met"], short["held"], short["cases"], short["value"]) == (False, 1, 2, 0.5)
+    assert (long["met"], long["held"], long["cases"], long["value"]) == (True, 2, 2, 2.0)

@@ -2,102 +2,88 @@
 
 import pytest
 
-from pipeline.paper.claims import FAILS, HOLDS, IN_PART, UNTESTED
-from pipeline.paper.ratings import (
-    BEATS,
-    LOSES,
+from pipeline.paper import claims
+from pipeline.paper.claims import (
+    ALL,
+    BETTER,
+    FAILS,
+    HOLDS,
+    IN_PART,
     NO_DIFFERENCE,
-    RATING_COLUMNS,
-    rating_claim,
-    rating_rows,
+    NOT_JUDGED,
+    SMOKE_RUN,
+    WORSE,
+    judge,
 )
+from pipeline.paper.ratings import BESIDE_CLAIM, CLAIM, rating_claims
 from tests.known_errors import COSMIXTURE, JESTER, LEVELS, SIMULATED, K, compared
 
 OURS = ("amaml", "amaml_anytime", "amaml_rkc")
+
+
+@pytest.fixture(autouse=True)
+def small_is_enough(monkeypatch):
+    """The records of these tests are small, and are judged all the same."""
+    monkeypatch.setattr(claims, "LEAST_SEEDS", 2)
+    monkeypatch.setattr(claims, "LEAST_UPDATES", 4)
+    monkeypatch.setattr(claims, "LEAST_TASKS", 6)
 
 
 def rows_of(settings=(JESTER,), failed=(), **levels):
     def level(label, setting, step):
         return levels.get(label, LEVELS[label])
 
-    return rating_rows(compared(level, settings=settings, failed=failed))
+    return rating_claims(compared(level, settings=settings, failed=failed))
 
 
 def test_a_row_by_its_comparison():
     found = compared(lambda label, *_: {"amaml_rkc": 0.2}.get(label, LEVELS[label]))
-    (row,) = rating_rows(found)
+    total, row = rating_claims(found)
     jester = next(setting for setting in found if setting.runs.setting == JESTER)
     source = jester.row(K, "amaml_rkc", "item_user_offset")
-    assert set(row) == set(RATING_COLUMNS)
-    assert (row["setting"], row["method"], row["verdict"]) == (JESTER, "amaml_rkc", BEATS)
-    assert row["nrmse"] == pytest.approx(jester.mean(K, "amaml_rkc"))
-    assert row["rmse"] == pytest.approx(2 * row["nrmse"])
-    assert row["difference"] == pytest.approx(row["nrmse"] - row["offset_nrmse"])
-    assert row["p_corrected"] == pytest.approx(3 * source["p"])
-    assert (row["p"], row["lo"], row["picked_from"]) == (source["p"], source["lo"], 3)
+    assert (row["setting"], row["reference"], row["outcome"]) == (JESTER, "amaml_rkc", BETTER)
+    assert row["p"] == pytest.approx(3 * source["p"]), "of three methods the best was picked"
+    assert all(row[name] == source[name] for name in ("difference", "lo", "hi", "n_pairs"))
+    assert (total["setting"], total["outcome"], total["held"]) == (ALL, HOLDS, 1)
 
 
-@pytest.mark.parametrize(("offset", "word"), [(0.6, BEATS), (0.2, LOSES), (0.2991, NO_DIFFERENCE)])
-def test_words(offset, word):
-    (row,) = rows_of(item_user_offset=offset)
-    assert row["verdict"] == word
-
-
-@pytest.mark.parametrize(
-    ("ours", "p_corrected", "word"), [(OURS, 6 / 64, NO_DIFFERENCE), (OURS[:1], 2 / 64, BEATS)]
-)
-def test_the_choice_of_the_best_is_paid_for(ours, p_corrected, word):
-    """Six tasks, all won: p = 2/64, times the number of methods to choose from."""
-    grid = {"methods": ["maml", *ours], "settings": [JESTER], "seeds": [0], "n_tasks": 6}
-    (row,) = rating_rows(compared(**grid))
-    assert (row["p"], row["p_corrected"], row["verdict"]) == (2 / 64, p_corrected, word)
+@pytest.mark.parametrize(("offset", "word"), [(0.6, BETTER), (0.2, WORSE), (0.2991, NO_DIFFERENCE)])
+def test_outcomes(offset, word):
+    _, row = rows_of(item_user_offset=offset)
+    assert (row["outcome"], row["met"]) == (word, word == BETTER)
 
 
 def test_a_failed_method_is_not_picked():
-    (row,) = rows_of(failed=[("amaml", JESTER, 0)], amaml=0.1)
-    assert row["method"] != "amaml"
-    assert row["picked_from"] == 2
+    _, row = rows_of(failed=[("amaml", JESTER, 0)], amaml=0.1)
+    assert row["reference"] != "amaml"
     gone = [(label, JESTER, seed) for label in OURS for seed in (0, 1)]
-    (row,) = rows_of(failed=gone)
-    assert row["verdict"] == UNTESTED
-    assert rating_claim([row]).verdict == UNTESTED
+    assert {row["outcome"] for row in rows_of(failed=gone)} == {NOT_JUDGED}
 
 
-def test_only_rating_settings_have_rows_and_simulated_ones_do_not_count():
-    rows = rows_of(settings=(COSMIXTURE, SIMULATED))
-    assert [(row["setting"], row["simulated"]) for row in rows] == [(SIMULATED, True)]
-    assert rating_claim(rows).verdict == UNTESTED
+def test_only_ratings_that_people_gave_have_rows():
+    (total,) = rows_of(settings=(COSMIXTURE, SIMULATED))
+    assert (total["setting"], total["outcome"]) == (ALL, NOT_JUDGED)
+
+
+def test_a_smoke_run_is_not_judged(monkeypatch):
+    monkeypatch.setattr(claims, "LEAST_UPDATES", 5)
+    total, row = rating_claims(compared(settings=[JESTER]))
+    assert (row["outcome"], row["why"], total["outcome"]) == (NOT_JUDGED, SMOKE_RUN, NOT_JUDGED)
 
 
 @pytest.mark.parametrize(
-    ("words", "verdict"),
-    [
-        ([BEATS, BEATS, NO_DIFFERENCE], HOLDS),
-        ([BEATS, NO_DIFFERENCE, LOSES], IN_PART),
-        ([NO_DIFFERENCE, LOSES], FAILS),
-        ([BEATS] * 8 + [LOSES] * 4, HOLDS),
-        ([BEATS] * 7 + [LOSES] * 5, IN_PART),
-    ],
+    ("won", "of", "outcome"),
+    [(2, 3, HOLDS), (1, 3, IN_PART), (0, 2, FAILS), (8, 12, HOLDS), (7, 12, IN_PART)],
 )
-def test_two_thirds_of_the_settings(words, verdict):
-    rows = [
-        {"setting": f"s{i}", "dataset": "ml-1m", "simulated": False, "verdict": word}
-        for i, word in enumerate(words)
-    ]
-    found = rating_claim(rows)
-    assert (found.verdict, found.held, found.tested) == (verdict, words.count(BEATS), len(words))
-    assert f"{words[0].capitalize()}: s0" in found.figures
-    for word in {BEATS, NO_DIFFERENCE, LOSES}.difference(words):
-        assert word.capitalize() not in found.figures
+def test_two_thirds_of_the_settings(won, of, outcome):
+    found = judge(CLAIM, [{"met": place < won} for place in range(of)])
+    assert (found["outcome"], found["held"], found["cases"]) == (outcome, won, of)
 
 
 def test_another_release_stands_beside_the_papers_settings():
-    def row(dataset, word):
-        return {"setting": dataset, "dataset": dataset, "simulated": False, "verdict": word}
-
-    rows = [row("ml-1m", BEATS), row("ml-100k", LOSES)]
-    found = rating_claim(rows)
-    assert (found.verdict, found.held, found.tested) == (HOLDS, 1, 1)
-    assert found.figures == "1 of 1 settings. Better: ml-1m. Beside them: ml-100k, worse."
-    alone = rating_claim(rows[1:])
-    assert (alone.verdict, alone.tested) == (FAILS, 1)
+    beside = "ml-100k-10shot-15val-50steps"
+    found = rows_of(settings=(JESTER, beside))
+    by_claim = {(row["claim"], row["setting"]): row for row in found}
+    assert by_claim[CLAIM.name, ALL]["cases"] == 1
+    assert by_claim[BESIDE_CLAIM.name, ALL]["cases"] == 1
+    assert (CLAIM.name, beside) not in by_claim

@@ -2,12 +2,11 @@
 
 import pytest
 
-from pipeline.paper.build import VERDICT_COLUMNS
-from pipeline.paper.ratings import RATING_COLUMNS
+from pipeline.paper.claims import CLAIM_COLUMNS
 from pipeline.report.columns import COLUMNS, OWN, heading, meaning
 from pipeline.tables import build
 
-TABLES = build.COLUMNS | {"verdicts": VERDICT_COLUMNS, "rating_verdicts": RATING_COLUMNS}
+TABLES = build.COLUMNS | {"claims": CLAIM_COLUMNS}
 
 
 @pytest.mark.parametrize("table", TABLES)

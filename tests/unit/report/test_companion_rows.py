@@ -106,8 +106,11 @@ def test_records_of_cells_that_no_run_made(tmp_path: Path) -> None:
     assert record_files(here, "equal_cost", row, "test_nrmse") == []
     assert record_files(here, "stiffness", {}) == [here / "studies/stability.json"]
     assert record_files(here, "fidelity", {}) == [here / "studies/fidelity.json"]
-    claim = {"claim": "memory_below_maml:amaml_rkc"}
-    assert record_files(here, "verdicts", claim) == [
+    claim = {
+        "claim": "memory_below_maml:amaml_rkc",
+        "record": "profile/amaml_rkc.json profile/maml.json",
+    }
+    assert record_files(here, "claims", claim) == [
         here / f"profile/{label}.json" for label in ("amaml_rkc", "maml")
     ]
-    assert record_files(here, "verdicts", {"claim": "best:amaml"}) == []
+    assert record_files(here, "claims", {"claim": "best:amaml", "record": ""}) == []

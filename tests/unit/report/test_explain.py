@@ -69,8 +69,8 @@ def test_a_seed_of_its_own_and_the_start_shared_by_methods(results):
 
 
 def test_a_row_that_names_nothing_rests_on_every_run(results):
-    (results / "tables/verdicts.csv").write_text("claim,verdict\nbest everywhere,holds\n")
-    said = say(results, "verdicts", "best everywhere", "verdict")
+    (results / "tables/claims.csv").write_text("claim,setting,outcome\nbest,all,holds\n")
+    said = say(results, "claims", "best/all", "outcome")
     assert "runs     12, seeds 0, 1" in said
     (results / "tables/pairs.csv").write_text(
         f"setting,reference,other,p\n{SYNTHETIC},amaml,maml,0.01\n"
@@ -82,11 +82,11 @@ def test_a_row_that_names_nothing_rests_on_every_run(results):
 
 def test_long_lists_are_cut_unless_all_are_wanted(results, monkeypatch):
     monkeypatch.setattr("pipeline.report.explain.SHOWN", 3)
-    (results / "tables/verdicts.csv").write_text("claim,verdict\nc,holds\n")
-    said = say(results, "verdicts", "c", "verdict")
+    (results / "tables/claims.csv").write_text("claim,setting,outcome\nc,all,holds\n")
+    said = say(results, "claims", "c/all", "outcome")
     assert said.count("recipe   ") == 3
     assert "and 9 more: give --all" in said
-    assert say(results, "verdicts", "c", "verdict", everything=True).count("recipe   ") == 12
+    assert say(results, "claims", "c/all", "outcome", everything=True).count("recipe   ") == 12
 
 
 def test_costs_come_from_profiles(results):

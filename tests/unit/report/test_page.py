@@ -1,6 +1,5 @@
 """The page: whole, self-contained, labelled, and each number linked to what is behind it."""
 
-import json
 import re
 import shlex
 from itertools import pairwise
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BadInput
+from pipeline.paper.claims import CLAIM_COLUMNS
 from pipeline.report.explain import explain
 from pipeline.report.page import build_report
 from pipeline.runs.records import METRICS
@@ -17,6 +17,11 @@ from tests.unit.report import conftest
 from tests.unit.report.page_reader import add, ids, of, page, read_page
 
 SYNTHETIC, RATINGS = conftest.SETTINGS
+CLAIMS = f"{','.join(CLAIM_COLUMNS)}\n" + (
+    "best,paper,It is `best`,all,,holds in part,,1,2,,,,,,,,,,,,\n"
+    f"best,paper,It is `best`,{SYNTHETIC},cosmixture,better,true,1,1,50,amaml,fomaml,"
+    "-0.1,-0.2,-0.05,0.001,10,,,,\n"
+)
 
 
 def test_every_cell_of_the_main_table_leads_to_its_evidence(results):
@@ -40,7 +45,7 @@ def test_every_cell_of_the_main_table_leads_to_its_evidence(results):
 
 
 def test_every_link_resolves_and_every_tooltip_is_a_command_that_works(results):
-    add(results, "verdicts", "claim,text,verdict,held,tested\nbest,It is `best`,holds,3,4\n")
+    (results / "tables" / "claims.csv").write_text(CLAIMS)
     add(results, "ablation", f"setting,switch,label,nrmse\n{SYNTHETIC},on,amaml,0.5\n")
     elements = page(results)
     known = set(ids(elements))
@@ -51,11 +56,11 @@ def test_every_link_resolves_and_every_tooltip_is_a_command_that_works(results):
             assert target[1:] in known
         else:
             assert (results / target).is_file()
-        if link.attributes.get("title", "").startswith("python"):
-            commands.add(link.attributes["title"])
+        if (at := (title := link.attributes.get("title", "")).find("python -m")) >= 0:
+            commands.add(title[at:])
     tables = {shlex.split(command)[4] for command in commands}
     assert tables == {
-        *("main", "costs", "verdicts", "ablation", "comparisons", "rating_verdicts", "audit"),
+        *("main", "costs", "claims", "ablation", "comparisons", "audit"),
         "equal_cost",
     }
     for command in commands:
@@ -91,7 +96,7 @@ def test_reads_without_sight(results):
     assert [len(of(elements, tag)) for tag in ("main", "nav", "header")] == [1, 1, 1]
     boxes = [e for e in elements if e.attributes.get("aria-label") == "table"]
     written = [table for box in boxes for table in of(box.children, "table")]  # in Markdown
-    assert len(written) == 2  # the audit, and gains by users
+    assert len(written) == 1  # the audit
     for table in of(elements, "table"):
         if table not in written:
             assert of(table.children, "caption")[0].text.strip()
@@ -116,9 +121,6 @@ def test_what_is_read_is_escaped(results):
 
 def test_bytes_do_not_depend_on_the_order_of_runs(results, tmp_path):
     other = conftest.make(tmp_path / "other" / "results" / "test", reverse=True)
-    for root, order in ((results, 1), (other, -1)):
-        findings = dict([("curves", "One."), ("memory", "Two.")][::order])
-        (root / "tables" / "findings.json").write_text(json.dumps(findings))
     first = build_report(results, grid="test").read_text()
     assert first == build_report(results, grid="test").read_text()
     second = build_report(other, grid="test").read_text()
@@ -146,13 +148,6 @@ def test_machines_that_runs_were_made_on_are_told_apart(results):
         ["cpu", str(len(lines) - 2)],
         ["cpu, Linux-6.1, torch 2.11", "1"],
     ]
-
-
-@pytest.mark.parametrize("text", ["[]", '{"curves": 1}', "{"])
-def test_findings_that_are_none_are_refused(results, text):
-    (results / "tables" / "findings.json").write_text(text)
-    with pytest.raises(BadInput, match=r"findings\.json.*needed a JSON object"):
-        build_report(results, grid="test")
 
 
 def test_missing_tables_are_named(results):

@@ -2,7 +2,6 @@
 
 import base64
 import csv
-import json
 import shlex
 
 from pipeline.runs.records import METRICS
@@ -87,7 +86,7 @@ def test_sections_are_there_when_there_is_something_in_them(results):
         sections = of(page(results), "section")
         return [e.attributes["id"] for e in sections if "id" in e.attributes]
 
-    first = ["summary", "verdicts", "main", "ratings", "curves", "comparisons"]
+    first = ["summary", "claims", "main", "curves", "comparisons"]
     last = ["methods", "origins", "glossary", "evidence"]
     assert shown() == [*first, "equal-cost", "audit", "cost", *last]
     place = "family,initialisation,inner_steps,horizon"
@@ -101,15 +100,6 @@ def test_sections_are_there_when_there_is_something_in_them(results):
     add(results, "equal_cost", "label,seconds\n")  # a table without rows
     new = ["fidelity", "horizons", "stability", "ablation", "audit", "cost", "more"]
     assert shown() == [*first, *new, *last]
-
-
-def test_findings_and_captions_stand_below_their_figures(results):
-    findings = {"memory": "A-MAML needs a tenth.", "curves": "MAML is <best>."}
-    (results / "tables" / "findings.json").write_text(json.dumps(findings))
-    captions = [figure.text for figure in of(page(results), "figcaption")]
-    assert "MAML is <best>." in captions[0]
-    assert "The vertical line is the horizon K" in captions[0]
-    assert "A-MAML needs a tenth." in captions[1]
 
 
 def test_drawings_are_inside(results):

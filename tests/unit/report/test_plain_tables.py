@@ -1,4 +1,4 @@
-"""Tables of any layout on the page: which rows and columns, how values and verdicts look."""
+"""Tables of any layout on the page: which rows and columns, how values look."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import pytest
 from pipeline.report.blocks import Fold, Table
 from pipeline.report.grid_tables import read_table
 from pipeline.report.links import Links
-from pipeline.report.plain_tables import LONGEST_TEXT, MOST_CELLS, plain_table, verdict_tone
+from pipeline.report.plain_tables import MOST_CELLS, plain_table
 
 SETTING = "cosmixture-50shot-50val"
 
@@ -54,15 +54,6 @@ def test_comparisons_show_the_best_method_at_the_trained_horizon(tmp_path: Path)
     assert "the other 3 rows are in comparisons.csv" in table.more
 
 
-def test_what_decides_a_rating_verdict_stands_first(tmp_path: Path) -> None:
-    columns = "setting,inner_steps,method,verdict,nrmse,difference,lo,hi,p,p_corrected"
-    row = f"{SETTING},50,amaml_rkc,better,0.5,-0.1,-0.2,-0.05,0.01,0.03"
-    heads, cells = texts(shown(tmp_path, "rating_verdicts", f"{columns}\n{row}\n"))
-    assert heads[1:6] == ["verdict", "method", "nRMSE", "difference", "p (corrected)"]
-    assert cells[1:6] == ["✓ better", "A-MAML RKC", "0.5", "−0.1 [−0.2, −0.05]", "0.03"]
-    assert "p" not in heads  # not the one before correction as well
-
-
 @pytest.mark.parametrize("grids", [("horizons", "horizons"), ("horizons", "paper")])
 def test_a_grid_that_is_that_of_every_row_is_said_once(tmp_path: Path, grids: tuple) -> None:
     rows = [f"{grid},{SETTING},amaml{place},0.5\n" for place, grid in enumerate(grids)]
@@ -72,50 +63,9 @@ def test_a_grid_that_is_that_of_every_row_is_said_once(tmp_path: Path, grids: tu
     assert ("All from runs of grid horizons." in table.caption) is one
 
 
-def test_claims_are_named_by_their_words_and_long_texts_folded(tmp_path: Path) -> None:
-    found = "so in 3 of 4 settings: " + "cosmixture, " * (LONGEST_TEXT // 10)
-    text = f'claim,text,held,tested,verdict,figures\nbest,It is `best`.,3,4,holds,"{found}"\n'
-    table = shown(tmp_path, "verdicts", text)
-    assert texts(table) == [
-        ["claim", "verdict", "cases", "found"],
-        ["It is best.", "✓ holds", "3 of 4", "so in 3 of 4 settings:"],
-    ]
-    assert table.rows[0].cells[-1].more == found.split(": ")[1].strip()
-    assert "explain verdicts best verdict" in table.rows[0].cells[0].title
-    assert table.stack
-
-
-def test_claims_that_the_runs_cannot_test_stay_in_the_csv(tmp_path: Path) -> None:
-    head = "claim,source,text,verdict,held,tested,figures\n"
-    tested = "best,ours,It is best.,does not hold,0,4,in 0 of 4 settings.\n"
-    untested = "memory,paper,It is small.,not tested here,0,0,\n"
-    table = shown(tmp_path, "verdicts", head + tested + untested)
-    assert [row.names[0].text for row in table.rows] == ["It is best."]
-    shown_rows = "Shown: the claims that these runs test; the other row is in verdicts.csv."
-    assert table.more == shown_rows
-    # where none was tested, all are named
-    assert len(shown(tmp_path, "verdicts", head + untested + untested).rows) == 2
-
-
 def test_a_table_too_long_for_a_page_says_what_is_left_out(tmp_path: Path) -> None:
     count = MOST_CELLS // 2 + 10
     text = "label,a,b\n" + "".join(f"m{k},{k},{k}\n" for k in range(count))
     table = shown(tmp_path, "long", text)
     assert len(table.rows) == MOST_CELLS // 2
     assert "the other 10 rows are in long.csv" in table.more
-
-
-@pytest.mark.parametrize(
-    ("word", "tone"),
-    [
-        ("holds", "holds"),
-        ("holds in part", "part"),
-        ("does not hold", "not"),
-        ("not tested here", ""),
-        ("better", "holds"),
-        ("worse", "not"),
-        ("no difference", ""),
-    ],
-)
-def test_tone_of_verdicts(word: str, tone: str) -> None:
-    assert verdict_tone(word) == tone

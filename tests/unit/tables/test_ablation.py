@@ -9,11 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import BadInput
-from pipeline.paper.ablation import (
-    ablation_finding,
-    ablation_markdown,
-    ablation_sentence,
-)
+from pipeline.paper.ablation import ablation_markdown
 from pipeline.tables.ablation import ablation_rows, outcome, setting_title
 from pipeline.tables.grid import read_grid
 from pipeline.tables.paired import holm
@@ -178,7 +174,6 @@ def test_a_failed_seed_is_left_out_and_a_failed_variant_is_shown(root):
     assert "meta-gradient norm" in failed["message"]
     assert "outer optimiser | Adam" in ablation_markdown("ablation", rows)
     assert "A-MAML: failed" in ablation_markdown("ablation", rows)
-    assert str(ablation_sentence(rows)).endswith("; 1 more failed or diverged.")
 
 
 def test_diverged_tasks_leave_no_mean(root):
@@ -192,16 +187,6 @@ def test_diverged_tasks_leave_no_mean(root):
     assert (found["status"], found["losses"]) == ("diverged", 24)
     assert not np.isfinite(found["effect"])
     assert "4 test tasks have no finite error at step 5" in found["message"]
-
-
-def test_the_finding_counts_and_names_the_largest_effect(root):
-    rows = rows_of(root, "ablation", settings=[COS])
-    assert ablation_sentence(rows) == (
-        "Of 3 single switches to the authors' way, 1 raise the nRMSE, 1 lower it and 1 do neither "
-        "for sure (p < 0.05, Holm-corrected); the largest effect is that of the inner objective "
-        "with A-MAML on CosMixture (+0.15 on 2.88)."
-    )
-    assert ablation_sentence(rows.assign(effect=np.nan)) is None
 
 
 def test_markdown_has_the_points_in_words_and_their_effects(root):
@@ -228,7 +213,7 @@ def test_tables_hold_the_same_bytes_in_any_order_and_companions_tables_are_shown
         folder = root / grid
         of = {"methods": methods, "settings": settings, "seeds": seeds, "companions": companions}
         build_with_claims(folder, grid=grid, **of)
-        names = ("ablation.csv", "ablation.md", "findings.json")
+        names = ("ablation.csv", "ablation.md")
         return {name: (folder / "tables" / name).read_bytes() for name in names}
 
     data = [f"{COS}-scaling-released", f"{COS}-family-released"]
@@ -239,9 +224,6 @@ def test_tables_hold_the_same_bytes_in_any_order_and_companions_tables_are_shown
     shown = built("paper", ["amaml"], [COS], SEEDS, ["ablation-data", "ablation"])
     body = second["ablation.csv"].split(b"\n", 1)[1]
     assert shown["ablation.csv"] == first["ablation.csv"] + body
-    finding = json.loads(shown["findings.json"])["ablation"]
-    assert finding == ablation_finding(root / "paper/tables")
-    assert "Of 10 single switches" in finding  # 3 in each of two settings, 2 x 2 of the data
     for name in ("ablation.csv", "ablation.md"):
         assert (root / "paper/tables" / name).is_file()
     build_with_claims(root / "paper", grid="paper", methods=["amaml"], settings=[COS], seeds=SEEDS)

@@ -1,6 +1,5 @@
 """Long horizons and early stopping from errors laid down by task, horizon and step."""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,6 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import BadInput
-from pipeline.paper.findings import early_sentence, horizon_sentence, horizons_finding
 from pipeline.tables.grid import read_grid
 from pipeline.tables.horizons import early_rows, horizon_rows
 from pipeline.tables.paired import holm
@@ -104,29 +102,6 @@ def test_early_stopping_is_compared_with_the_fixed_horizon_of_its_setting(runs):
     assert (row["wins"], row["losses"]) == (16, 0)
     family = [at(found, "amaml_rkc-early", k, 10) for k in LEVELS]
     assert [row["p_holm"] for row in family] == holm([row["p"] for row in family])
-    assert early_sentence(found) == (
-        "a horizon for each task beats the fixed one at the trained horizon in 2 of 3 pairs "
-        "of family and T and loses in 1"
-    )
-
-
-def test_the_finding_says_up_to_which_horizon_longer_training_pays(rows):
-    text = str(horizon_sentence(rows))
-    assert text.startswith(
-        "The nRMSE at the trained horizon itself is least for T = 5 on CosMixture with A-MAML"
-    )
-    assert "with A-MAML RKC (0.5 at T = 2, 0.25 at T = 5, 0.375 at T = 20)" in text
-    assert "after 10 test steps the longest training leads in 0 of 2 cases" in text
-    assert text.endswith("after 2,000 test steps the longest training leads in 2 of 2 cases")
-    assert horizon_sentence(rows.assign(nrmse=np.nan)) is None
-
-
-@pytest.mark.parametrize("own", [True, False])
-def test_early_stopping_without_its_own_horizon_is_not_counted(tmp_path, runs, rows, own):
-    early = pd.DataFrame(early_rows("horizons", runs))
-    rows.to_csv(tmp_path / "horizons.csv", index=False)
-    early.assign(own=early["own"] & own).to_csv(tmp_path / "early_stopping.csv", index=False)
-    assert ("a horizon for each task" in str(horizons_finding(tmp_path))) is own
 
 
 def test_one_horizon_alone_or_ratings_have_no_rows(tmp_path):
@@ -175,14 +150,10 @@ def test_tables_hold_the_same_bytes_in_any_order_and_go_with_the_grid(tmp_path):
             "seeds": SEEDS[::order],
         }
         build_with_claims(root, grid="horizons", **of)
-        names = ("horizons.csv", "early_stopping.csv", "findings.json")
+        names = ("horizons.csv", "early_stopping.csv")
         return {name: (root / "tables" / name).read_bytes() for name in names}
 
     first = built(1)
     assert first == built(-1)
-    finding = json.loads(first["findings.json"])["horizons"]
-    assert finding == horizons_finding(root / "tables")
-    assert finding.endswith("loses in 1.")
     build_with_claims(root, grid="horizons", methods=METHODS, settings=[BASE], seeds=SEEDS)
     assert not (root / "tables/horizons.csv").exists()
-    assert "horizons" not in json.loads((root / "tables/findings.json").read_text())

@@ -13,7 +13,6 @@ from pipeline.config.variants import told
 from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
 from pipeline.jobs.recipes import profile_recipe, run_recipe
-from pipeline.paper.findings import choices_sentence
 from tests import varied_runs
 from tests.table_files import build, read
 
@@ -66,15 +65,6 @@ def test_validation_tasks_choose_and_test_tasks_do_not(tables):
     assert (rows[FAST]["outer_lr"], rows["reptile"]["outer_lr"]) == ("0.01", "0.001")
     assert (rows[WIDE]["n_seeds"], rows[WIDE]["n_failed"]) == ("1", "1")
     assert [float(rows[label]["nrmse"]) for label in (FAST, "reptile")] == [0.8, 0.4]
-
-
-def test_the_sentence_says_what_was_given_up_for_the_choice(tables):
-    assert read_json(tables / "findings.json")["choices"] == (
-        "On Alpine 50shot-50val validation tasks choose, with these test nRMSE at K, Reptile, "
-        "outer rate 0.01 0.8 (0.4 as given), A-MAML anytime 0.6; lowest is A-MAML anytime."
-    )
-    none = pd.read_csv(tables / "choices.csv").assign(chosen=False)
-    assert choices_sentence(none) is None
 
 
 def test_labels_stand_beside_the_method_they_vary():
