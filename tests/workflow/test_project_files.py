@@ -16,6 +16,7 @@ from tests.workflow.project import ROOT
 def test_schema_file_is_the_one_of_the_code() -> None:
     for name, kind in (("params", ParamsFile), ("grid", GridFile)):
         stored = json.loads((ROOT / f"workflow/schemas/{name}.schema.json").read_text())
+        del stored["$schema"]
         assert stored == kind.model_json_schema(), "run `make schema`"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.config.variants import told
 from pipeline.report.evidence import read_runs_behind
 from pipeline.report.explain import explain
 from pipeline.report.grid_tables import read_table
@@ -36,14 +37,20 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "data": (["amaml"], {SCALED: 500}, ["ablation"]),
         "paper": (["amaml", "amaml_rkc"], {BASE: 500}, ["horizons", "ablation", "data"]),
     }
+    variants = {
+        "amaml_rkc-early": {"base": "amaml_rkc", "varied": {"early_stopping": True}},
+        VARIANT: {"base": "amaml", "switched": ["backward"]},
+        SCALED: {"base": BASE, "switched": ["scaling"]},
+    }
     for grid, (methods, settings, companions) in grids.items():
         of = {"methods": methods, "settings": settings, "seeds": [0, 1]}
         varied_runs.write(folder / grid, errors, **of, steps=STEPS)  # type: ignore[arg-type]
-        build_with_claims(
-            *(folder / grid,),
-            **{"grid": grid, "methods": methods, "seeds": [0, 1], "companions": companions},
-            settings=[*settings],
-        )
+        with told(variants):
+            build_with_claims(
+                *(folder / grid,),
+                **{"grid": grid, "methods": methods, "seeds": [0, 1], "companions": companions},
+                settings=[*settings],
+            )
     return folder
 
 
