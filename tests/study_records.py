@@ -1,6 +1,13 @@
 """Records of studies, written as the commands `study-*` write them."""
 
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
+
+from pipeline.files import write_json
+from pipeline.tables.files import write_table
+from pipeline.tables.studies import STUDY_COLUMNS, study_rows
 
 COUNTS = {
     **{"gradients": 20, "hvps": 10, "accepted": 5, "rejected": 0},
@@ -88,3 +95,14 @@ def noise_record(cosines: dict[str, float | None] | None = None) -> dict[str, An
         for label, cosine in given.items()
     ]
     return {"records": records}
+
+
+def study_tables(root: Path, **records: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """Tables read back from the CSV that `build-tables` would write of these records."""
+    for name, record in records.items():
+        write_json(root / "studies" / f"{name}.json", record)
+    found = {}
+    for name, rows in study_rows(root).items():
+        write_table(root / "tables", name, STUDY_COLUMNS[name], rows)
+        found[name] = pd.read_csv(root / "tables" / f"{name}.csv")
+    return found

@@ -111,13 +111,16 @@ class Measured:
 
     def _trainer(self, recipe: Recipe, training: list[SeedTraining]) -> MetaTrainer:
         starts = [seed.untrained for seed in training]
-        return MetaTrainer(
-            recipe["method"],
-            MLP(training[0].episodes.n_items or INPUTS, recipe["hidden"]),
-            starts[0] if len(starts) == 1 else torch.stack(starts),
-            settings=recipe["settings"],
-            outer_lr=recipe["training"]["outer_lr"],
-        )
+        try:
+            return MetaTrainer(
+                recipe["method"],
+                MLP(training[0].episodes.n_items or INPUTS, recipe["hidden"]),
+                starts[0] if len(starts) == 1 else torch.stack(starts),
+                settings=recipe["settings"],
+                outer_lr=recipe["training"]["outer_lr"],
+            )
+        except ValueError as error:
+            raise BadInput(f"params.yaml: {recipe['method']}: {error}") from error
 
     def _update(self, trainer: MetaTrainer, training: list[SeedTraining]) -> float:
         """Median of meta-updates after the first, drawing their meta-batches included."""

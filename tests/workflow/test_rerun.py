@@ -9,7 +9,7 @@ from pipeline.runs.records import FILES
 from tests.workflow.project import Project
 
 AFTERWARDS = Counter(build_tables=1, plot_curves=1, build_report=1, log_tracking=1)
-OF_IMAML = Counter(meta_train_block_0=2, profile_cost=1, run_study=1)  # the fidelity study has it
+OF_IMAML = Counter(meta_train=2, profile_cost=1, run_study=1)  # the fidelity study has it
 
 
 def test_whole_run_leaves_tables_figures_records_and_store(finished: Project) -> None:
@@ -36,7 +36,7 @@ def test_second_run_does_nothing(finished: Project) -> None:
 def test_setting_of_a_method_reruns_its_jobs_only(project: Project) -> None:
     project.set(methods__imaml__cg_steps=4)
     assert project.planned() == OF_IMAML + AFTERWARDS
-    assert all("/imaml/" in path for path in project.planned_outputs("meta_train_block_0"))
+    assert all("/imaml/" in path for path in project.planned_outputs("meta_train"))
 
 
 def test_code_of_a_method_reruns_its_jobs_only(project: Project) -> None:
@@ -77,12 +77,12 @@ def test_simulated_data_reruns_its_path_only(project: Project) -> None:
     project.set(simulated__users=401)
     jobs = len(project.params().active.methods)
     data = Counter(download=1, build_ratings=1, build_tasks=1, freeze_episodes=2)
-    assert project.planned() == data + Counter(meta_train_block_0=jobs) + AFTERWARDS
+    assert project.planned() == data + Counter(meta_train=jobs) + AFTERWARDS
 
 
 def test_lost_record_is_made_again(project: Project) -> None:
     project.path("results/ci/runs/maml/cosmixture-50shot-50val/0/spec.json").unlink()
-    assert project.planned("train_all") == Counter(meta_train_block_0=1)
+    assert project.planned("train_all") == Counter(meta_train=1)
 
 
 def test_lost_store_is_rebuilt_from_the_records(project: Project) -> None:

@@ -29,7 +29,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = new_project(tmp_path_factory.mktemp("blocks") / "made")
     project.set(**{f"grids__ci__{name}": value for name, value in GRID.items()})
     jobs = project.planned("train_all")
-    assert (jobs["meta_train_block_0"], jobs["meta_train_block_1"]) == (2, 2)
+    assert (jobs["meta_train"], jobs["meta_train_block_1"]) == (2, 2)
     project.dvc("repro", "train@ci")
     project.commit()
     return project
@@ -117,10 +117,10 @@ def test_a_stale_seed_is_trained_alone(blocks: Project) -> None:
     spec.write_text(json.dumps(json.loads(spec.read_text()) | {"code": "0" * 16}))
     summary = json.loads(blocks.run("python", "-m", "pipeline", "reconcile"))
     assert list(summary["reasons"].values()) == ["made with another code"]
-    assert blocks.planned("train_all", *MTIME) == Counter(meta_train_block_0=1)
+    assert blocks.planned("train_all", *MTIME) == Counter(meta_train=1)
     before = {seed: record(blocks, "imaml", seed) for seed in (0, 2)}
     said = blocks.dvc("repro", "train@ci")
-    assert "rule meta_train_block_0" in said
+    assert "rule meta_train" in said
     assert "rule meta_train_block_1" not in said
     assert {seed: record(blocks, "imaml", seed) for seed in (0, 2)} == before
     assert metrics(blocks, "imaml", 1)["seeds_in_job"] == 1
@@ -150,7 +150,7 @@ def test_other_blocks_make_nothing_stale(blocks: Project, size: int) -> None:
 def test_larger_blocks_keep_what_is_there(blocks: Project) -> None:
     """With all of Snakemake's triggers the jobs run, and find nothing to train."""
     blocks.set(grids__ci__seeds_per_job=3)
-    assert blocks.planned("train_all") == Counter(meta_train_block_0=2)
+    assert blocks.planned("train_all") == Counter(meta_train=2)
     before = {seed: record(blocks, "imaml", seed) for seed in (0, 1, 2)}
     blocks.snakemake(target(blocks, 0))
     assert {seed: record(blocks, "imaml", seed) for seed in (0, 1, 2)} == before

@@ -96,7 +96,7 @@ def test_help_starts_without_torch():
             ["download", "ml-9k", "o"],
             "data set: found 'ml-9k', not allowed. Did you mean `ml-100k`?",
         ),
-        (["download", "alpine", "o"], "data set: found 'alpine', not allowed. Allowed: ml-100k"),
+        (["download", "alpine", "o"], "data set: found 'alpine', not allowed. Allowed: simulated"),
         (
             ["build-ratings", "ml-9k", "a", "o"],
             "data set: found 'ml-9k', not allowed. Did you mean `ml-100k`?",
@@ -106,7 +106,7 @@ def test_help_starts_without_torch():
             ["build-tasks", "ml-9k", "o", *PARAMS],
             "found 'ml-9k', not allowed. Did you mean `ml-100k`? Allowed: ",
         ),
-        (["build-tasks", "ml-9k", "o", *PARAMS], "cosmixture, alpine"),
+        (["build-tasks", "ml-9k", "o", *PARAMS], "cosmixture-released, alpine"),
         (["build-tasks", "ml-100k", "o", *PARAMS], "--ratings: missing; ml-100k is made from"),
         (["build-tasks", "alpine", "o", "--spec", "{}"], "--spec: found no n_train, n_test, poin"),
         (
@@ -195,7 +195,7 @@ def test_no_gpu(files, tmp_path, capsys, monkeypatch):
     ("method", "change", "found"),
     [
         ("amaml", {"horizon": 0}, "recipe: horizon must be positive and finite, found 0"),
-        ("amaml", {"omega": 2}, "recipe: omega must lie in [0, 1], found 2"),
+        ("amaml", {"omega": 2}, "recipe: settings: omega must lie in [0, 1], found 2"),
         ("fomaml", {"inner_steps": 0}, "recipe: settings: inner_steps must be a whole number"),
         ("fomaml", {"inner_lr": -1}, "recipe: settings: inner_lr must be positive"),
         ("imaml", {"cg_steps": None}, "recipe: settings: cg_steps must be a whole number"),

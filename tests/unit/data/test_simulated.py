@@ -44,7 +44,7 @@ def test_archive_says_that_it_is_simulated(archive):
 def test_build_ratings_verifies_the_stated_fingerprint(archive, tmp_path):
     out = tmp_path / "r.parquet"
     summary = build_ratings(SOURCES["simulated"], archive, out, metadata={})
-    assert summary["title"] == "Simulated ratings"
+    assert summary["title"] == "SIMULATED ratings"
     assert summary["users"] == 60
 
     with zipfile.ZipFile(archive, "a") as opened:

@@ -127,7 +127,7 @@ def test_stored_parameters_redraw_the_function(tmp_path):
 
 
 def test_unknown_family_and_no_seeds(tmp_path):
-    with pytest.raises(BadInput, match=r"found 'sphere'.*cosmixture, alpine"):
+    with pytest.raises(BadInput, match=r"found 'sphere'.*cosmixture.*alpine"):
         synthetic(tmp_path / "a.parquet", [0], "sphere")
     with pytest.raises(BadInput, match="seeds: found none"):
         synthetic(tmp_path / "a.parquet", [])

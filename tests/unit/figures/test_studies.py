@@ -16,7 +16,7 @@ from pipeline.figures.studies import (
 )
 from pipeline.figures.style import house_style, save, spread, style_of
 from tests.study_records import fidelity_record, noise_record, stability_record, stiffness_entries
-from tests.unit.paper.test_studies import tables
+from tests.study_records import study_tables as tables
 
 
 def test_a_failure_is_a_mark_at_its_horizon_and_no_point(tmp_path):

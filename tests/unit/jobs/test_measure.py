@@ -119,10 +119,10 @@ def test_a_start_takes_time(monkeypatch):
     def done(command: list[str], **options: Any) -> subprocess.CompletedProcess[bytes]:
         python, flag, code = command
         assert (python, flag) == (sys.executable, "-c")
-        assert "import time, pipeline.train;" in code
+        assert "import time, pipeline.runs.job;" in code
         assert options["check"]
         # the code itself, with a module that takes no time in place of the libraries
-        code = code.replace("pipeline.train", "json")
+        code = code.replace("pipeline.runs.job", "json")
         return run(
             [python, flag, f"import time; time.process_time = lambda: 2.5\n{code}"], **options
         )
