@@ -27,8 +27,8 @@ def build_report(
     from pipeline.report.page import build_report as build
 
     recipe = recipe_of("report", spec, params, grid)
-    check_view(results_dir / "tables/spec.json", recipe["tables"], "build_tables")
-    check_view(results_dir / "figures/spec.json", recipe["figures"], "plot_curves")
+    check_view(results_dir / "tables/spec.json", recipe["tables"], "tables")
+    check_view(results_dir / "figures/spec.json", recipe["figures"], "figures")
     with told(variants_of(results_dir)):
         making(results_dir / "report.json", recipe, lambda: build(results_dir, grid=recipe["grid"]))
 

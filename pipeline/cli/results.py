@@ -60,7 +60,7 @@ def plot_curves(
     from pipeline.jobs.readers import check_view, making, variants_of
 
     recipe = recipe_of("figures", spec, params, grid)
-    check_view(results_dir / "tables/spec.json", recipe["tables"], "build_tables")
+    check_view(results_dir / "tables/spec.json", recipe["tables"], "tables")
     with told(variants_of(results_dir)):
         making(
             results_dir / "figures/spec.json",
@@ -85,8 +85,8 @@ def log_tracking(
 
     recipe = recipe_of("tracking", spec, params, grid)
     tables = results_dir / "tables/spec.json"
-    check_view(tables, recipe["tables"], "build_tables")
-    check_view(results_dir / "figures/spec.json", recipe["figures"], "plot_curves")
+    check_view(tables, recipe["tables"], "tables")
+    check_view(results_dir / "figures/spec.json", recipe["figures"], "figures")
     check_records(results_dir, read_json(tables))
     making(
         results_dir / "tracking.json",

@@ -28,7 +28,7 @@ def check_records(results_dir: Path, tables: Recipe) -> None:
         raise BadInput(
             "\n".join([*faults[:SHOWN], *more])
             + f"\nTables of grid '{tables['grid']}' may be made of records of its recipes only; "
-            f"make these anew: `snakemake train_all --config grid={tables['grid']}`."
+            f"make these anew, and what is made of them: `snakemake --config grid={tables['grid']}`."
         )
 
 
@@ -49,21 +49,21 @@ def _fault(file: Path, wanted: str, what: str) -> Iterator[str]:
     elif (found := carried_recipe(file)) is None:
         yield f"{file}: found no readable recipe in it"
     elif digest(found) != wanted:
-        yield f"{file}: found a {what} made from recipe {digest(found)}, needed {wanted}"
+        yield f"{file}: found a {what} with digest {digest(found)}, needed {wanted}"
 
 
-def check_view(file: Path, wanted: str, rule: str) -> None:
+def check_view(file: Path, wanted: str, what: str) -> None:
     """Refuse tables or figures of another recipe; `file` is that which carries it.
 
     Args:
         wanted: digest of the recipe.
-        rule: that makes them.
+        what: `tables` or `figures`.
 
     Raises:
         BadInput: saying which command makes them anew.
     """
-    for fault in _fault(file, wanted, rule.partition("_")[2]):
-        raise BadInput(f"{fault}. Make them anew: `snakemake {rule}`.")
+    for fault in _fault(file, wanted, f"recipe of {what}"):
+        raise BadInput(f"{fault}. Make them anew: `snakemake --config grid={file.parts[-3]}`.")
 
 
 def variants_of(results_dir: Path) -> Recipe:

@@ -148,7 +148,7 @@ def run_commands(run: Run) -> list[str]:
         else f"--method {run.label} --setting {run.setting} --seed {run.seed}"
     )
     return [
-        f"{remove}snakemake {folder}/spec.json --cores 1 --resources gpu=1 --config grid={grid}",
+        f"{remove}snakemake train_all --cores 1 --resources gpu=1 --config grid={grid}",
         f"python -m pipeline meta-train {files} {folder} {recipe}",
     ]
 

@@ -21,6 +21,7 @@ PARTS = (
     *("Snakefile", "workflow", "profiles", "params.yaml", "grids", "pipeline", "pyproject.toml"),
     *("dvc.yaml", ".dvc", ".dvcignore", ".gitignore"),
 )
+TARGETS = ("default", "all", "train_all", "data_all", "mark_stale")  # that make nothing
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "config.local", "cache", "tmp", "offline.html")
 ENVIRONMENT = {
     "PATH": f"{BIN}:{os.environ['PATH']}",
@@ -62,7 +63,7 @@ class Project:
             return Counter()
         table = text.split("Job stats:")[1].split("total")[0]
         jobs = Counter({name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.M)})
-        return Counter({k: n for k, n in jobs.items() if k not in ("default", "all", "train_all")})
+        return Counter({k: n for k, n in jobs.items() if k not in TARGETS})
 
     def planned_outputs(self, rule: str) -> list[str]:
         """First output of each planned job of a rule."""

@@ -38,7 +38,6 @@ def test_counts_of_a_grid_that_has_begun(project: Project) -> None:
     records = Counter({"meta_train": 1, "profile_cost": 1})
     after = Counter(dict.fromkeys(("build_tables", "plot_curves", "build_report"), 1))
     after["log_tracking"] = 1
-    # tables that are there do not make Snakemake look at records that are gone: train_all does
     assert planned(project, "train_all") == records
     assert left(project, "--no-measure") == records + after
     shutil.rmtree(project.path("data/ratings"))

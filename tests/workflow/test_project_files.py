@@ -3,12 +3,12 @@
 import json
 import re
 import tomllib
-from pathlib import Path
 
 import yaml
 
 from pipeline import __version__
 from pipeline.config.schema import GridFile, ParamsFile, load_params
+from pipeline.jobs.artifacts import RUN_FILES
 from pipeline.runs.records import FILES
 from tests.workflow.project import ROOT
 
@@ -35,21 +35,8 @@ def test_lock_has_the_pins_of_pyproject_and_no_address() -> None:
     assert "@" not in text
 
 
-def test_rules_declare_every_file_of_a_run() -> None:
-    rules = (ROOT / "workflow/rules/train.smk").read_text()
-    declared = re.findall(r"^RUN_FILES \+?= \[(.*?)\]", rules, re.M)
-    assert tuple(re.findall(r'"([\w.]+)"', ", ".join(declared))) == FILES
-
-
-def test_dvc_follows_every_file_of_the_tables() -> None:
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["tables"]["do"]
-    kinds = ("outs", "metrics", "plots")
-    declared = {Path(name).name for kind in kinds for entry in stages[kind] for name in entry}
-    rules = (ROOT / "workflow/rules/results.smk").read_text()
-    names = re.search(r"TABLE_NAMES = \[(.*?)\]", rules, re.S)[1]
-    tables = {f"{name}.csv" for name in re.findall(r'"(\w+)"', names)}
-    written = {"main.md", "claims.md", "summary.json", "figures", "report.html"}
-    assert declared == tables | written
+def test_what_is_whole_is_the_same_for_records_and_recipes() -> None:
+    assert (*RUN_FILES, "spec.json") == FILES
 
 
 def test_version_and_licence_are_the_same_wherever_they_are_named() -> None:

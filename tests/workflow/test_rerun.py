@@ -70,7 +70,7 @@ def test_what_changes_no_result_reruns_nothing(project: Project, change: dict) -
 def test_another_seed_runs_only_what_is_new(project: Project) -> None:
     project.set(grids__ci__seeds=[0, 1, 2])
     runs = 2 * len(project.params().active.methods)
-    assert project.planned() == Counter(freeze_episodes=2, meta_train_block_1=runs) + AFTERWARDS
+    assert project.planned() == Counter(freeze_episodes=2, meta_train=runs) + AFTERWARDS
 
 
 def test_simulated_data_reruns_its_path_only(project: Project) -> None:
@@ -101,7 +101,7 @@ def test_diverged_run_fails_no_other_job(project: Project) -> None:
         grids__ci__seeds=[0],
         training__gradient_limit=limit,
     )
-    project.snakemake("build_tables")
+    project.snakemake()
     table = pd.read_csv(project.path("results/ci/tables/main.csv")).set_index("label")
     assert table.loc["fomaml", "status"] == "failed"
     assert table.loc["reptile", "status"] == "ok"

@@ -44,7 +44,7 @@ def test_runs_of_a_mean_over_seeds(results):
         for fact in (digest(spec), metrics["git_commit"], metrics["data"]["fingerprint"]):
             assert fact in said
         assert (
-            f"rm -r {folder} && snakemake {folder}/spec.json --cores 1 --resources gpu=1 "
+            f"rm -r {folder} && snakemake train_all --cores 1 --resources gpu=1 "
             "--config grid=test" in said
         )
         assert (
