@@ -28,7 +28,7 @@ def check_records(results_dir: Path, tables: Recipe) -> None:
         raise BadInput(
             "\n".join([*faults[:SHOWN], *more])
             + f"\nTables of grid '{tables['grid']}' may be made of records of its recipes only; "
-            f"make these anew, and what is made of them: `snakemake --config grid={tables['grid']}`."
+            f"make these anew: `snakemake --config grid={tables['grid']}`."
         )
 
 

@@ -88,7 +88,6 @@ def test_explain_names_the_companions_table_and_its_evidence(root):
     )
     assert "taken    from the same table of grid data" in said
     assert f"snakemake {root}/data/tables/ablation.csv --cores 1 --force --config grid=data" in said
-    run = f"{root}/ablation/runs/amaml/{BASE}/0"
     assert "snakemake train_all --cores 1 --resources gpu=1 --config grid=ablation" in said
     assert f"  {root}/ablation/evidence/{BASE}.parquet" in said
     assert f"  {root}/data/evidence/{SCALED}.parquet" in said
