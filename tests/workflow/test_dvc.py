@@ -65,6 +65,7 @@ def test_pull_repairs_what_was_lost(project: Project, tmp_path: Path) -> None:
     assert run.read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_diffs_of_an_experiment(project: Project) -> None:
     before = project.path("results/ci/runs/maml/cosmixture-50shot-50val/0/metrics.json").stat()
     project.dvc("exp", "run", "-S", "methods.imaml.proximal=5.0")
@@ -83,6 +84,7 @@ def test_diffs_of_an_experiment(project: Project) -> None:
     assert "cdn.jsdelivr.net" not in page
 
 
+@pytest.mark.slow
 def test_grids_keep_their_versions(project: Project) -> None:
     """While another grid is the default, the results of `ci` stay in dvc.lock."""
     project.set(grid="quickstart", grids__quickstart=_one_run(project))

@@ -9,6 +9,8 @@ import pytest
 from pipeline.files import read_json
 from tests.workflow.project import Project
 
+pytestmark = pytest.mark.slow  # minutes of the real engines
+
 RESULTS = "results/ci"
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from tests.workflow.project import ROOT, Project
 
+pytestmark = pytest.mark.slow  # minutes of the real engines
+
 GUIDE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", GUIDE, re.S))
 SCHEMA = "workflow/schemas/params.schema.json"

@@ -19,6 +19,8 @@ from pipeline.tracking.replay import log_tracking
 from tests import tracked_project
 from tests.tracked_project import GRID, SETTING, artifacts, log, runs
 
+pytestmark = pytest.mark.slow  # minutes of the real engines
+
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

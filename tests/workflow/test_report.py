@@ -14,6 +14,8 @@ from pipeline.files import read_json
 from tests.unit.report.page_reader import of, read_page
 from tests.workflow.project import Project
 
+pytestmark = pytest.mark.slow  # minutes of the real engines
+
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),

@@ -8,6 +8,8 @@ import pytest
 from pipeline.runs.records import FILES
 from tests.workflow.project import Project
 
+pytestmark = pytest.mark.slow  # minutes of the real engines
+
 AFTERWARDS = Counter(build_tables=1, plot_curves=1, build_report=1, log_tracking=1)
 OF_IMAML = Counter(meta_train=2, profile_cost=1, run_study=1)  # the fidelity study has it
 

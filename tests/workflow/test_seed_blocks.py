@@ -14,6 +14,8 @@ from pipeline.runs.records import FILES
 from tests.workflow.project import Project, environment, new_project
 from tests.workflow.test_kill import _children, _wait_for, _wait_until_gone
 
+pytestmark = pytest.mark.slow  # minutes of the real engines
+
 SETTING = "cosmixture-50shot-50val"
 GRID = {
     "methods": ["fomaml", "imaml"],

@@ -56,6 +56,7 @@ def test_training_asks_for_a_gpu_where_it_will_use_one(
         assert "mem_mb=" in resources
 
 
+@pytest.mark.slow
 def test_report_shows_captions_and_figures(finished: Project) -> None:
     finished.snakemake("--report", "report.html")
     report = finished.path("report.html").read_text(encoding="utf-8")
