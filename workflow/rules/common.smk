@@ -171,15 +171,3 @@ def reported(kind, name, suffix):
         category=f"{kind}s".capitalize(),
         labels={kind: card.title, "what it shows": card.caption.replace("`", "")},
     )
-
-
-rule mark_stale:
-    output:
-        temp(f"{MARKS}/{{mark}}"),
-    log:
-        "logs/mark_stale/{mark}.log",
-    conda:
-        "../envs/pipeline.yaml"
-    shell:
-        "python -c 'import pathlib, sys; pathlib.Path(sys.argv[1]).touch()' {output:q} > {log:q}"
-        " 2>&1"

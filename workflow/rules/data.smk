@@ -89,3 +89,16 @@ rule data_all:
             seed=ACTIVE.seeds,
         ),
         stale=[MARK] if any(name.startswith("data/") for name in LOOK.stale) else [],
+
+
+# See MARK in common.smk.
+rule mark_stale:
+    output:
+        temp(f"{MARKS}/{{mark}}"),
+    log:
+        "logs/mark_stale/{mark}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python -c 'import pathlib, sys; pathlib.Path(sys.argv[1]).touch()' {output:q} > {log:q}"
+        " 2>&1"

@@ -21,7 +21,7 @@ rule build_tables:
     resources:
         mem_mb=1500,
     params:
-        results=RESULTS,
+        results=lambda wildcards: RESULTS,
         spec=recipe_of(TABLES),
     shell:
         "python -m pipeline build-tables {params.results:q} --spec {params.spec:q}"
@@ -53,7 +53,7 @@ rule plot_curves:
     resources:
         mem_mb=1500,
     params:
-        results=RESULTS,
+        results=lambda wildcards: RESULTS,
         spec=recipe_of(FIGURES_MADE),
     shell:
         "python -m pipeline plot-curves {params.results:q} --tasks data/tasks"
@@ -76,7 +76,7 @@ rule build_report:
     resources:
         mem_mb=1500,
     params:
-        results=RESULTS,
+        results=lambda wildcards: RESULTS,
         spec=recipe_of(PAGE),
     shell:
         "python -m pipeline build-report {params.results:q} --spec {params.spec:q}"
@@ -99,7 +99,7 @@ rule log_tracking:
     resources:
         mem_mb=2000,
     params:
-        results=RESULTS,
+        results=lambda wildcards: RESULTS,
         spec=recipe_of(TRACKING),
     shell:
         "python -m pipeline log-tracking {params.results:q} --spec {params.spec:q}"

@@ -1,28 +1,23 @@
 """Which jobs are left: artifacts are laid down with their recipes, then some are spoilt."""
 
-import json
 import os
 import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from pipeline.config.schema import Params
-from pipeline.data.schemas import METADATA_KEY
 from pipeline.files import read_json, write_json
-from pipeline.jobs.artifacts import grid_artifacts
 from pipeline.jobs.plan import RULES, Job, grid_jobs, grid_runs
 from pipeline.jobs.recipes import profile_recipe
 from pipeline.jobs.restore import keep_finished
 from pipeline.runs.recipe import canonical
 from tests import run_records
-from tests.unit.tiny_runs import METHODS, RATINGS, SYNTHETIC, tiny_params
+from tests.unit.jobs.finished_grid import RUN, params, spoil_run
+from tests.unit.tiny_runs import METHODS, RATINGS, SYNTHETIC
 
-RUN = f"results/tiny/runs/imaml/{SYNTHETIC}/1"
 VIEWS = (
     *("results/tiny/tables/spec.json", "results/tiny/figures/spec.json"),
     *("results/tiny/report.html", "mlflow.db"),
@@ -30,43 +25,6 @@ VIEWS = (
 AFTER = {"build_tables": 1, "plot_curves": 1, "build_report": 1, "log_tracking": 1}
 ALL = {"download": 1, "build_ratings": 1, "build_tasks": 2, "freeze_episodes": 4}
 ALL |= {"profile_cost": len(METHODS)} | AFTER
-
-
-def params(seeds_per_job: int = 2) -> Params:
-    """The tiny grid: every method, two settings, seeds 0 and 1."""
-    given = tiny_params()
-    grid = given.active.model_copy(update={"seeds_per_job": seeds_per_job})
-    return given.model_copy(update={"grids": {"tiny": grid}})
-
-
-def finish(root: Path) -> Path:
-    """Every file of the grid, as if it had just been made."""
-    for artifact in grid_artifacts(params(), root):
-        *others, last = (root / path for path in artifact.files)
-        for path in (*others, *(root / path for path in (*artifact.inputs, artifact.output))):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-        last.parent.mkdir(parents=True, exist_ok=True)
-        if last.suffix == ".parquet":
-            about = json.dumps({"spec": canonical(artifact.recipe)})
-            schema = pa.schema([("a", pa.int32())], metadata={METADATA_KEY: about})
-            pq.write_table(schema.empty_table(), last)
-        else:
-            run = last.name == "spec.json"
-            write_json(last, artifact.recipe if run else {"spec": artifact.recipe})
-    return root
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Do not change it: copy it (`root`)."""
-    return finish(tmp_path_factory.mktemp("grid"))
-
-
-@pytest.fixture
-def root(made: Path, tmp_path: Path) -> Path:
-    """A copy with the same modification times."""
-    return Path(shutil.copytree(made, tmp_path / "grid"))
 
 
 def counts(jobs: list[Job], *, left: bool) -> Counter[str]:
@@ -95,13 +53,8 @@ def test_a_finished_grid(root):
     assert counts(grid_jobs(params(), root), left=False)["meta_train"] == 2 * len(METHODS)
 
 
-def _stale_run(root: Path) -> None:
-    spec = root / RUN / "spec.json"
-    write_json(spec, read_json(spec) | {"code": "old"})
-
-
 def test_looking_changes_nothing(root):
-    _stale_run(root)
+    spoil_run(root)
     (root / "results/tiny/runs/unknown/s/0").mkdir(parents=True)
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     grid_jobs(params(), root)
@@ -111,7 +64,7 @@ def test_looking_changes_nothing(root):
 @pytest.mark.parametrize(
     ("spoil", "wanted"),
     [
-        (lambda root: _stale_run(root), {"meta_train": 1} | AFTER),
+        (spoil_run, {"meta_train": 1} | AFTER),
         (lambda root: (root / RUN / "curve.parquet").unlink(), {"meta_train": 1} | AFTER),
         (lambda root: (root / RUN / "spec.json").write_text("{"), {"meta_train": 1} | AFTER),
         (
@@ -139,7 +92,7 @@ def test_what_is_spoilt_is_left(
 
 
 def test_a_block_has_its_missing_seeds_left(root):
-    _stale_run(root)
+    spoil_run(root)
     (job,) = (job for job in grid_jobs(params(), root) if job.recipes)
     assert (job.label, job.setting, job.dataset) == ("imaml", SYNTHETIC, "cosmixture")
     assert [recipe["seed"] for recipe in job.recipes] == [1]

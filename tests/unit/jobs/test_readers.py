@@ -1,71 +1,165 @@
-"""Readers refuse records and views of another recipe, and leave none half-made."""
+"""Readers refuse what is not of the recipe they were given, and leave no half-made view."""
 
+import os
+import shutil
+import signal
+import sys
 from pathlib import Path
 
 import pytest
 
+from pipeline import cli
 from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
-from pipeline.jobs.readers import check_records, check_view, making
-from pipeline.runs.recipe import digest
+from pipeline.jobs.artifacts import grid_artifacts
+from pipeline.jobs.readers import SHOWN, check_records, check_view, making
+from pipeline.runs.recipe import Recipe, canonical, digest
+from tests.unit.jobs.finished_grid import RUN, params
+from tests.unit.tiny_runs import METHODS
 
-RUN = {"kind": "run", "label": "maml", "setting": "s", "seed": 0}
-PROFILE = {"kind": "profile", "label": "maml"}
+RESULTS = "results/tiny"
+CARRIERS = {
+    "build-tables": f"{RESULTS}/tables/spec.json",
+    "plot-curves": f"{RESULTS}/figures/spec.json",
+    "build-report": f"{RESULTS}/report.json",
+    "log-tracking": f"{RESULTS}/tracking.json",
+}
+MAKERS = {
+    "build-tables": "pipeline.tables.build.build_tables",
+    "plot-curves": "pipeline.figures.draw.plot_curves",
+    "build-report": "pipeline.report.page.build_report",
+    "log-tracking": "pipeline.tracking.replay.log_tracking",
+}
+
+
+def recipe_of(carrier: str, root: Path) -> Recipe:
+    every = grid_artifacts(params(), root)
+    return next(a.recipe for a in every if a.files[-1] == Path(carrier))
+
+
+def call(root: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run a command in `root` with the recipe it should have; its exit status."""
+    spec = canonical(recipe_of(CARRIERS[command], root))
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(sys, "argv", ["pipeline", command, RESULTS, "--spec", spec])
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> Path:
-    write_json(tmp_path / "ci/runs/maml/s/0/spec.json", RUN)
-    write_json(tmp_path / "ci/profile/maml.json", {"spec": PROFILE})
-    return tmp_path / "ci"
+def tables(root: Path) -> Recipe:
+    return recipe_of(CARRIERS["build-tables"], root)
 
 
-def wanted(run: dict = RUN, profile: dict = PROFILE) -> dict:
-    runs = {"s": {"maml": {"0": digest(run)}}}
-    return {"grid": "ci", "runs": runs, "profiles": {"maml": digest(profile)}, "studies": {}}
+# --- records
 
 
-def test_records_of_the_recipe_are_read(results: Path) -> None:
-    check_records(results, wanted())
+def test_records_of_the_recipe_are_taken(root, tables):
+    check_records(root / RESULTS, tables)
+
+
+@pytest.mark.parametrize("name", [f"{RUN}/spec.json", f"{RESULTS}/profile/maml.json"])
+@pytest.mark.parametrize("spoil", ["gone", "broken", "other"])
+def test_other_records_are_refused(name, spoil, root, tables):
+    file = root / name
+    if spoil == "gone":
+        file.unlink()
+    elif spoil == "broken":
+        file.write_text("{")
+    else:
+        held = read_json(file)
+        recipe = held.get("spec", held)
+        recipe["code"] = "old"
+        write_json(file, held)
+    with pytest.raises(BadInput) as refused:
+        check_records(root / RESULTS, tables)
+    assert str(file) in str(refused.value)
+    assert "`snakemake" in str(refused.value)
+    if spoil == "other":
+        assert digest(recipe) in str(refused.value)
+
+
+def test_of_many_faults_some_are_named(root, tables):
+    shutil.rmtree(root / RESULTS / "runs")
+    with pytest.raises(BadInput) as refused:
+        check_records(root / RESULTS, tables)
+    said = str(refused.value)
+    assert said.count("spec.json") == SHOWN
+    assert str(len(METHODS) * 2 * 2 - SHOWN) in said
+
+
+# --- tables and figures
+
+
+def test_a_view_of_the_recipe_is_taken(root, tables):
+    check_view(root / CARRIERS["build-tables"], digest(tables), "build_tables")
+
+
+def test_another_view_is_refused(root, tables):
+    file = root / CARRIERS["build-tables"]
+    write_json(file, tables | {"code": "old"})
+    with pytest.raises(BadInput) as refused:
+        check_view(file, digest(tables), "build_tables")
+    for part in (str(file), digest(tables), digest(tables | {"code": "old"}), "build_tables"):
+        assert part in str(refused.value)
+
+
+# --- commands
 
 
 @pytest.mark.parametrize(
-    ("recipe", "file"),
+    ("command", "spoilt"),
     [
-        (wanted(run=RUN | {"seed": 1}), "runs/maml/s/0/spec.json"),
-        (wanted(profile=PROFILE | {"repeats": 2}), "profile/maml.json"),
+        ("build-tables", f"{RUN}/spec.json"),
+        ("plot-curves", CARRIERS["build-tables"]),
+        ("build-report", CARRIERS["build-tables"]),
+        ("build-report", CARRIERS["plot-curves"]),
+        ("log-tracking", f"{RUN}/spec.json"),
+        ("log-tracking", CARRIERS["build-tables"]),
+        ("log-tracking", CARRIERS["plot-curves"]),
     ],
 )
-def test_others_are_named_with_the_command(results: Path, recipe: dict, file: str) -> None:
-    with pytest.raises(BadInput) as refused:
-        check_records(results, recipe)
-    assert file in str(refused.value)
-    assert "snakemake --config grid=ci" in str(refused.value)
+def test_a_command_refuses_what_it_should_not_read(command, spoilt, root, monkeypatch, capsys):
+    before = (root / CARRIERS[command]).read_bytes()
+    write_json(root / spoilt, read_json(root / spoilt) | {"code": "old"})
+    assert call(root, command, monkeypatch) == 2
+    said = capsys.readouterr().err
+    assert spoilt in said
+    assert "`snakemake" in said
+    assert (root / CARRIERS[command]).read_bytes() == before
 
 
-@pytest.mark.parametrize("spoil", [Path.unlink, lambda file: file.write_text("{")])
-def test_a_lost_and_a_broken_record_are_refused(results: Path, spoil) -> None:
-    spoil(results / "runs/maml/s/0/spec.json")
-    with pytest.raises(BadInput, match=r"spec\.json: found no"):
-        check_records(results, wanted())
+@pytest.mark.parametrize("command", CARRIERS)
+def test_a_command_that_ends_half_way_leaves_no_carrier(command, root, monkeypatch):
+    def half_way(*arguments: object, **options: object) -> None:
+        assert not (root / CARRIERS[command]).exists()
+        raise RuntimeError("half-way")
+
+    monkeypatch.setattr(MAKERS[command], half_way)
+    with pytest.raises(RuntimeError, match="half-way"):
+        call(root, command, monkeypatch)
+    assert not (root / CARRIERS[command]).exists()
 
 
-def test_a_view_carries_its_recipe_when_it_is_whole(tmp_path: Path) -> None:
-    carrier, recipe = tmp_path / "ci/tables/spec.json", {"kind": "tables"}
-    making(carrier, recipe, lambda: None)
-    assert read_json(carrier) == recipe
-    check_view(carrier, digest(recipe), "tables")
-    with pytest.raises(BadInput, match="snakemake --config grid=ci"):
-        check_view(carrier, "0" * 16, "tables")
+def test_a_killed_process_leaves_no_carrier(tmp_path):
+    carrier = tmp_path / "spec.json"
+    write_json(carrier, {"old": True})
+    pid = os.fork()
+    if pid == 0:
+        making(carrier, {"new": True}, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    _, status = os.waitpid(pid, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_view_that_fails_half_way_carries_none(tmp_path: Path) -> None:
-    carrier = tmp_path / "ci/tables/spec.json"
-    making(carrier, {"kind": "tables"}, lambda: None)
-
-    def fail() -> None:
-        raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        making(carrier, {"kind": "tables"}, fail)
-    assert not carrier.exists()
+@pytest.mark.parametrize(
+    ("name", "held"), [("spec.json", {"a": 1}), ("report.json", {"spec": {"a": 1}})]
+)
+def test_a_carrier_is_written_last(name, held, tmp_path):
+    order = []
+    making(tmp_path / name, {"a": 1}, lambda: order.append((tmp_path / name).exists()))
+    assert order == [False]
+    assert read_json(tmp_path / name) == held

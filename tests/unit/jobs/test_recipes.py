@@ -1,12 +1,10 @@
-"""Recipes: what makes an artifact stale, what does not, and that no module is forgotten."""
+"""Recipes: what makes an artifact stale, and what does not."""
 
 import copy
 import dataclasses
 import functools
 import json
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,11 +15,10 @@ from pipeline.data.sets import SOURCES
 from pipeline.jobs import code
 from pipeline.jobs import recipes as specs
 from pipeline.runs.recipe import canonical, digest, parameters_of
+from tests.unit.jobs.finished_grid import edit
+from tests.unit.tiny_runs import METHODS, ROOT
 
-ROOT = Path(__file__).parents[3]
-PACKAGE = ROOT / "pipeline"
 RAW = read_config(ROOT / "params.yaml")
-METHODS = [*RAW["methods"]]
 SYNTHETIC, RATINGS = "cosmixture-50shot-50val", "simulated-10shot-15val-50steps"
 
 
@@ -211,23 +208,9 @@ def test_a_recipe_survives_json():
 # --- code digests
 
 
-def forget() -> None:
-    code.forget()
-
-
-@pytest.fixture
-def copied(tmp_path, monkeypatch) -> Iterator[Path]:
-    """A copy of the package that recipes digest instead of the real one."""
-    shutil.copytree(PACKAGE, tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(code, "PACKAGE", tmp_path / "pipeline")
-    forget()
-    yield tmp_path / "pipeline"
-    forget()
-
-
 def digests(*methods: str) -> dict[str, tuple[str, str]]:
     """Digests of each method's run and profile, of the code as it is now."""
-    forget()
+    code.forget()
     given = params()
     return {
         method: (
@@ -236,10 +219,6 @@ def digests(*methods: str) -> dict[str, tuple[str, str]]:
         )
         for method in methods
     }
-
-
-def edit(path: Path, more: str = "\n\nEDITED = 1\n") -> None:
-    path.write_text(path.read_text(encoding="utf-8") + more, encoding="utf-8")
 
 
 def test_another_methods_module_leaves_a_run_alone(copied):
@@ -273,14 +252,14 @@ def test_a_new_method_or_data_set_changes_nothing(copied, folder):
 def test_a_card_changes_no_record(copied, module):
     before = everything(params())
     edit(copied / module)
-    forget()
+    code.forget()
     assert everything(params()) == before
 
 
 def test_a_family_changes_what_is_drawn_from_it_and_the_profiles(copied):
     before = everything(params())
     edit(copied / "data/families/cosmixture.py")
-    forget()
+    code.forget()
     after = everything(params())
     assert {key[:2] for key in before if before[key] != after[key]} == {
         *(("tasks", "cosmixture"), ("episodes", SYNTHETIC), ("run", SYNTHETIC)),
@@ -290,7 +269,7 @@ def test_a_family_changes_what_is_drawn_from_it_and_the_profiles(copied):
 
 def test_the_cards_of_a_grid_change_its_tables(copied):
     def made() -> str:
-        forget()
+        code.forget()
         return specs.tables_recipe(params(), [])["code"]
 
     before = made()
@@ -299,52 +278,6 @@ def test_the_cards_of_a_grid_change_its_tables(copied):
     assert after != before
     edit(copied / "data/families/cosmixture.py", "NEW = 1\n")
     assert made() != after
-
-
-def test_comments_docstrings_and_layout_do_not_count(copied):
-    module = copied / "core/work.py"
-    plain = module.read_text(encoding="utf-8")
-    module.write_text(plain + 'def f(a, b):\n    """Doc."""\n    return a + b\n')
-    before = digests("maml")
-    module.write_text(
-        plain + "\n\n# a comment\ndef f(\n    a,\n    b,\n):\n    return (a + b)  # more\n"
-    )
-    assert digests("maml") == before
-    module.write_text(plain + 'def f(a, b):\n    """Doc."""\n    return a - b\n')
-    assert digests("maml") != before
-
-
-def test_a_function_of_a_docstring_alone_is_read(copied):
-    edit(copied / "core/work.py", 'def f():\n    """Doc."""\n')
-    assert digests("maml")
-
-
-def test_renaming_a_module_counts(copied):
-    before = digests("maml")
-    (copied / "core/work.py").rename(copied / "core/work_counts.py")
-    assert digests("maml") != before
-
-
-# --- the walk
-
-
-def test_the_walk_follows_imports():
-    found = code.reached("pipeline.runs.job")
-    assert {"pipeline.core.mlp", "pipeline.core.solvers.flow", "pipeline.runs.trivial"} <= set(
-        found
-    )
-    assert "pipeline.data.task_sets" in found  # two steps away, from inside a function
-    assert "pipeline.core.methods.imaml" not in found
-
-
-def test_the_walk_stops_where_no_number_is_decided():
-    everywhere = {m for job in specs.JOBS.values() for m in code.reached(job)}
-    assert not {m for m in everywhere if code.is_outside(m)}
-
-
-def test_an_entry_that_is_no_module_is_refused():
-    with pytest.raises(ValueError, match="no module"):
-        code.reached("pipeline.nothing")
 
 
 def test_data_parameters_hold_no_digest_of_code():
@@ -360,7 +293,7 @@ def test_parameters_of_a_run_do_not_change_with_the_code(copied):
     before = specs.run_recipe(params(), "maml", SYNTHETIC, 0)
     for module in ("core/mlp.py", "data/episodes.py", "data/task_sets.py", "runs/job.py"):
         edit(copied / module)
-    forget()
+    code.forget()
     after = specs.run_recipe(params(), "maml", SYNTHETIC, 0)
     assert after["code"] != before["code"]
     assert after["episodes"] != before["episodes"]

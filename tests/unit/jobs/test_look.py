@@ -1,0 +1,154 @@
+"""The look before any job: what is stale, what is lost, what evidence gives back."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.schema import Params
+from pipeline.files import read_json, write_json
+from pipeline.jobs.artifacts import carried_recipe, fault_of, grid_artifacts
+from pipeline.jobs.look import Look, jobs_left, look
+from pipeline.jobs.plan import grid_runs
+from pipeline.jobs.restore import keep_finished
+from tests import run_records
+from tests.unit.jobs.finished_grid import BLOCK, RUN, params, spoil_run
+from tests.unit.tiny_runs import RATINGS, SYNTHETIC
+
+TABLES = "results/tiny/tables/spec.json"
+
+
+def seen(root: Path, given: Params | None = None) -> Look:
+    return look(given or params(), root)
+
+
+def files_of(found: Look) -> set[str]:
+    """Every file of every artifact, and what Snakemake is asked for."""
+    groups = found.artifacts.items()
+    files = {path.as_posix() for _, group in groups for a in group for path in a.files}
+    return files | set(found.artifacts)
+
+
+def test_a_finished_grid_has_no_fault(made):
+    found = seen(made)
+    assert (found.faults, found.stale, found.lost, found.restored) == ({}, set(), set(), ())
+    assert jobs_left(found) == set()
+
+
+def test_nothing_made_is_lost_and_not_stale(tmp_path):
+    found = seen(tmp_path)
+    assert found.stale == frozenset()
+    assert jobs_left(found) == set(found.artifacts)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_carries_another_recipe_is_stale(root):
+    spoil_run(root)
+    found = seen(root)
+    assert found.faults == {BLOCK: "made with another code"}
+    assert (found.stale, found.lost) == ({BLOCK}, {Path(RUN, "spec.json")})
+
+
+def test_a_lost_file_of_a_run_makes_its_block_stale(root):
+    (root / RUN / "curve.parquet").unlink()
+    assert seen(root).stale == {BLOCK}
+    (root / BLOCK).unlink()
+    found = seen(root)
+    # a missing block is no input of the mark: Snakemake makes what is not there
+    assert (set(found.faults), found.stale) == ({BLOCK}, set())
+
+
+def test_a_missing_block_file_lacks_no_record(root):
+    (root / BLOCK).unlink()
+    found = seen(root)
+    assert (found.restored, found.lost) == ((BLOCK,), set())
+    assert BLOCK not in jobs_left(found)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"spec": null}', ""])
+def test_a_broken_recipe_is_none(text, root):
+    (root / "results/tiny/profile/maml.json").write_text(text)
+    assert seen(root).stale == {"results/tiny/profile/maml.json"}
+    assert carried_recipe(root / "results/tiny/profile/maml.json") is None
+
+
+def test_times_say_nothing(root):
+    for number, path in enumerate(sorted(root.rglob("*"), reverse=True)):
+        if path.is_file():
+            import os
+
+            os.utime(path, (number * 1000, number * 1000))
+    assert seen(root).faults == {}
+
+
+def test_every_single_loss_is_noticed(made, tmp_path):
+    """Of results each file; of data those that are gone, as long as the archive is needed."""
+    finished = seen(made)
+    root = Path(shutil.copytree(made, tmp_path / "grid"))
+    for name in sorted(files_of(finished)):
+        path = root / name
+        path.rename(tmp_path / "aside")
+        found = seen(root)
+        expected = not name.startswith("data/raw/")  # not needed while its ratings are whole
+        assert bool(found.faults) is expected, name
+        if name.startswith("data/"):
+            assert jobs_left(found) == set(), f"{name}: nothing needs it"
+        elif name != BLOCK and not name.endswith("/block_0.json"):
+            assert jobs_left(found), name
+        (tmp_path / "aside").rename(path)
+    assert seen(root).faults == {}
+
+
+def test_a_parameter_makes_stale_what_holds_it(root):
+    given = params()
+    other = given.model_copy(
+        update={"evaluation": given.evaluation.model_copy(update={"learning_rate": 0.5})}
+    )
+    found = look(other, root)
+    blocks = {name for name in found.artifacts if name.endswith("/block_0.json")}
+    views = {a.output.as_posix() for a in grid_artifacts(other, root)[-4:]}
+    assert found.stale == blocks | views
+
+
+def test_content_of_a_link_is_what_counts(root, tmp_path):
+    """DVC may check files out as links into its cache."""
+    kept, place = tmp_path / "cache.json", root / TABLES
+    place.rename(kept)
+    place.symlink_to(kept)
+    assert seen(root).faults == {}
+    write_json(kept, read_json(kept) | {"code": "old"})
+    assert seen(root).stale == {TABLES}
+    kept.unlink()
+    assert TABLES in seen(root).faults
+
+
+def test_evidence_gives_back_what_holds(tmp_path):
+    """Of a clone: one run was kept with other parameters."""
+    grid = params().active.model_copy(update={"keep_evidence": True})
+    given = params().model_copy(update={"grids": {"tiny": grid}})
+    results = tmp_path / "results/tiny"
+    of = {"methods": ["imaml"], "settings": [SYNTHETIC, RATINGS], "seeds": [0, 1]}
+    run_records.write_grid(results, profiles=False, n_tasks=2, updates=10, **of)
+    for recipe, folder in grid_runs(given, tmp_path):
+        if folder.is_dir():
+            write_json(folder / "spec.json", recipe)
+    spoiled = results / f"runs/imaml/{RATINGS}/0/spec.json"
+    write_json(spoiled, read_json(spoiled) | {"dtype": "float64"})
+    keep_finished(results, **of)
+    shutil.rmtree(results / "runs")
+    found = look(given, tmp_path)
+    assert found.restored == (BLOCK,)
+    assert BLOCK not in jobs_left(found)
+    lost = {path.parent.name for path in found.lost if f"imaml/{RATINGS}" in path.as_posix()}
+    assert lost == {"0"}
+    assert not {path for path in found.lost if f"imaml/{SYNTHETIC}" in path.as_posix()}
+
+
+def test_a_fault_says_what_differs(root):
+    (run,) = (a for a in grid_artifacts(params(), root) if a.files[-1] == Path(RUN, "spec.json"))
+    assert fault_of(run, root) is None
+    spec = root / RUN / "spec.json"
+    write_json(spec, read_json(spec) | {"seed": 9, "new": 1})
+    fault = fault_of(run, root)
+    assert fault is not None
+    assert {"seed", "new"} <= set(fault.replace(",", "").split())

@@ -1,0 +1,141 @@
+"""The lock that goes with its process, marks of dead calls, and files of the future."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import BadInput
+from pipeline.jobs import process
+from tests.unit.tiny_runs import ROOT
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from pipeline.jobs import process
+process.hold(Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def let_go() -> Iterator[None]:
+    yield
+    process.release()
+
+
+@pytest.fixture
+def another(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lock of the folder."""
+    command = [sys.executable, "-c", HOLD, tmp_path]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        yield holder
+        holder.kill()
+
+
+def test_a_lock_is_held_and_given_back(tmp_path):
+    assert not process.is_locked(tmp_path)
+    process.hold(tmp_path)
+    assert process.is_locked(tmp_path)
+    process.release()
+    assert not process.is_locked(tmp_path)
+    process.hold(tmp_path)
+
+
+def test_two_do_not_work_in_one_folder(another, tmp_path):
+    assert process.is_locked(tmp_path)
+    with pytest.raises(BadInput, match=r"\.snakemake/alive"):
+        process.hold(tmp_path)
+    assert another.poll() is None
+
+
+def test_the_lock_dies_with_its_process(another, tmp_path):
+    another.send_signal(signal.SIGKILL)
+    another.wait()
+    assert (tmp_path / ".snakemake/alive").exists()
+    assert not process.is_locked(tmp_path)
+    process.hold(tmp_path)
+
+
+def test_a_lock_of_another_machine_is_left_to_people(tmp_path):
+    """A kernel lock may not reach a machine that shares the folder."""
+    place = tmp_path / ".snakemake/alive"
+    place.parent.mkdir()
+    place.write_text("elsewhere 0")
+    with pytest.raises(BadInput, match="elsewhere"):
+        process.hold(tmp_path)
+    assert place.read_text() == "elsewhere 0"
+    place.unlink()
+    process.hold(tmp_path)
+
+
+def test_looking_for_a_lock_writes_nothing(tmp_path):
+    process.is_locked(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_marks_of_other_calls_are_forgotten(tmp_path):
+    for name in ("own", "killed", "older"):
+        (tmp_path / name).touch()
+    process.forget_marks(tmp_path, tmp_path / "own")
+    assert [path.name for path in tmp_path.iterdir()] == ["own"]
+    process.forget_marks(tmp_path / "nowhere", tmp_path / "own")
+
+
+def test_files_of_the_future_get_the_present(tmp_path):
+    future, past, gone = (tmp_path / name for name in ("future", "past", "gone"))
+    future.touch()
+    past.touch()
+    os.utime(future, (time.time() + 864000,) * 2)
+    os.utime(past, (1000, 1000))
+    process.date_back([future, past, gone])
+    assert abs(future.stat().st_mtime - time.time()) < 60
+    assert past.stat().st_mtime == 1000
+    assert not gone.exists()
+
+
+@pytest.mark.parametrize("asked", ["1", ""])
+def test_a_job_dies_with_the_workflow_that_asks_for_it(asked):
+    job = "from pipeline.jobs import process; process.die_with_parent(); print('up', flush=True);"
+    child = f"{sys.executable!r}, '-c', {job + ' import time; time.sleep(60)'!r}"
+    parent = (
+        "import os, subprocess, sys\n"
+        f"child = subprocess.Popen([{child}], stdout=subprocess.PIPE)\n"
+        "child.stdout.readline()\nprint(child.pid, flush=True)\nos.kill(os.getpid(), 9)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", parent],
+        cwd=ROOT,
+        env=os.environ | {process.VARIABLE: asked},
+        capture_output=True,
+        text=True,
+    )
+    pid = int(said.stdout)
+    end = time.monotonic() + 5
+    while asked and _runs(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert _runs(pid) is not bool(asked)
+    if not asked:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+@pytest.mark.parametrize("hidden", ["", "-1"])
+def test_hidden_gpus_are_not_there(hidden, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+    assert not process.gpu_here()
