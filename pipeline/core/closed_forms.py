@@ -58,6 +58,11 @@ class PackedLoss:
         cuts = [slice(k * batch, (k + 1) * batch) for k in range(count)]
         return [whole.cut(self, u, cut) for u, cut in zip(states, cuts, strict=True)]
 
+    def copy(self) -> "PackedLoss":
+        """The same loss on rows of its own."""
+        rows = (self.x, self.y.squeeze(1), self.weight.squeeze(1))
+        return PackedLoss(self.widths, self.activation, *(values.clone() for values in rows))
+
     def tensors(self) -> list[Tensor]:
         """All that depends on the rows."""
         return [self.x, self.x_gain, self.y, self.weight]

@@ -51,13 +51,14 @@ class Graphs:
         """The persistent losses, holding what `fresh` ones hold, counting into `works`.
 
         Args:
-            fresh: of a model that is `capturable`: they have `tensors` and `replace_rows`.
+            fresh: of a model that is `capturable`: they have `tensors`, `copy` and `replace_rows`.
         """
         shapes = [tuple(part.shape) for loss in fresh for part in loss.tensors()]
         if shapes != self._shapes or len(works) != len(self._works):
             self._graphs.clear()
-            self._losses, self._shapes, self._works = list(fresh), shapes, list(works)
-            self._counted = [Counted(loss, self._works) for loss in fresh]
+            self._losses = [loss.copy() for loss in fresh]  # the batch's own rows stay as they are
+            self._shapes, self._works = shapes, list(works)
+            self._counted = [Counted(loss, self._works) for loss in self._losses]
         else:
             self._works[:] = works
             for kept, given, counted in zip(self._losses, fresh, self._counted, strict=True):
