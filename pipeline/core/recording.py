@@ -1,9 +1,13 @@
 """What a solve keeps for the way back, under a budget of bytes.
 
-All stages with their activations while they fit; then the oldest steps lose their activations,
-then their inner stages, then every other start. What was dropped is computed again when the
-way back reaches it, starts by binomial checkpointing (Griewank, Walther, ACM TOMS 26(1), 2000).
-The gradient is the same to rounding.
+A recorded step has three parts: its start, the states (or slopes) within it, and the points,
+which hold activations. All are kept while they fit; then the oldest steps lose their points,
+then what lies within, then every other start. What was dropped is computed again when the way
+back reaches it, starts by binomial checkpointing (Griewank, Walther, ACM TOMS 26(1), 2000). The
+gradient is the same to rounding.
+
+All three parts earn their keep: points made from states in one batch cost less than the step
+again, and dropping both at once made solves over 5,000 steps a sixth slower.
 """
 
 import math
@@ -138,19 +142,17 @@ class Recording:
     ) -> None:
         self.flow = flow
         self.steps: list[Step] = []
-        self.peak = 0
-        self._share = 1.0 if budget is None else budget.share
-        self._beside = 0 if budget is None else budget.beside
-        self._aside = 0 if budget is None else budget.aside
-        self._budget = math.inf if budget is None else budget.total * budget.share
         self.scheme = scheme
+        self.peak = 0  # bytes: the most that was predicted to be needed at once
+        self._budget = budget or Budget()
         self._wants_points = points
         self._state = flow.anchor.numel() * flow.anchor.element_size()
         self._point = flow.loss.point_bytes(flow.anchor) + scheme.own_states * self._state
-        self._longest = 0
-        self._stride = 1
+        self._longest = 0  # stages
         self._kept = 0  # bytes
-        self._thinned = {"points": 0, "inner": 0, "start": 0}  # steps before these are thin
+        self._without = {"points": 0, "inner": 0}  # how many of the first steps have lost them
+        self._stride = 1  # starts whose number it divides stay
+        self._strided = 0  # how many of the first steps have been looked at with that stride
 
     def append(self, step: Step) -> None:
         """Keep a step, and let go of older ones as the budget demands.
@@ -166,7 +168,12 @@ class Recording:
 
     def may_keep_points(self, stages: int) -> bool:
         """Whether a step of so many stages may hold all its points at once."""
-        return self._wants_points and self._full(max(stages, self._longest)) <= self._budget / 2
+        return self._wants_points and self._full(max(stages, self._longest)) <= self._allowed / 2
+
+    @property
+    def _allowed(self) -> float:
+        """Bytes for this recording."""
+        return self._budget.total * self._budget.share
 
     @property
     def kept_states(self) -> int:
@@ -185,7 +192,7 @@ class Recording:
     def _slim(self, stages: int) -> int:
         """One point at a time."""
         work = self.scheme.vectors(stages) * self._state + POINTS * self._point
-        return max(work, self._beside) + self._aside
+        return max(work, self._budget.beside) + self._budget.aside
 
     def _size(self, step: Step) -> int:
         return (
@@ -195,32 +202,39 @@ class Recording:
         )
 
     def _thin(self) -> None:
-        least = self._slim(self._longest) + STARTS * self._state
-        if least > self._budget:
-            least_mb = math.ceil(least / self._share / 1e3) / 1e3  # sufficient as it is printed
-            raise ValueError(
-                f"memory_mb must be at least {least_mb:.3f} here, for steps of {self._longest} "
-                f"stages; found {self._budget / self._share / 1e6:.3g}."
-            )
-        room = self._budget - self.working
-        for part in ("points", "inner"):
-            while self._kept > room and self._thinned[part] < len(self.steps):
-                step = self.steps[self._thinned[part]]
-                self._kept -= self._size(step)
-                if getattr(step, part):  # an empty list is whole: the scheme keeps nothing there
-                    setattr(step, part, None)
-                self._kept += self._size(step)
-                self._thinned[part] += 1
+        self._refuse_too_little()
+        room = self._allowed - self.working
+        self._drop_oldest("points", room)
+        self._drop_oldest("inner", room)
         while self._kept > room:  # starts that later steps left between the strides go first
-            for number in range(self._thinned["start"], len(self.steps)):
+            for number in range(self._strided, len(self.steps)):
                 if number % self._stride:
                     self._drop(self.steps[number])
-            self._thinned["start"] = len(self.steps)
+            self._strided = len(self.steps)
             if self._stride >= len(self.steps):
                 return
             if self._kept > room:
-                self._stride *= 2
-                self._thinned["start"] = 0
+                self._stride, self._strided = 2 * self._stride, 0
+
+    def _refuse_too_little(self) -> None:
+        least = self._slim(self._longest) + STARTS * self._state
+        if least > self._allowed:
+            share = self._budget.share
+            least_mb = math.ceil(least / share / 1e3) / 1e3  # sufficient as it is printed
+            raise ValueError(
+                f"memory_mb must be at least {least_mb:.3f} here, for steps of {self._longest} "
+                f"stages; found {self._allowed / share / 1e6:.3g}."
+            )
+
+    def _drop_oldest(self, part: str, room: float) -> None:
+        """Drop one part of the first steps that have it, until the rest fits."""
+        while self._kept > room and self._without[part] < len(self.steps):
+            step = self.steps[self._without[part]]
+            self._kept -= self._size(step)
+            if getattr(step, part):  # an empty list is whole: the scheme keeps nothing there
+                setattr(step, part, None)
+            self._kept += self._size(step)
+            self._without[part] += 1
 
     def _drop(self, step: Step) -> None:
         self._kept -= self._size(step)
@@ -242,32 +256,27 @@ class Recording:
             step = self.steps[number]
             if step.start is None:
                 self._restore(number)
-            yield number, step, self._points(step)
+            yield number, step, self._points(number, step)
             self._drop(step)
 
-    def _points(self, step: Step) -> Sequence[Point]:
+    def _points(self, number: int, step: Step) -> Sequence[Point]:
         if step.points is not None:
             return step.points
-        start, stages = step.start, self.scheme.stages(step.plan)
-        if start is None:
-            raise ValueError("a step without its start cannot be computed again.")
+        start, stages = self.start_of(number), self.scheme.stages(step.plan)
         if step.inner is None:
             keep = self.may_keep_points(stages)
             again = self.scheme.advance(self.flow, start, step.plan, keep)
             if again.points:
                 return again.points
-            if not self._wants_points:
-                step.inner = again.inner
-                self._kept += len(again.inner) * self._state
-                return ()
-            states = self.scheme.states(self.flow, start, again.inner, step.plan)
-            return _OneByOne(states)
+            step.inner = again.inner
+            self._kept += len(again.inner) * self._state
         if not self._wants_points:
             return ()
         states = self.scheme.states(self.flow, start, step.inner, step.plan)
-        alike = all(flow is states[0][0] for flow, _ in states)
+        part = states[0][0]
+        alike = all(flow is part for flow, _ in states)
         if alike and self.may_keep_points(2 * stages):  # the large batch and its cuts
-            return states[0][0].loss.at_states([state for _, state in states])
+            return part.loss.at_states([state for _, state in states])
         return _OneByOne(states)
 
     def _restore(self, number: int) -> None:
@@ -277,7 +286,7 @@ class Recording:
             low -= 1
         state = self.start_of(low)
         while low < number:
-            free = int((self._budget - self.working - self._kept) // self._state)
+            free = int((self._allowed - self.working - self._kept) // self._state)
             stop = low + left_part(number + 1 - low, free) if free > 1 else number
             for step in self.steps[low:stop]:
                 state = self.scheme.advance(self.flow, state, step.plan, False).end

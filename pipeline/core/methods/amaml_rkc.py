@@ -81,7 +81,7 @@ def amaml_rkc(
     if not omega:
         return Adapted(sweep(recording, lam), end)
     density = omega / longest
-    widths, last = _widths(recording, problem.seeds)
+    _, widths, last = _histories(recording, problem.seeds)
 
     def running_cost(number: int, step: Step) -> Tensor:
         seeds = step.plan.seeds
@@ -113,8 +113,7 @@ def _stopped(
     seeds, counts = problem.seeds, stopping.counts
     gain = problem.query.at(stopping.states).gradient()
     gain = gain * (1 - omega + omega / 2 * stopping.sizes / stopping.times)
-    widths, _ = _widths(recording, seeds)
-    places = _places(recording, seeds)
+    places, widths, _ = _histories(recording, seeds)
 
     def jump(number: int, step: Step) -> Tensor:
         part = step.plan.seeds
@@ -134,27 +133,18 @@ def _stopped(
     return Adapted(lam, stopping.states, stopped.squeeze(1))
 
 
-def _widths(recording: Recording, seeds: int) -> tuple[list[list[float]], list[float]]:
-    """For each step and seed in it the sizes of its own step before and this one, added; and
-    the size of each seed's last step: twice the trapezoid weights.
+def _histories(
+    recording: Recording, seeds: int
+) -> tuple[list[list[int]], list[list[float]], list[float]]:
+    """For each step and seed in it how many steps the seed had taken before, and the sizes of the
+    last of them and of this one, added; and the size of each seed's very last step. Sizes are
+    twice the trapezoid weights.
     """
-    last = [0.0] * seeds
-    widths = []
-    for step in recording.steps:
-        row = []
-        for seed, h in zip(step.plan.seeds, step.plan.sizes, strict=True):
-            row.append(last[seed] + h)
-            last[seed] = h
-        widths.append(row)
-    return widths, last
-
-
-def _places(recording: Recording, seeds: int) -> list[list[int]]:
-    """For each step and seed in it how many steps the seed had taken before."""
-    taken = [0] * seeds
-    places = []
-    for step in recording.steps:
-        places.append([taken[seed] for seed in step.plan.seeds])
-        for seed in step.plan.seeds:
-            taken[seed] += 1
-    return places
+    taken, last = [0] * seeds, [0.0] * seeds
+    places, widths = [], []
+    for plan in (step.plan for step in recording.steps):
+        places.append([taken[seed] for seed in plan.seeds])
+        widths.append([last[seed] + h for seed, h in zip(plan.seeds, plan.sizes, strict=True)])
+        for seed, h in zip(plan.seeds, plan.sizes, strict=True):
+            taken[seed], last[seed] = taken[seed] + 1, h
+    return places, widths, last

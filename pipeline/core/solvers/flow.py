@@ -3,7 +3,7 @@
 r, shape (R, 1), is each task's share of the longest horizon: task b runs to T_b = r_b T.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -54,16 +54,15 @@ class Flow:
         if seeds == tuple(range(self.seeds)):
             return self
         if seeds not in self._parts:
-            self._parts[seeds] = Flow(
-                self.loss.of(seeds, self.anchor),
-                take(self.anchor, seeds, self.seeds),
-                take(self.rate, seeds, self.seeds),
-                self.regulariser,
-                self.uniform,
-                len(seeds),
-                self.size,
-                None if self.left_out is None else take(self.left_out, seeds, self.seeds),
-                tuple(self.names[seed] for seed in seeds),
+            self._parts[seeds] = replace(
+                self,
+                loss=self.loss.of(seeds, self.anchor),
+                anchor=take(self.anchor, seeds, self.seeds),
+                rate=take(self.rate, seeds, self.seeds),
+                left_out=None if self.left_out is None else take(self.left_out, seeds, self.seeds),
+                seeds=len(seeds),
+                names=tuple(self.names[seed] for seed in seeds),
+                _parts={},
             )
         found: Flow = self._parts[seeds]
         return found

@@ -102,10 +102,10 @@ def recorded_descent(
     flow: Flow, *, steps: int, lr: float, budget: Budget | None
 ) -> tuple[Recording, Tensor]:
     """K steps of gradient descent with what their way back needs, and u_K (R, Q)."""
-    recording, scheme = Recording(flow, budget, DescentScheme()), DescentScheme()
+    recording = Recording(flow, budget, DescentScheme())
     u = flow.anchor
     for _ in range(steps):
-        again = scheme.advance(flow, u, lr, recording.may_keep_points(1))
+        again = recording.scheme.advance(flow, u, lr, recording.may_keep_points(1))
         recording.append(Step(lr, u, again.inner, again.points or None))
         u = again.end
     return recording, u

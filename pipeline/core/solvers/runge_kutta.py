@@ -75,8 +75,10 @@ def solve_flow(
         Diverged: when the solver's step size underflows or a state is not finite.
     """
     recording = Recording(flow, budget, RungeKuttaScheme(solver), points=points)
-    run = _fixed if solver in FIXED_STEP else _adaptive
-    end = run(flow, recording, times, solver, rtol, atol, work, points)
+    if solver in FIXED_STEP:
+        end = _fixed(flow, recording, times, work, points)
+    else:
+        end = _adaptive(flow, recording, times, solver, rtol, atol, work, points)
     if bad := not_finite(end):
         raise flow.diverged(
             f"the flow reached NaN or infinity before T = {float(times[-1]):g} with {solver}; "
@@ -86,17 +88,8 @@ def solve_flow(
     return recording, end
 
 
-def _fixed(
-    flow: Flow,
-    recording: Recording,
-    times: Tensor,
-    solver: str,
-    rtol: float,
-    atol: float,
-    work: Work,
-    points: bool,
-) -> Tensor:
-    u, scheme = flow.anchor, RungeKuttaScheme(solver)
+def _fixed(flow: Flow, recording: Recording, times: Tensor, work: Work, points: bool) -> Tensor:
+    u, scheme = flow.anchor, recording.scheme
     h = float(times[-1]) / (len(times) - 1)
     for _ in range(len(times) - 1):
         keep = recording.may_keep_points(scheme.stages(h))

@@ -21,6 +21,8 @@ METHOD_SETTINGS: dict[str, dict[str, Any]] = {
     "amaml_rkc": {"horizon": 1.0, "rtol": 1e-6, "atol": 1e-8},
     "amaml_anytime": {"horizon": 1.0, "rtol": 1e-6, "atol": 1e-8},
 }
+# those that solve gradient flow, to a tolerance
+FLOWS = [method for method, settings in METHOD_SETTINGS.items() if "horizon" in settings]
 # observed order of the global error
 SOLVER_ORDERS = {"euler": 1, "midpoint": 2, "rk4": 4}
 ADAPTIVE_SOLVERS = ("dopri5", "bosh3")

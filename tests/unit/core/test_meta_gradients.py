@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pipeline.core import METHODS, Diverged, ModuleModel, TaskBatch, meta_gradient
 from tests.unit.core import reference
-from tests.unit.core.problems import METHOD_SETTINGS, make_batch, make_mlp, make_module
+from tests.unit.core.problems import FLOWS, METHOD_SETTINGS, make_batch, make_mlp, make_module
 
 BACKENDS = ("closed_form", "module")
 GD = {"inner_steps": 20, "inner_lr": 0.05}
@@ -296,7 +296,7 @@ class TestEveryMethod:
         single = TaskBatch.from_arrays(s.x, s.y, q.x, q.y, dtype=torch.float32)
         settings = METHOD_SETTINGS[method]
         wanted = meta_gradient(method, make_mlp()[0], theta, batch, **settings)
-        if "amaml" in method:
+        if method in FLOWS:
             settings = settings | {"rtol": 1e-5, "atol": 1e-6}
         found = meta_gradient(method, make_mlp()[0], theta.float(), single, **settings)
         assert found.gradient.dtype == found.adapted.dtype == torch.float32

@@ -9,7 +9,7 @@ from torch import Tensor
 from pipeline.core import METHODS, Diverged, MetaTrainer, SeedsDiverged, TaskBatch, meta_gradient
 from pipeline.core.seeds import put, rows_of, take
 from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
-from tests.unit.core.problems import METHOD_SETTINGS, make_batch, make_mlp
+from tests.unit.core.problems import FLOWS, METHOD_SETTINGS, make_batch, make_mlp
 
 # one seed's step sizes must not be another's: an easy, a usual and a stiff one
 SCALES = (0.3, 1.0, 2.5)
@@ -49,7 +49,7 @@ def close(found: Tensor, wanted: Tensor) -> None:
 class TestEveryMethod:
     def test_a_seed_among_others_is_as_if_alone(self, method):
         model, settings = make_mlp()[0], dict(METHOD_SETTINGS[method])
-        if "amaml" in method:
+        if method in FLOWS:
             settings |= LOOSE | {"horizon": 4.0}  # seeds take different steps
         together = meta_gradient(method, model, thetas(), joined(batches()), **settings)
         for seed, (theta, batch) in enumerate(zip(thetas(), batches(), strict=True)):

@@ -6,11 +6,10 @@ from torch import Tensor, nn
 
 from pipeline.core import METHODS, SOLVERS, TaskBatch, meta_gradient
 from pipeline.core.coordinates import Packing, touched_columns
-from tests.unit.core.problems import METHOD_SETTINGS, make_mlp
+from tests.unit.core.problems import FLOWS, METHOD_SETTINGS, make_mlp
 
 ITEMS = 12
 WIDTH = 5  # of the first hidden layer
-ADAPTIVE = {"amaml", "amaml_rkc", "amaml_anytime"}
 LOOSE = {"rtol": 1e-3, "atol": 1e-5}
 # (support items, query items) of two tasks; the last row of `padding` weighs nothing
 CASES = {
@@ -57,7 +56,7 @@ def compare(method: str, case: str, settings: dict) -> None:
     indexed, dense = batches(case)
     found = meta_gradient(method, model, theta, indexed, **settings)
     wanted = meta_gradient(method, model, theta, dense, **settings)
-    bound = 1e-9 if method in ADAPTIVE else 1e-12
+    bound = 1e-9 if method in FLOWS else 1e-12
     for name in ("gradient", "adapted", "query_loss"):
         a, b = getattr(found, name), getattr(wanted, name)
         assert float((a - b).norm() / b.norm()) < bound, name
@@ -75,7 +74,7 @@ def compare(method: str, case: str, settings: dict) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_equals_the_one_on_one_hot_rows(method, case):
     settings = METHOD_SETTINGS[method]
-    compare(method, case, settings | LOOSE if method in ADAPTIVE else settings)
+    compare(method, case, settings | LOOSE if method in FLOWS else settings)
 
 
 @pytest.mark.parametrize("backward", ["modified_euler", "discrete", "euler"])
