@@ -52,7 +52,7 @@ def remake(grid: str, root: Path) -> None:
     except BadInput as error:
         raise SystemExit(f"{grid}: {error}") from None
     wanted = len(active.methods) * (len(active.settings) * len(active.seeds) + 1)
-    wanted += len(active.studies.names)
+    wanted += len(active.studies.names) + len(active.settings) * len(active.seeds)
     if len(restored) != wanted:
         raise SystemExit(f"{grid}: {len(restored)} of {wanted} records are in evidence")
     with told(params.variants()):

@@ -15,6 +15,7 @@ import pandas as pd
 from pipeline.files import write_json
 from pipeline.runs.metrics import derived_errors
 from pipeline.runs.records import CURVE_SCHEMA, METRICS, TEST_ROWS_SCHEMA, write_run
+from pipeline.runs.reference import reference_file, write_reference
 
 METHODS = (
     *("maml", "maml1", "maml_sweep", "fomaml"),
@@ -98,17 +99,24 @@ def write_one(
     updates: int = 40,
     rows: pd.DataFrame | None = None,
 ) -> Path:
-    """Write one run; `rows` replaces its test rows (columns of `records.TEST_ROWS_SCHEMA`)."""
+    """Write one run and the reference of its seed.
+
+    Args:
+        rows: in place of the test rows of both (columns of `records.TEST_ROWS_SCHEMA`).
+    """
     directory = root / "runs" / label / setting / str(seed)
     if rows is None:
         rows = test_rows(label, setting, seed, steps=steps, n_tasks=n_tasks, failed=failed)
+    own = rows["predictor"] == "meta_init"
+    about = {"kind": "reference", "setting": setting, "seed": seed}
+    write_reference(reference_file(root, setting, seed), about, rows[~own])
     write_run(
         directory,
         spec=spec(label, setting, seed, inner_steps),
         metrics=metrics(label, setting, seed, rows, failed=failed, inner_steps=inner_steps)
         | {"meta_updates": updates // 2 if failed else updates},
         curve=curve(label, setting, seed, updates).head(updates // 2 if failed else updates),
-        test_rows=rows,
+        test_rows=rows[own],
         theta=np.zeros(4, np.float32),
     )
     return directory
@@ -201,7 +209,6 @@ def metrics(
 ) -> dict[str, Any]:
     """`metrics.json` of one run."""
     at = rows[(rows["predictor"] == "meta_init") & (rows["step"] == inner_steps)]
-    untrained = rows[(rows["predictor"] == "untrained") & (rows["step"] == inner_steps)]
     means = {name: _mean(at[name]) for name in METRICS}
     return {
         "status": "failed" if failed else "ok",
@@ -210,7 +217,6 @@ def metrics(
         "horizon": 0.01 * inner_steps,
         **means,
         "nrmse_stderr": float(at["nrmse"].std()) / len(at) ** 0.5 if means["nrmse"] else None,
-        "untrained_nrmse": _mean(untrained["nrmse"]),
         "train_seconds": 12.5,
         "train_process_seconds": 11.0,
         "test_seconds": 1.5,

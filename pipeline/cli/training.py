@@ -27,6 +27,7 @@ Label = Annotated[str | None, typer.Option("--method", help="method, when --spec
 def register(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command("meta-train")(meta_train)
+    app.command("build-reference")(build_reference)
     app.command("profile-cost")(profile_cost)
 
 
@@ -86,7 +87,8 @@ def meta_train(
     if evidence is not None and keep_finished:
         from pipeline.jobs.restore import restore_runs
 
-        for line in restore_runs(evidence, list(zip(run_dirs, recipes, strict=True))):
+        files = [folder / "spec.json" for folder in run_dirs]
+        for line in restore_runs(evidence, list(zip(files, recipes, strict=True))):
             typer.echo(line, err=True)
     from pipeline.runs.job import run_seeds
 
@@ -110,6 +112,39 @@ def meta_train(
         from pipeline.jobs.restore import write_block
 
         write_block(block, recipes)
+
+
+def build_reference(
+    tasks: Annotated[Path, typer.Argument(help="task-set parquet")],
+    episodes: Annotated[Path, typer.Argument(help="frozen-episodes parquet")],
+    out: Annotated[Path, typer.Argument(help="parquet file to write")],
+    setting: Annotated[str | None, typer.Option(help="setting, when --spec is not given")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="seed, when --spec is not given")] = 0,
+    spec: Spec = None,
+    params: ParamsFile = Path("params.yaml"),
+    device: Device = "auto",
+    threads: Threads = 1,
+    evidence: Evidence = None,
+) -> None:
+    """Adapt the untrained start and predict trivially: what every method is compared with."""
+    from pipeline.config.schema import load_params
+    from pipeline.jobs.process import die_with_parent
+    from pipeline.jobs.recipes import reference_recipe
+
+    die_with_parent()
+    if spec:
+        recipe = parse_spec(spec)
+    else:
+        loaded = load_params(params)
+        _known("--setting", setting, loaded.settings)
+        recipe = reference_recipe(loaded, str(setting), seed)
+
+    from pipeline.runs import evidence as kept
+    from pipeline.runs.reference import build_reference as build
+
+    rows = build(recipe, tasks, episodes, out, device=device, threads=threads)
+    if evidence is not None:
+        kept.add_reference(evidence, recipe, rows)
 
 
 def profile_cost(

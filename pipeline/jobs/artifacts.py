@@ -41,7 +41,7 @@ class Artifact:
 
 def grid_artifacts(params: Params, root: Path = Path()) -> list[Artifact]:
     """All of the active grid, inputs before what is made of them."""
-    records = [*_runs(params), *_measurements(params)]
+    records = [*_references(params), *_runs(params), *_measurements(params)]
     return [*_data(params), *records, *_views(params, records, root)]
 
 
@@ -121,6 +121,16 @@ def _runs(params: Params) -> Iterator[Artifact]:
                     block_file(params.grid, label, setting, block_of[seed]),
                     (tasks, Path(f"data/episodes/{setting}/{seed}.parquet")),
                 )
+
+
+def _references(params: Params) -> Iterator[Artifact]:
+    for setting in params.active.settings:
+        tasks = Path(f"data/tasks/{params.settings[setting].dataset}.parquet")
+        for seed in params.active.seeds:
+            file = Path(f"results/{params.grid}/reference/{setting}/{seed}.parquet")
+            episodes = Path(f"data/episodes/{setting}/{seed}.parquet")
+            recipe = recipes.reference_recipe(params, setting, seed)
+            yield Artifact(recipe, (file,), file, (tasks, episodes))
 
 
 def _measurements(params: Params) -> Iterator[Artifact]:

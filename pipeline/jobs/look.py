@@ -12,7 +12,7 @@ from pipeline.jobs.artifacts import Artifact, fault_of, grid_artifacts
 from pipeline.jobs.restore import restorable
 from pipeline.runs.recipe import digest
 
-RECORDS = ("run", "profile", "study")  # kinds that training and measuring make
+RECORDS = ("reference", "run", "profile", "study")  # kinds that training and measuring make
 VIEWS = ("tables", "figures", "report", "tracking")  # and what is made of them, in this order
 
 

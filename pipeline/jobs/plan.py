@@ -19,6 +19,7 @@ RULE_OF = {  # a recipe's kind, in the order of the workflow
     "ratings": "build_ratings",
     "tasks": "build_tasks",
     "episodes": "freeze_episodes",
+    "reference": "build_reference",
     "run": "meta_train",
     "profile": "profile_cost",
     "study": "run_study",

@@ -30,6 +30,7 @@ JOBS = {
     "tasks": "pipeline.data.task_sets",
     "episodes": "pipeline.data.episodes",
     "run": "pipeline.runs.job",
+    "reference": "pipeline.runs.reference",
     "profile": "pipeline.runs.profile",
     **{name: card.module for name, card in STUDIES.items()},
     "tables": "pipeline.tables.build",
@@ -173,6 +174,26 @@ def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
     }
 
 
+def reference_recipe(params: Params, setting: str, seed: int) -> Recipe:
+    """Recipe of `results/{grid}/reference/{setting}/{seed}.parquet`: no method is in it."""
+    given = params.settings[setting]
+    return {
+        "kind": "reference",
+        "setting": setting,
+        "dataset": given.dataset,
+        "seed": seed,
+        "support": given.support,
+        "query": given.query,
+        "inner_steps": params.grid_inner_steps(setting),
+        "hidden": _hidden(params, given.dataset),
+        "evaluation": params.grid_evaluation().model_dump(),
+        "dtype": params.dtype,
+        "data": data_parameters(params, setting, seed),
+        "episodes": digest(episodes_recipe(params, setting, seed)),
+        "code": code_digest(JOBS["reference"]),
+    }
+
+
 def profile_recipe(params: Params, label: str) -> Recipe:
     """Recipe of `results/{grid}/profile/{method}.json`: cost against inner steps."""
     method = params.methods[label].method
@@ -203,11 +224,13 @@ def tables_recipe(params: Params, records: Sequence[Recipe], root: Path = Path()
     """
     active = params.active
     runs: dict[str, dict[str, dict[str, str]]] = {}
-    others: dict[str, dict[str, str]] = {"profile": {}, "study": {}}
+    others: dict[str, dict[str, str]] = {"reference": {}, "profile": {}, "study": {}}
     for recipe in records:
         if recipe["kind"] == "run":
             of_setting = runs.setdefault(recipe["setting"], {})
             of_setting.setdefault(recipe["label"], {})[str(recipe["seed"])] = digest(recipe)
+        elif recipe["kind"] == "reference":
+            others["reference"][f"{recipe['setting']}/{recipe['seed']}"] = digest(recipe)
         else:
             others[recipe["kind"]][recipe.get("label") or recipe["study"]] = digest(recipe)
     return {
@@ -220,6 +243,7 @@ def tables_recipe(params: Params, records: Sequence[Recipe], root: Path = Path()
         "variants": {name: of.model_dump() for name, of in params.variants().items()},
         "companion_files": _companion_files(params, root),
         "runs": runs,
+        "references": others["reference"],
         "profiles": others["profile"],
         "studies": others["study"],
         "code": code_digest(JOBS["tables"], *TABLE_CLAIMS, *_cards(params)),

@@ -64,7 +64,7 @@ def reconcile(params: Params, *, root: Path = Path()) -> dict[str, Any]:
 def _remove_others(
     results: Path, expected: set[Path], artifacts: list[Artifact], root: Path
 ) -> dict[str, str]:
-    """Delete runs, profiles and studies that are not of the grid, and folders left empty."""
+    """Delete records that are not of the grid, and folders left empty."""
     blocks = {root / a.output for a in artifacts if a.recipe["kind"] == "run"}
     reasons = {}
     for folder in sorted(results.glob("runs/*/*/*")):
@@ -73,11 +73,13 @@ def _remove_others(
             reasons[folder.as_posix()] = "not in the grid"
         elif folder.is_file() and folder not in blocks:
             folder.unlink()
-    for record in sorted((*results.glob("profile/*.json"), *results.glob("studies/*.json"))):
+    kept = ("reference/*/*.parquet", "profile/*.json", "studies/*.json")
+    for record in sorted(path for pattern in kept for path in results.glob(pattern)):
         if record not in expected:
             record.unlink()
             reasons[record.as_posix()] = "not in the grid"
-    for folder in sorted((*results.glob("runs/*/*"), *results.glob("runs/*")), reverse=True):
+    folders = ("runs/*/*", "runs/*", "reference/*")
+    for folder in sorted((f for p in folders for f in results.glob(p)), reverse=True):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
     return reasons

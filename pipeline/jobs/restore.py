@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.config.schema import Params
 from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
-from pipeline.jobs.artifacts import Artifact, fault_of, grid_artifacts
+from pipeline.jobs.artifacts import Artifact, carried_recipe, fault_of, grid_artifacts
 from pipeline.runs.recipe import Recipe
 
 REMEDY = (
@@ -36,7 +36,7 @@ def restorable(params: Params, faulty: Iterable[Artifact], root: Path = Path()) 
     found = set()
     by_setting: dict[str, list[Artifact]] = {}
     for artifact in faulty:
-        if artifact.recipe["kind"] == "run":
+        if artifact.recipe["kind"] in ("run", "reference"):
             by_setting.setdefault(artifact.recipe["setting"], []).append(artifact)
         elif artifact.recipe["kind"] in ("profile", "study"):
             evidence = kept_record(root / artifact.files[-1])
@@ -50,16 +50,14 @@ def restorable(params: Params, faulty: Iterable[Artifact], root: Path = Path()) 
 def _restorable_runs(rows_file: Path, runs: list[Artifact], root: Path) -> set[Path]:
     if not rows_file.is_file():
         return set()
-    from pipeline.runs.evidence import kept_entries, same_parameters
+    from pipeline.runs.evidence import kept_entries, kept_for
     from pipeline.runs.probes import known_fault
 
     entries = kept_entries(rows_file)
     found = set()
     for run in runs:
-        entry = entries.get((run.recipe["label"], run.recipe["seed"]))
-        if entry is None or not same_parameters(entry.spec, run.recipe):
-            continue
-        if not known_fault(entry.spec, entry.behaviour, run.recipe, root / CACHE):
+        entry = kept_for(entries, run.recipe)
+        if entry and not known_fault(entry.spec, entry.behaviour, run.recipe, root / CACHE):
             found.add(run.files[-1])
     return found
 
@@ -68,7 +66,7 @@ def restore_records(params: Params, root: Path = Path()) -> list[Path]:
     """Write what the active grid wants, is not there and evidence can give.
 
     Returns:
-        The run folders, profiles and studies written.
+        The files that carry the recipes of what was written: references, runs, profiles, studies.
 
     Raises:
         BadInput: when evidence is unreadable, or, after all else is written, for records that the
@@ -84,7 +82,7 @@ def restore_records(params: Params, root: Path = Path()) -> list[Path]:
     by_setting: dict[str, list[Artifact]] = {}
     for artifact in artifacts:
         kind = artifact.recipe["kind"]
-        if kind == "run":
+        if kind in ("run", "reference"):
             by_setting.setdefault(artifact.recipe["setting"], []).append(artifact)
         elif kind in ("profile", "study"):
             record = root / artifact.files[-1]
@@ -97,9 +95,9 @@ def restore_records(params: Params, root: Path = Path()) -> list[Path]:
     for setting, runs in by_setting.items():
         from pipeline.runs.evidence import restore
 
-        wanted = [((root / run.files[-1]).parent, run.recipe) for run in runs]
+        wanted = [(root / run.files[-1], run.recipe) for run in runs]
         done = restore(kept / f"{setting}.parquet", wanted, ask)
-        restored += done.folders
+        restored += done.files
         refused |= done.refused
     _write_blocks(params, root)
     if refused:
@@ -159,8 +157,9 @@ def keep_finished(
     Raises:
         BadInput: when a record or the evidence is unreadable.
     """
-    from pipeline.runs.evidence import add_runs, evidence_file
+    from pipeline.runs.evidence import add_reference, add_runs, evidence_file
     from pipeline.runs.probes import behaviours
+    from pipeline.runs.reference import read_reference
 
     count = 0
     ask = behaviours(results_dir.parents[1] / CACHE)
@@ -171,6 +170,9 @@ def keep_finished(
             if whole:
                 add_runs(evidence_file(results_dir, setting), whole, ask)
             count += len(whole)
+        for file in sorted(results_dir.glob(f"reference/{setting}/*.parquet")):
+            if (recipe := carried_recipe(file)) and recipe["seed"] in seeds:
+                add_reference(evidence_file(results_dir, setting), recipe, read_reference(file))
     for folder in ("profile", "studies"):
         for record in sorted(results_dir.glob(f"{folder}/*.json")):
             keep_record(record)

@@ -10,6 +10,7 @@ Behaviour = dict[str, float | None]  # name of a number -> its value, None where
 # changed term of a method moves some number by more than 1e-4, another epsilon of Adam by 1e-5
 # (tests/unit/runs/test_behaviour.py).
 BOUND = 1e-6
+SCALES = ("target_std", "target_range", "inner_steps")  # that every probe of a run names
 
 
 def difference(kept: Mapping[str, float | None], found: Mapping[str, float | None]) -> str | None:
@@ -21,6 +22,15 @@ def difference(kept: Mapping[str, float | None], found: Mapping[str, float | Non
     if worst <= BOUND:
         return None
     return f"{name} is {_text(kept[name])} in the evidence and {_text(found[name])} with this code"
+
+
+def of_reference(behaviour: Mapping[str, float | None]) -> Behaviour:
+    """Those numbers of a run that do not depend on its method."""
+    return {
+        name: value
+        for name, value in behaviour.items()
+        if name in SCALES or (name.startswith("test.") and not name.startswith("test.meta_init."))
+    }
 
 
 def _distance(a: float | None, b: float | None) -> float:

@@ -2,7 +2,7 @@
 
 In `results/{grid}/evidence/`:
 
-    {setting}.parquet       per-test-task rows of every finished run
+    {setting}.parquet       per-test-task rows of every finished run, and of the references
     {setting}.runs.parquet  its runs: recipe, behaviour, metrics, and the training curve at the
                             updates that `training.csv` shows
 
@@ -29,7 +29,7 @@ from filelock import FileLock
 from pipeline.config.titles import label_order
 from pipeline.errors import BadInput
 from pipeline.files import replacing
-from pipeline.runs.behaviour import Behaviour, difference
+from pipeline.runs.behaviour import Behaviour, difference, of_reference
 from pipeline.runs.metrics import derived_errors
 from pipeline.runs.recipe import Recipe, parameters_of
 from pipeline.runs.records import (
@@ -42,6 +42,7 @@ from pipeline.runs.records import (
     thinned,
     write_run,
 )
+from pipeline.runs.reference import PARAMETERS, write_reference
 
 # The two files of a setting's evidence: columns, reading, writing.
 
@@ -106,13 +107,9 @@ def write_files(
     rows_file: Path, runs: dict[Key, dict[str, Any]], rows: dict[Key, pd.DataFrame]
 ) -> None:
     """Write both, in the order of labels and seeds."""
-
-    def place(key: Key) -> tuple[Any, int]:
-        return label_order(key[0]), key[1]
-
     parts = [
         rows[key].assign(label=key[0], seed=key[1])
-        for key in sorted(rows, key=place)
+        for key in sorted(rows, key=_place)
         if len(rows[key])
     ]
     frame = pd.concat(parts, ignore_index=True)
@@ -120,7 +117,7 @@ def write_files(
     floats = ["rmse", "mae", "support_rmse"]
     entries = [
         {name: _listed(value) for name, value in runs[key].items()}
-        for key in sorted(runs, key=place)
+        for key in sorted(runs, key=_place)
     ]
     # the runs last: a rows file without their entries is replaced by the next job
     with replacing(rows_file) as beside:
@@ -141,6 +138,10 @@ def write_files(
         )
 
 
+def _place(key: Key) -> tuple[Any, int]:
+    return label_order(key[0]), key[1]
+
+
 def _listed(value: Any) -> Any:
     return [_none_if_nan(x) for x in value.tolist()] if isinstance(value, np.ndarray) else value
 
@@ -159,11 +160,11 @@ Ask = Callable[[Recipe], Behaviour]
 
 @dataclass
 class Restored:
-    """What `restore` did: folders written, and why other evidence of the same parameters is not
-    used, by folder.
+    """What `restore` did: files written, and why other evidence of the same parameters is not
+    used, by file; the file is the one that carries the recipe.
     """
 
-    folders: list[Path] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
     refused: dict[Path, str] = field(default_factory=dict)
 
 
@@ -197,45 +198,71 @@ def add_runs(rows_file: Path, run_dirs: Sequence[Path], behaviour_of: Ask) -> No
             runs[key] = _run_entry(run, keep) | {
                 "behaviour": json.dumps(behaviour_of(run.spec), sort_keys=True)
             }
-            rows[key] = _rows_of(run, rows, key)
+            rows[key] = _kept_rows(run.test_rows)
+        write_files(rows_file, runs, rows)
+
+
+def add_reference(rows_file: Path, recipe: Recipe, reference: pd.DataFrame) -> None:
+    """Put the reference of a seed in, in place of what there was.
+
+    It is given back as long as a run of the same parameters is in evidence, too, whose behaviour
+    is its own.
+
+    Raises:
+        BadInput: when the evidence is unreadable.
+    """
+    rows_file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(rows_file.with_name(f".{rows_file.name}.lock")):
+        runs, rows = read_files(rows_file)
+        for key in rows:
+            if key[1] == recipe["seed"]:
+                rows[key] = rows[key][rows[key]["predictor"] == OWN]
+        rows[SHARED, recipe["seed"]] = _kept_rows(reference)
         write_files(rows_file, runs, rows)
 
 
 def restore(rows_file: Path, wanted: Iterable[tuple[Path, Recipe]], behaviour_of: Ask) -> Restored:
-    """Write the records that are wanted, not there, and in the evidence.
+    """Write the runs and references that are wanted and in the evidence.
 
     Args:
-        wanted: folder and recipe of each run of the setting.
+        wanted: recipe of each run or reference of the setting, and the file that carries it:
+            `spec.json` in a run's folder, or the reference itself.
         behaviour_of: what the code of today does (pipeline/runs/probes.py).
 
     Raises:
         BadInput: when the evidence is unreadable.
     """
     done = Restored()
-    missing = [(folder, spec) for folder, spec in wanted if not holds_run(folder, spec)]
+    missing = [
+        (file, spec)
+        for file, spec in wanted
+        if spec["kind"] == "reference" or not holds_run(file.parent, spec)
+    ]
     if not missing or not rows_file.is_file():
         return done
+    entries = kept_entries(rows_file)
     runs, rows = read_files(rows_file)
-    for folder, spec in missing:
-        key = (spec["label"], spec["seed"])
-        entry = runs.get(key)
-        if entry is None or not same_parameters(json.loads(entry["spec"]), spec):
+    for file, spec in missing:
+        kept = kept_for(entries, spec)
+        if kept is None:
             continue
-        if fault := behaviour_fault(
-            json.loads(entry["spec"]), json.loads(entry["behaviour"]), spec, behaviour_of
-        ):
-            done.refused[folder] = fault
+        if fault := behaviour_fault(kept.spec, kept.behaviour, spec, behaviour_of):
+            done.refused[file] = fault
             continue
-        run = _record(folder, entry, rows, key)
-        write_run(
-            folder,
-            spec=spec,
-            metrics=run.metrics,
-            curve=run.curve,
-            test_rows=run.test_rows,
-            theta=None,
-        )
-        done.folders.append(folder)
+        key = (kept.spec["label"], kept.spec["seed"])
+        if spec["kind"] == "reference":
+            write_reference(file, spec, _reference_rows(runs[key], rows, key))
+        else:
+            run = _record(file.parent, runs[key], rows, key)
+            write_run(
+                file.parent,
+                spec=spec,
+                metrics=run.metrics,
+                curve=run.curve,
+                test_rows=run.test_rows,
+                theta=None,
+            )
+        done.files.append(file)
     return done
 
 
@@ -279,6 +306,22 @@ def kept_entries(rows_file: Path) -> dict[Key, Kept]:
     }
 
 
+def kept_for(entries: Mapping[Key, Kept], wanted: Recipe) -> Kept | None:
+    """The run in evidence that a run's or reference's recipe can be given back from.
+
+    Of a reference it is the first run of the seed with the same data and meta-test: its reference
+    rows are those that tables show. Its behaviour is that of the reference alone.
+    """
+    if wanted["kind"] == "run":
+        kept = entries.get((wanted["label"], wanted["seed"]))
+        return kept if kept and same_parameters(kept.spec, wanted) else None
+    for key in sorted(entries, key=_place):
+        kept = entries[key]
+        if all(kept.spec.get(name) == wanted[name] for name in PARAMETERS):
+            return Kept(kept.spec, of_reference(kept.behaviour))
+    return None
+
+
 def kept_runs(rows_file: Path) -> dict[Key, RunRecord]:
     """The runs of a setting by label and seed, as `restore` would write them; {} without a file.
 
@@ -287,6 +330,17 @@ def kept_runs(rows_file: Path) -> dict[Key, RunRecord]:
     """
     runs, rows = read_files(rows_file)
     return {key: _record(rows_file, entry, rows, key) for key, entry in runs.items()}
+
+
+def kept_references(rows_file: Path, seeds: Iterable[int]) -> dict[int, pd.DataFrame]:
+    """Reference rows by seed, those of the first run of each.
+
+    Raises:
+        BadInput: when the evidence is unreadable.
+    """
+    runs, rows = read_files(rows_file)
+    first = {seed: min((key for key in runs if key[1] == seed), key=_place) for seed in seeds}
+    return {seed: _reference_rows(runs[key], rows, key) for seed, key in first.items()}
 
 
 def _record(
@@ -299,9 +353,15 @@ def _record(
         json.loads(entry["spec"]),
         metrics,
         pd.DataFrame(curve, columns=CURVE_SCHEMA.names),
-        _whole(pd.concat([rows[key], rows[SHARED, key[1]]]), rows[key], metrics),
+        _whole(rows[key][rows[key]["predictor"] == OWN], metrics),
         None,
     )
+
+
+def _reference_rows(entry: dict[str, Any], rows: dict[Key, pd.DataFrame], key: Key) -> pd.DataFrame:
+    """Those that were kept with a run itself, as runs once had them, or those of its seed."""
+    own = rows[key][rows[key]["predictor"] != OWN]
+    return _whole(own if len(own) else rows[SHARED, key[1]], json.loads(entry["metrics"]))
 
 
 def _key(run: RunRecord) -> Key:
@@ -321,23 +381,14 @@ def _run_entry(run: RunRecord, keep: list[int]) -> dict[str, Any]:
     }
 
 
-def _rows_of(run: RunRecord, rows: dict[Key, pd.DataFrame], key: Key) -> pd.DataFrame:
-    """The run's rows to keep under its own name; those that all methods share go to `SHARED`."""
+def _kept_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Test rows as they are kept, in an order of their own."""
     order = ["predictor", "step", "task"]
-    names = ROWS_SCHEMA.names[2:]
-    own = run.test_rows[names].sort_values(order, ignore_index=True)
-    common = own[own["predictor"] != OWN].reset_index(drop=True)
-    shared = rows.setdefault((SHARED, key[1]), common)
-    # a machine that rounds otherwise gives other rows of the untrained start: kept beside
-    if common.equals(shared[names]):
-        return own[own["predictor"] == OWN]
-    return own
+    return rows[ROWS_SCHEMA.names[2:]].sort_values(order, ignore_index=True)
 
 
-def _whole(rows: pd.DataFrame, own: pd.DataFrame, metrics: dict[str, Any]) -> pd.DataFrame:
+def _whole(rows: pd.DataFrame, metrics: dict[str, Any]) -> pd.DataFrame:
     """Test rows as the record had them."""
-    if (own["predictor"] != OWN).any():
-        rows = own
     scale = {name: metrics[name] for name in ("target_std", "target_range")}
     return rows.assign(**derived_errors({str(name): rows[name] for name in rows}, **scale))[
         TEST_ROWS_SCHEMA.names

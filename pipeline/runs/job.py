@@ -9,15 +9,14 @@ import torch
 
 from pipeline.core import MLP, MetaTrainer
 from pipeline.data.pools import Episodes
-from pipeline.data.schemas import read_metadata
 from pipeline.files import file_digest, read_json
 from pipeline.runs.checks import (
-    check_episodes,
     check_job,
     check_run_recipe,
     check_same_inputs,
 )
-from pipeline.runs.device import DTYPES, choose_device, device_name, environment, keep_freed_memory
+from pipeline.runs.device import choose_device, device_name, environment, keep_freed_memory
+from pipeline.runs.inputs import load_inputs, target_range, untrained_start
 from pipeline.runs.recipe import Recipe
 from pipeline.runs.records import holds_run, write_run
 from pipeline.runs.seed import SeedTraining
@@ -106,16 +105,14 @@ def _train_together(
     """`run_seeds` for seeds that all have to be trained."""
     recipe = runs[0][0]
     given = recipe["training"]
-    loaded = [_load(own, tasks, file) for own, file, _ in runs]
+    loaded = [load_inputs(own, tasks, file) for own, file, _ in runs]
     features = [episodes.n_items or episodes.train.x.shape[1] for episodes in loaded]
     check_same_inputs({str(run[1]): n for run, n in zip(runs, features, strict=True)})
     model = MLP(features[0], recipe["hidden"])
     seeds = []
     for (own, _, _), episodes in zip(runs, loaded, strict=True):
-        # the same start for every method of a seed, so that runs are paired
-        generator = torch.Generator().manual_seed(own["seed"])
-        untrained = model.init(generator, dtype=DTYPES[own["dtype"]], device=place)
-        seeds.append(SeedTraining(own, episodes, untrained, _target_range(tasks, episodes)))
+        untrained = untrained_start(model, own, place)
+        seeds.append(SeedTraining(own, episodes, untrained, target_range(tasks, episodes)))
     starts = [seed.untrained for seed in seeds]
     trainer = MetaTrainer(
         recipe["method"],
@@ -151,14 +148,6 @@ def _train_together(
         left.unlink(missing_ok=True)
 
 
-def _load(recipe: Recipe, tasks: Path, file: Path) -> Episodes:
-    from pipeline.data.episodes import load_episodes
-
-    episodes = load_episodes(tasks, file)
-    check_episodes(recipe, episodes)
-    return episodes
-
-
 def _data(episodes: Episodes, tasks: Path, file: Path) -> dict[str, Any]:
     """Which data a run was made from."""
     return {
@@ -167,15 +156,6 @@ def _data(episodes: Episodes, tasks: Path, file: Path) -> dict[str, Any]:
         "tasks_sha256": file_digest(tasks),
         "episodes_sha256": file_digest(file),
     }
-
-
-def _target_range(tasks: Path, episodes: Episodes) -> float:
-    """Width of the rating scale, or of the meta-training targets; raw units."""
-    about = read_metadata(tasks)
-    if "lo" in about and "hi" in about:
-        return float(about["hi"] - about["lo"])
-    y = episodes.scaling.to_raw_y(episodes.train.y)
-    return float(y.max() - y.min())
 
 
 def _git_commit() -> str | None:
@@ -201,6 +181,5 @@ def _report(metrics: dict[str, Any]) -> None:
         return
     print(
         f"{name}: nRMSE {metrics['nrmse']:.4f} after {metrics['inner_steps']} steps "
-        f"(untrained {metrics['untrained_nrmse']:.4f}), {metrics['meta_updates']} meta-updates "
-        f"in {metrics['train_seconds']:.1f} s"
+        f"({metrics['meta_updates']} meta-updates in {metrics['train_seconds']:.1f} s)"
     )

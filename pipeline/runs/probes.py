@@ -21,12 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pipeline.data import schemas
 from pipeline.files import file_digest, read_json, write_json
-from pipeline.runs.behaviour import Behaviour, difference
+from pipeline.runs.behaviour import SCALES, Behaviour, difference
+from pipeline.runs.inputs import load_inputs, target_range
 from pipeline.runs.recipe import Recipe, digest, flow_time
 from pipeline.runs.records import CURVE_SCHEMA, read_run
+from pipeline.runs.reference import build_reference
 
 INNER_STEPS = 100  # K of the probe, where the recipe's is not smaller
 UPDATES = 3
@@ -47,12 +50,9 @@ def run_probe(recipe: Recipe) -> Recipe:
     Settings that decide what a method does stay; seed, data set and sizes do not matter to it,
     so that runs that differ in those only have one probe.
     """
-    data = recipe["data"]
-    rating = "n_items" in data["tasks"]
-    steps = min(recipe["inner_steps"], INNER_STEPS)
-    training, evaluation, settings = (
-        dict(recipe[name]) for name in ("training", "evaluation", "settings")
-    )
+    small = _small(recipe)
+    steps = small["inner_steps"]
+    training, settings = dict(recipe["training"]), dict(recipe["settings"])
     if "horizon" in settings:
         settings["horizon"] = flow_time(training["inner_lr"], steps)
     if "inner_steps" in settings:
@@ -63,20 +63,22 @@ def run_probe(recipe: Recipe) -> Recipe:
         "validate_every": 2,
         "ledger_every": None if training["ledger_every"] is None else 2,
     }
-    evaluation["steps"] = [0, 1, 10]
+    method = {"kind": "run", "method": recipe["method"], "label": "probe"}
+    return small | method | {"settings": settings, "training": training}
+
+
+def _small(recipe: Recipe) -> Recipe:
+    """What the probes of a run and of its reference have alike: data, network, meta-test."""
+    data = recipe["data"]
+    rating = "n_items" in data["tasks"]
     return {
-        "kind": "run",
-        "method": recipe["method"],
-        "label": "probe",
         "setting": "probe",
         "dataset": "ratings" if rating else data["tasks"]["dataset"],
         "seed": 0,
         **(RATING_ROWS if rating else POINT_ROWS),
-        "inner_steps": steps,
+        "inner_steps": min(recipe["inner_steps"], INNER_STEPS),
         "hidden": recipe["hidden"],
-        "settings": settings,
-        "training": training,
-        "evaluation": evaluation,
+        "evaluation": recipe["evaluation"] | {"steps": [0, 1, 10]},
         "dtype": "float64",
         "data": {
             "standardise": data["standardise"],
@@ -87,39 +89,67 @@ def run_probe(recipe: Recipe) -> Recipe:
 
 
 def run_behaviour(probe: Recipe) -> Behaviour:
-    """Train and test as `probe` says; the numbers of the record."""
-    from pipeline.data.episodes import freeze_episodes
+    """Train and test as `probe` says; the numbers of the record, and of its reference."""
     from pipeline.runs.job import run
 
     with tempfile.TemporaryDirectory(prefix="behaviour-") as folder:
         place = Path(folder)
-        tasks, episodes = place / "tasks.parquet", place / "episodes.parquet"
-        rating = probe["dataset"] == "ratings"
-        sizes: dict[str, Any]
-        if rating:
-            _rating_tasks(place / "ratings.parquet", tasks)
-            sizes = {
-                "test_tasks": TASKS["test"],
-                "min_ratings": RATED - 1 if probe["data"]["threshold"] else None,
-            }
-        else:
-            _synthetic_tasks(probe["dataset"], tasks)
-            sizes = {"evaluation_points": EVALUATION_POINTS}
-        freeze_episodes(
-            tasks,
-            episodes,
-            seed=probe["seed"],
-            support=probe["support"],
-            query=probe["query"],
-            validation_tasks=TASKS["validation"],
-            standardise=probe["data"]["standardise"],
-            scaling=probe["data"]["scaling"],
-            metadata={},
-            **sizes,
-        )
+        tasks, episodes = _small_inputs(probe, place)
         with contextlib.redirect_stdout(io.StringIO()):
             run(probe, tasks, episodes, place / "run", device="cpu")
-        return _numbers(place / "run")
+        found = _numbers(place / "run")
+        reference = build_reference(probe, tasks, episodes, place / "reference.parquet")
+        return found | _errors(reference)
+
+
+def reference_probe(recipe: Recipe) -> Recipe:
+    """What the probe of a run of the same parameters has, without its method."""
+    return _small(recipe) | {"kind": "reference"}
+
+
+def reference_behaviour(probe: Recipe) -> Behaviour:
+    """Adapt and predict as `probe` says; the numbers of the reference, and its scales."""
+    with tempfile.TemporaryDirectory(prefix="behaviour-") as folder:
+        place = Path(folder)
+        tasks, file = _small_inputs(probe, place)
+        rows = build_reference(probe, tasks, file, place / "reference.parquet")
+        episodes = load_inputs(probe, tasks, file)
+        scales = (
+            episodes.scaling.target_std,
+            target_range(tasks, episodes),
+            probe["inner_steps"],
+        )
+        return _errors(rows) | dict(zip(SCALES, map(float, scales), strict=True))
+
+
+def _small_inputs(probe: Recipe, place: Path) -> tuple[Path, Path]:
+    """A small task set and its frozen episodes, written into `place`."""
+    from pipeline.data.episodes import freeze_episodes
+
+    tasks, episodes = place / "tasks.parquet", place / "episodes.parquet"
+    sizes: dict[str, Any]
+    if probe["dataset"] == "ratings":
+        _rating_tasks(place / "ratings.parquet", tasks)
+        sizes = {
+            "test_tasks": TASKS["test"],
+            "min_ratings": RATED - 1 if probe["data"]["threshold"] else None,
+        }
+    else:
+        _synthetic_tasks(probe["dataset"], tasks)
+        sizes = {"evaluation_points": EVALUATION_POINTS}
+    freeze_episodes(
+        tasks,
+        episodes,
+        seed=probe["seed"],
+        support=probe["support"],
+        query=probe["query"],
+        validation_tasks=TASKS["validation"],
+        standardise=probe["data"]["standardise"],
+        scaling=probe["data"]["scaling"],
+        metadata={},
+        **sizes,
+    )
+    return tasks, episodes
 
 
 def profile_probe(recipe: Recipe) -> Recipe:
@@ -184,6 +214,7 @@ def study_behaviour(probe: Recipe) -> Behaviour:
 
 PROBES: dict[str, tuple[Callable[[Recipe], Recipe], Probe]] = {
     "run": (run_probe, run_behaviour),
+    "reference": (reference_probe, reference_behaviour),
     "profile": (profile_probe, profile_behaviour),
     "study": (study_probe, study_behaviour),
 }
@@ -253,15 +284,22 @@ def _numbers(run_dir: Path) -> Behaviour:
         if name not in ("update", *NOT_COMPARED):
             for update, value in zip(run.curve["update"], run.curve[name], strict=True):
                 found[f"curve.{name}.{update}"] = _defined(value)
-    names = ("nrmse", "rmse_over_range", "relative_l2", "mae", "support_rmse", "query_std")
-    means = run.test_rows.astype(dict.fromkeys(names, "float64"))
-    for name in names:
-        for of, value in means.groupby(["predictor", "step"])[name].mean().items():
-            found[".".join(("test", *map(str, of), name))] = _defined(value)  # type: ignore[call-overload]
-    for name in ("target_std", "target_range", "inner_steps"):
+    found |= _errors(run.test_rows)
+    for name in SCALES:
         found[name] = _defined(run.metrics[name])
     if run.theta is not None:
         found |= _projected("theta", run.theta)
+    return found
+
+
+def _errors(test_rows: pd.DataFrame) -> Behaviour:
+    """Means per predictor and step."""
+    found: Behaviour = {}
+    names = ("nrmse", "rmse_over_range", "relative_l2", "mae", "support_rmse", "query_std")
+    means = test_rows.astype(dict.fromkeys(names, "float64"))
+    for name in names:
+        for of, value in means.groupby(["predictor", "step"])[name].mean().items():
+            found[".".join(("test", *map(str, of), name))] = _defined(value)  # type: ignore[call-overload]
     return found
 
 

@@ -17,9 +17,9 @@ metrics.json; its meta_init.safetensors is empty, its curve holds the updates th
 seeds together (`seeds_in_job` of them at its start): each second then counts for each seed
 in training by its share, 1 / (seeds in training), so that the seeds' sum is the job's.
 
-Predictors in `test_rows.parquet`: `meta_init` (the run's own), `untrained` (its starting
-point, adapted alike), and the trivial ones (`global_mean`, `item_mean`, `item_user_offset` for
-ratings; `global_mean`, `support_mean` for the synthetic families), which have step 0 only.
+The predictor in `test_rows.parquet` is `meta_init`; a failed run has no row. What it is compared
+with, the untrained start and the trivial predictors, is the same for every method:
+pipeline/runs/reference.py.
 """
 
 from collections.abc import Mapping, Sequence

@@ -14,10 +14,11 @@ from pipeline.runs.seed import SeedTraining
 
 
 def meta_test(seed: SeedTraining, model: Model) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Adapt the trained and the untrained initialisation to the frozen test tasks.
+    """Adapt the trained initialisation to the frozen test tasks.
 
     Returns:
-        Rows of `records.TEST_ROWS_SCHEMA`, and the metrics that follow from training and rows.
+        Rows of `records.TEST_ROWS_SCHEMA`, none where it diverged, and the metrics that follow
+        from training and rows.
     """
     started = time.perf_counter()
     recipe, episodes = seed.recipe, seed.episodes
@@ -29,7 +30,6 @@ def meta_test(seed: SeedTraining, model: Model) -> tuple[pd.DataFrame, dict[str,
         "optimiser": evaluation["optimiser"],
     }
     test = seed.frozen(episodes.test)
-    reference = test.adapted("untrained", model, seed.untrained, **adaptation)
     message = seed.message
     learned = empty_rows()
     if message is None:
@@ -46,7 +46,6 @@ def meta_test(seed: SeedTraining, model: Model) -> tuple[pd.DataFrame, dict[str,
         "horizon": flow_time(recipe["training"]["inner_lr"], inner_steps),
         **{name: _mean(at_k[name]) for name in METRICS},
         "nrmse_stderr": _mean(at_k["nrmse"].sem(ddof=1) if len(at_k) > 1 else None),
-        "untrained_nrmse": _mean(reference.loc[reference["step"] == inner_steps, "nrmse"]),
         "meta_updates": seed.updates,
         "train_seconds": seed.seconds,
         "train_process_seconds": seed.process_seconds,
@@ -57,8 +56,7 @@ def meta_test(seed: SeedTraining, model: Model) -> tuple[pd.DataFrame, dict[str,
         "n_test_tasks": len(episodes.test.tasks),
         "dtype": recipe["dtype"],
     }
-    rows = pd.concat([part for part in (learned, reference, test.trivial()) if len(part)])
-    return rows, metrics
+    return learned, metrics
 
 
 def _mean(values: Any) -> float | None:

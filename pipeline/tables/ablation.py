@@ -25,7 +25,7 @@ from pipeline.config.expand import (
 from pipeline.config.titles import DATASETS, label_order
 from pipeline.config.variants import variant_of
 from pipeline.errors import BadInput
-from pipeline.runs.evidence import evidence_file, kept_runs
+from pipeline.runs.evidence import evidence_file, kept_references, kept_runs
 from pipeline.runs.records import RunRecord
 from pipeline.tables.comparisons import ALPHA
 from pipeline.tables.files import Row
@@ -158,7 +158,7 @@ def _companion_runs(
             runs: dict[str, dict[int, RunRecord]] = {label: {} for label in like.labels}
             for label, seed in wanted:
                 runs[label][seed] = kept[label, seed]
-            return companion, check_setting(setting, runs)
+            return companion, check_setting(setting, runs, kept_references(file, like.seeds))
         missing = ", ".join(
             f"{label} seed {seed}" for label, seed in wanted if (label, seed) not in kept
         )
@@ -175,6 +175,7 @@ def _check_alike(ours: SettingRuns, theirs: SettingRuns, label: str, *, same_tas
     """Refuse runs that differ in training, evaluation, method or horizon, or that do not pair."""
     for seed, run in theirs.runs[label].items():
         base = ours.runs[label][seed]
+        met = tasks_of(ours.reference[seed]), tasks_of(theirs.reference[seed])
         for key in ("inner_steps", "training", "evaluation", "settings"):
             if base.spec.get(key) != run.spec.get(key):
                 raise BadInput(
@@ -183,7 +184,7 @@ def _check_alike(ours: SettingRuns, theirs: SettingRuns, label: str, *, same_tas
                     "two are to differ at one point only. Give both grids the same in "
                     "params.yaml and run `snakemake` again for each."
                 )
-        if same_tasks and tasks_of(base) != tasks_of(run):
+        if same_tasks and met[0] != met[1]:
             raise BadInput(
                 f"{run.directory}: found other test tasks than in {base.directory} ({label}, "
                 f"seed {seed}); needed the same, to compare them task by task. Run `snakemake` "

@@ -11,13 +11,11 @@ import pandas as pd
 from pipeline.config.titles import UNTRAINED, label_order, setting_order
 from pipeline.errors import BadInput
 from pipeline.runs import records
+from pipeline.runs.reference import read_reference, reference_file
 
-# What makes runs comparable: the same test rows, trivial errors and starting point.
+# What makes runs comparable: the test rows of one reference.
 
 META_INIT = "meta_init"
-# Trivial predictors are the same arithmetic in every run, on perhaps another processor; a
-# starting point is run through the network, which a GPU rounds more differently.
-_RTOL_TRIVIAL, _RTOL_START = 1e-5, 1e-3
 REMEDY = "Delete the folders of that setting and seed under `runs/` and run `snakemake` again."
 
 
@@ -25,67 +23,38 @@ def is_failed(run: records.RunRecord) -> bool:
     return bool(run.metrics["status"] != "ok")
 
 
-def check_seed(runs: list[records.RunRecord]) -> None:
-    """Runs of one setting and seed: same test rows, trivial errors and starting point."""
-    for run in runs:
-        _check_whole(run)
-    reference = runs[0]
-    needed, start = tasks_of(reference), _start(reference)
-    for run in runs:
-        found = tasks_of(run)
-        if found != needed:
-            differing = sorted(task for task, _ in found ^ needed)[:3]
-            raise BadInput(
-                f"{run.directory}: found other test rows (task, n_query) than in "
-                f"{reference.directory}, first at task {differing}; needed the same frozen "
-                f"episodes for every method. {REMEDY}"
-            )
-        mine, theirs = _trivial_rows(run), _trivial_rows(reference)
-        if not mine.index.equals(theirs.index):
-            raise BadInput(
-                f"{run.directory}: found the trivial predictors {_names(mine)}, needed "
-                f"{_names(theirs)} as in {reference.directory}. {REMEDY}"
-            )
-        if not np.allclose(mine, theirs, rtol=_RTOL_TRIVIAL, atol=0, equal_nan=True):
-            raise BadInput(
-                f"{run.directory}: found trivial-predictor errors that differ from those in "
-                f"{reference.directory}, needed identical ones: the two methods met different "
-                f"data. {REMEDY}"
-            )
-        begun = _start(run)
-        if not (
-            begun.index.equals(start.index)
-            and np.allclose(begun, start, rtol=_RTOL_START, atol=0, equal_nan=True)
-        ):
-            raise BadInput(
-                f"{run.directory}: found another `{UNTRAINED}` error at step 0 than in "
-                f"{reference.directory}, needed the same starting point for every method of a "
-                f"seed. {REMEDY}"
-            )
+def check_run(run: records.RunRecord, reference: pd.DataFrame) -> None:
+    """A run met each test task of the reference once, at each of its steps.
 
-
-def _check_whole(run: records.RunRecord) -> None:
-    """Each predictor met each test task once at each of its steps.
-
-    `untrained` may lack late steps, and a failed run any of its own: they diverged.
+    A failed run may lack any step: it diverged.
     """
-    rows = run.test_rows
-    n_tasks = rows["task"].nunique()
-    groups = rows.groupby(["predictor", "step"])["task"].agg(["size", "nunique"])
-    ragged = groups[(groups["size"] != n_tasks) | (groups["nunique"] != n_tasks)]
-    steps, begun = set(steps_of(run, META_INIT)), set(steps_of(run, UNTRAINED))
-    what = None
-    if len(ragged):
-        what = f"{ragged.index[0]} without one row for each of {n_tasks} tasks"
-    elif not is_failed(run) and not steps:
-        what = f"no rows of `{META_INIT}`, though the run's status is ok"
-    elif not is_failed(run) and begun - steps:
-        what = f"`{UNTRAINED}` measured at steps {sorted(begun - steps)}, `{META_INIT}` not"
+    rows, needed = run.test_rows, tasks_of(reference)
+    found = tasks_of(rows)
+    if len(rows) and found != needed:
+        differing = sorted(task for task, _ in found ^ needed)[:3]
+        raise BadInput(
+            f"{run.directory}: found other test rows (task, n_query) than in the reference of its "
+            f"setting and seed, first at task {differing}; needed the same frozen episodes for "
+            f"every method. {REMEDY}"
+        )
+    what = _ragged(rows, len(needed))
+    steps, begun = set(steps_of(rows, META_INIT)), set(steps_of(reference, UNTRAINED))
+    if not is_failed(run) and not what:
+        if not steps:
+            what = f"no rows of `{META_INIT}`, though the run's status is ok"
+        elif begun - steps:
+            what = f"`{UNTRAINED}` measured at steps {sorted(begun - steps)}, `{META_INIT}` not"
     if what:
         raise BadInput(
             f"{run.directory}/test_rows.parquet: found {what}; needed each predictor on every "
             f"test task at every step. {REMEDY}"
         )
+
+
+def _ragged(rows: pd.DataFrame, n_tasks: int) -> str | None:
+    groups = rows.groupby(["predictor", "step"])["task"].agg(["size", "nunique"])
+    ragged = groups[(groups["size"] != n_tasks) | (groups["nunique"] != n_tasks)]
+    return f"{ragged.index[0]} without one row for each of {n_tasks} tasks" if len(ragged) else None
 
 
 def need_one(what: str, values: dict[str, Any]) -> None:
@@ -99,35 +68,19 @@ def need_one(what: str, values: dict[str, Any]) -> None:
             )
 
 
-def steps_of(run: records.RunRecord, predictor: str) -> tuple[int, ...]:
+def steps_of(rows: pd.DataFrame, predictor: str) -> tuple[int, ...]:
     """Test steps at which a predictor was measured, ascending."""
-    rows = run.test_rows
     return tuple(sorted({int(step) for step in rows.loc[rows["predictor"] == predictor, "step"]}))
 
 
-def tasks_of(run: records.RunRecord) -> set[tuple[int, int]]:
+def tasks_of(rows: pd.DataFrame) -> set[tuple[int, int]]:
     """Test tasks and the number of their query rows."""
-    pairs = run.test_rows[["task", "n_query"]].drop_duplicates()
+    pairs = rows[["task", "n_query"]].drop_duplicates()
     return set(pairs.itertuples(index=False, name=None))
 
 
-def _start(run: records.RunRecord) -> pd.Series:
-    rows = run.test_rows
-    picked = rows[(rows["predictor"] == UNTRAINED) & (rows["step"] == rows["step"].min())]
-    return picked.set_index("task").sort_index()["nrmse"]
-
-
-def _trivial_rows(run: records.RunRecord) -> pd.DataFrame:
-    rows = run.test_rows
-    picked = rows[~rows["predictor"].isin([META_INIT, UNTRAINED])]
-    return picked.set_index(["predictor", "task"]).sort_index()[list(records.METRICS)]
-
-
-def _names(rows: pd.DataFrame) -> list[str]:
-    return sorted(set(rows.index.get_level_values(0)))
-
-
 ErrorsByStep = dict[tuple[str, int], pd.DataFrame]
+REFERENCE = ""  # stands for a label
 MEASURED = (*records.METRICS, "n_query", "query_std", "support_rmse")
 
 
@@ -139,7 +92,9 @@ class SettingRuns:
         inner_steps: K, the trained horizon in test steps.
         steps: test steps at which errors were measured, ascending.
         trivial: names of the trivial predictors, in canonical order.
-        errors: errors per test task by (label, seed) of a run, then (predictor, step).
+        reference: test rows of the untrained start and the trivial predictors, by seed.
+        errors: errors per test task by (label, seed) of a run or, under `REFERENCE`, of that,
+            then (predictor, step).
     """
 
     setting: str
@@ -148,6 +103,7 @@ class SettingRuns:
     steps: tuple[int, ...]
     trivial: tuple[str, ...]
     runs: dict[str, dict[int, records.RunRecord]]
+    reference: dict[int, pd.DataFrame]
     errors: dict[tuple[str, int], ErrorsByStep]
 
     @property
@@ -159,7 +115,7 @@ class SettingRuns:
         return list(next(iter(self.runs.values())))
 
     def some_run(self, seed: int) -> records.RunRecord:
-        """The run of the first method: trivial and untrained rows are alike in all of them."""
+        """The run of the first method: of data and scales, which are alike in all of them."""
         return next(iter(self.runs.values()))[seed]
 
     def task_errors(self, label: str, seed: int, step: int) -> pd.DataFrame | None:
@@ -170,7 +126,7 @@ class SettingRuns:
         """
         if label in self.runs:
             return self.errors[label, seed].get((META_INIT, step))
-        found = self.errors[self.labels[0], seed]
+        found = self.errors[REFERENCE, seed]
         place = (label, 0 if label in self.trivial else step)
         if place in found:
             return found[place]
@@ -197,7 +153,9 @@ def read_grid(
             }
             for label in labels
         }
-        grid.append(check_setting(setting, runs))
+        files = {seed: reference_file(results_dir, setting, seed) for seed in numbers}
+        reference = {seed: read_reference(file) for seed, file in files.items()} if labels else {}
+        grid.append(check_setting(setting, runs, reference))
     if not (labels and numbers and grid):
         raise BadInput(
             f"{results_dir}: found methods {labels}, seeds {numbers}, settings "
@@ -219,48 +177,54 @@ def _read(directory: Path, label: str) -> records.RunRecord:
     return run
 
 
-def check_setting(setting: str, runs: dict[str, dict[int, records.RunRecord]]) -> SettingRuns:
+def check_setting(
+    setting: str,
+    runs: dict[str, dict[int, records.RunRecord]],
+    reference: dict[int, pd.DataFrame],
+) -> SettingRuns:
     """The runs of one setting, `runs[label][seed]`, checked to be comparable.
 
     Raises:
-        BadInput: when they did not meet the same test rows, or differ in what a setting fixes.
+        BadInput: when they did not meet the test rows of the reference, by seed, or differ in
+            what a setting fixes.
     """
     everything = [run for by_seed in runs.values() for run in by_seed.values()]
     if not everything:
-        return SettingRuns(setting, "", 0, (), (), runs, {})
+        return SettingRuns(setting, "", 0, (), (), runs, reference, {})
     for what in ("dataset", "inner_steps"):
         need_one(what, {str(run.directory): run.metrics[what] for run in everything})
-    for seed in next(iter(runs.values())):
-        check_seed([by_seed[seed] for by_seed in runs.values()])
+    for by_seed in runs.values():
+        for seed, run in by_seed.items():
+            check_run(run, reference[seed])
     first = everything[0]
     finished = [run for run in everything if not is_failed(run)]
-    if finished:
-        need_one("test steps", {str(run.directory): steps_of(run, META_INIT) for run in finished})
+    measured = {str(run.directory): steps_of(run.test_rows, META_INIT) for run in finished}
+    if measured:
+        need_one("test steps", measured)
+    some = next(iter(reference.values()))
     inner_steps = int(first.metrics["inner_steps"])
-    steps = steps_of(finished[0], META_INIT) if finished else steps_of(first, UNTRAINED)
+    steps = next(iter(measured.values()), steps_of(some, UNTRAINED))
     if finished and inner_steps not in steps:
         raise BadInput(
             f"{finished[0].directory}: found test steps {list(steps)}, needed the trained "
             f"horizon {inner_steps} among them. {REMEDY}"
         )
-    others = set(first.test_rows["predictor"]) - {META_INIT, UNTRAINED}
+    others = set(some["predictor"]) - {UNTRAINED}
     trivial = tuple(sorted(others, key=label_order))
-    errors = {
-        (label, seed): _errors_by_step(run)
-        for label, by_seed in runs.items()
-        for seed, run in by_seed.items()
-    }
+    errors = {(REFERENCE, seed): _errors_by_step(rows) for seed, rows in reference.items()}
+    for label, by_seed in runs.items():
+        for seed, run in by_seed.items():
+            errors[label, seed] = {} if is_failed(run) else _errors_by_step(run.test_rows)
     dataset = first.metrics["dataset"]
-    return SettingRuns(setting, dataset, inner_steps, steps, trivial, runs, errors)
+    return SettingRuns(setting, dataset, inner_steps, steps, trivial, runs, reference, errors)
 
 
-def _errors_by_step(run: records.RunRecord) -> ErrorsByStep:
+def _errors_by_step(rows: pd.DataFrame) -> ErrorsByStep:
     """Rows by task, so that the order of a file's rows changes no sum."""
-    rows = run.test_rows.sort_values("task").set_index("task")
+    rows = rows.sort_values("task").set_index("task")
     kinds = dict.fromkeys(MEASURED, np.float64)
     parts = dict(list(rows.groupby(["predictor", "step"])[list(MEASURED)]))
     return {
         (str(predictor), int(str(step))): part.astype(kinds)
         for (predictor, step), part in parts.items()
-        if not (predictor == META_INIT and is_failed(run))
     }

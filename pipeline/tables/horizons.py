@@ -96,7 +96,7 @@ def _check_same_tasks(family: list[SettingRuns]) -> None:
     for of in family[1:]:
         for seed in of.seeds:
             here, there = of.some_run(seed), first.some_run(seed)
-            if tasks_of(here) != tasks_of(there):
+            if tasks_of(of.reference[seed]) != tasks_of(first.reference[seed]):
                 raise BadInput(
                     f"{here.directory}: found other test tasks than in {there.directory}; needed "
                     f"the same in '{of.setting}' and '{first.setting}', which differ in "

@@ -153,7 +153,7 @@ def _seed_row(runs: SettingRuns, label: str, seed: int) -> Row:
 
 def _n_tasks(runs: SettingRuns, seeds: list[int]) -> int | str:
     """Test tasks per seed; `lo-hi` where seeds differ."""
-    counts = sorted({int(runs.some_run(seed).test_rows["task"].nunique()) for seed in seeds})
+    counts = sorted({int(runs.reference[seed]["task"].nunique()) for seed in seeds})
     return counts[0] if len(counts) == 1 else f"{counts[0]}-{counts[-1]}"
 
 

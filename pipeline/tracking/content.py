@@ -90,7 +90,9 @@ def run_figures(results_dir: Path) -> dict[str, list[Path]]:
     return {"figures": [curves] if curves.is_file() else []}
 
 
-def run_content(record: RunRecord, profile: Mapping[str, Any] | None) -> Content:
+def run_content(
+    record: RunRecord, reference: pd.DataFrame, profile: Mapping[str, Any] | None
+) -> Content:
     """Describe one finished run; `profile` is the cost profile of its label, if there is one."""
     spec, metrics = record.spec, record.metrics
     # a touched or copied file is newer than the run, so the oldest one tells when it ended
@@ -99,7 +101,7 @@ def run_content(record: RunRecord, profile: Mapping[str, Any] | None) -> Content
     start = end - int(took * 1000)
     points, lost = _finite_points(
         [
-            *_test_points(record.test_rows, end),
+            *_test_points(pd.concat([record.test_rows, reference]), end),
             *_update_points(record.curve, start),
             *_cost_points(profile, end),
             *_scalar_points(metrics, end),

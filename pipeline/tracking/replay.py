@@ -20,6 +20,7 @@ from rich.progress import track
 from pipeline.errors import BadInput
 from pipeline.files import read_json, replacing
 from pipeline.runs.records import FILES, read_run
+from pipeline.runs.reference import read_reference, reference_file
 from pipeline.tracking.content import Content, content_digest, grid_files, run_content, run_figures
 from pipeline.tracking.store import locked, probe, refusal, set_environment, store_path
 
@@ -89,12 +90,15 @@ def log_tracking(
                 counts["missing"] += 1
                 continue
             profile = results_dir / "profile" / f"{label}.json"
-            digest = content_digest([*(directory / name for name in FILES), profile])
+            reference = reference_file(results_dir, setting, seed)
+            files = [directory / name for name in FILES]
+            digest = content_digest([*files, reference, profile])
             old = known.pop(f"{label}/{setting}/{seed}", [])
             run = _keep_one(experiment, old, digest)
             if run is None:
                 cost = read_json(profile) if profile.is_file() else None
-                run = _log(experiment, run_content(read_run(directory), cost), digest)
+                content = run_content(read_run(directory), read_reference(reference), cost)
+                run = _log(experiment, content, digest)
                 counts["replaced" if old else "logged"] += 1
             else:
                 counts["unchanged"] += 1

@@ -50,6 +50,7 @@ GRID = PARAMS.grid
 ACTIVE = PARAMS.active
 RESULTS = f"results/{GRID}"
 BLOCKS = seed_blocks(ACTIVE.seeds, ACTIVE.seeds_per_job)
+REFERENCE = f"{RESULTS}/reference/{{setting}}/{{seed}}.parquet"
 BLOCK_FILE = f"{RESULTS}/runs/{{method}}/{{setting}}/block_{{block}}.json"
 
 # The mark of this call: whatever is there and carries another recipe than it should takes it as

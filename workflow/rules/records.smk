@@ -1,9 +1,10 @@
-# method x setting x block of seeds -> run records; cost against inner steps; studies
+# setting x seed -> references; method x setting x block of seeds -> run records; cost against inner steps; studies
 # Records come from training, or from committed evidence where that still holds.
 
 
 if LOOK.restored:
 
+    ruleorder: restore_runs > build_reference
     ruleorder: restore_runs > meta_train
     ruleorder: restore_runs > profile_cost
     ruleorder: restore_runs > run_study
@@ -25,6 +26,31 @@ if LOOK.restored:
             config=lambda wildcards: json.dumps(dict(config)),
         shell:
             "python -m pipeline restore-runs --config {params.config:q} > {log:q} 2>&1"
+
+
+rule build_reference:
+    input:
+        tasks=tasks_of,
+        episodes=ancient("data/episodes/{setting}/{seed}.parquet"),
+        stale=if_stale(REFERENCE),
+    output:
+        REFERENCE,
+    log:
+        f"logs/build_reference/{GRID}/{{setting}}/{{seed}}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        gpu=gpus_wanted,
+    params:
+        device=device_option,
+        evidence=evidence_option,
+        spec=recipe_of(REFERENCE),
+    shell:
+        "python -m pipeline build-reference {input.tasks:q} {input.episodes:q} {output:q}"
+        " {params.device} --threads {threads} {params.evidence} --spec {params.spec:q}"
+        " > {log:q} 2>&1"
 
 
 # Seeds of a block are trained together. The records themselves are not declared: Snakemake would
@@ -108,6 +134,7 @@ rule run_study:
 
 
 RECORDS = [
+    *expand(REFERENCE, setting=ACTIVE.settings, seed=ACTIVE.seeds),
     *expand(BLOCK_FILE, method=ACTIVE.methods, setting=ACTIVE.settings, block=BLOCKS),
     *expand(f"{RESULTS}/profile/{{method}}.json", method=ACTIVE.methods),
     *expand(f"{RESULTS}/studies/{{study}}.json", study=ACTIVE.studies.names),

@@ -11,8 +11,9 @@ import pytest
 from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
 from pipeline.jobs.restore import keep_finished
-from pipeline.runs.evidence import add_runs, evidence_file, restore
+from pipeline.runs.evidence import add_runs, evidence_file, read_files, restore, write_files
 from pipeline.runs.records import read_run
+from pipeline.runs.reference import PARAMETERS, read_reference, reference_file
 from tests import run_records
 from tests.table_files import SETTING, build
 
@@ -38,8 +39,12 @@ def folders(root: Path) -> list[Path]:
     return [root / "runs" / m / SETTING / str(s) for m in METHODS for s in (0, 1)]
 
 
+def carriers(root: Path) -> list[Path]:
+    return [folder / "spec.json" for folder in folders(root)]
+
+
 def wanted(root: Path) -> list[tuple[Path, dict]]:
-    return [(folder, read_json(folder / "spec.json")) for folder in folders(root)]
+    return [(path, read_json(path)) for path in carriers(root)]
 
 
 def written(rows_file: Path) -> dict[str, bytes]:
@@ -51,7 +56,7 @@ def test_tables_made_of_restored_records_are_the_same_bytes(grid: Path) -> None:
     before = {path.name: path.read_bytes() for path in build(grid).iterdir()}
     runs = wanted(grid)
     shutil.rmtree(grid / "runs")
-    assert restore(evidence_file(grid, SETTING), runs, number).folders == folders(grid)
+    assert restore(evidence_file(grid, SETTING), runs, number).files == carriers(grid)
     shutil.rmtree(grid / "tables")
     assert {path.name: path.read_bytes() for path in build(grid).iterdir()} == before
 
@@ -102,7 +107,7 @@ def test_jobs_that_end_together_lose_nothing(grid: Path) -> None:
         list(pool.map(add_runs, [rows_file] * 4, jobs, [number] * 4))
     runs = wanted(grid)
     shutil.rmtree(grid / "runs")
-    assert restore(rows_file, runs, number).folders == folders(grid)
+    assert restore(rows_file, runs, number).files == carriers(grid)
 
 
 def test_another_recipe_is_not_restored(grid: Path) -> None:
@@ -110,7 +115,7 @@ def test_another_recipe_is_not_restored(grid: Path) -> None:
     runs = [(folder, spec | {"support": 11}) for folder, spec in wanted(grid)]
     shutil.rmtree(grid / "runs")
     found = restore(evidence_file(grid, SETTING), runs, number)
-    assert (found.folders, found.refused) == ([], {})
+    assert (found.files, found.refused) == ([], {})
     assert not (grid / "runs").exists()
 
 
@@ -118,7 +123,7 @@ def test_code_that_behaves_as_it_did_restores_under_the_new_recipe(grid: Path) -
     keep_finished(grid, **GRID)
     runs = [(folder, spec | {"code": "of today"}) for folder, spec in wanted(grid)]
     shutil.rmtree(grid / "runs")
-    assert restore(evidence_file(grid, SETTING), runs, number).folders == folders(grid)
+    assert restore(evidence_file(grid, SETTING), runs, number).files == carriers(grid)
     assert read_json(folders(grid)[0] / "spec.json")["code"] == "of today"
 
 
@@ -127,16 +132,16 @@ def test_code_that_gives_another_number_is_refused_with_its_name(grid: Path) -> 
     runs = [(folder, spec | {"code": "of today"}) for folder, spec in wanted(grid)]
     shutil.rmtree(grid / "runs")
     found = restore(evidence_file(grid, SETTING), runs, lambda recipe: {"number": 1.01})
-    assert found.folders == []
-    assert set(found.refused) == set(folders(grid))
-    assert "number is 1 in the evidence and 1.01" in found.refused[folders(grid)[0]]
+    assert found.files == []
+    assert set(found.refused) == set(carriers(grid))
+    assert "number is 1 in the evidence and 1.01" in found.refused[carriers(grid)[0]]
 
 
 def test_a_record_that_is_there_is_left_alone(grid: Path) -> None:
     keep_finished(grid, **GRID)
     mine = folders(grid)[0]
     write_json(mine / "metrics.json", read_json(mine / "metrics.json") | {"mine": 1})
-    assert restore(evidence_file(grid, SETTING), wanted(grid), number).folders == []
+    assert restore(evidence_file(grid, SETTING), wanted(grid), number).files == []
     assert read_json(mine / "metrics.json")["mine"] == 1
 
 
@@ -150,7 +155,9 @@ def test_a_run_made_anew_takes_the_place_of_the_old_one(grid: Path) -> None:
     metrics = read_run(mine).metrics
     rows.loc[better, "nrmse"] /= np.float32(2)
     rows.loc[better, ["rmse_over_range", "relative_l2"]] /= np.float32(2)
-    run_records.write_one(grid, "amaml", SETTING, 0, updates=350, rows=rows)
+    reference = read_reference(reference_file(grid, SETTING, 0))
+    both = pd.concat([rows, reference])
+    run_records.write_one(grid, "amaml", SETTING, 0, updates=350, rows=both)
     add_runs(rows_file, [mine], number)
     runs = wanted(grid)
     shutil.rmtree(grid / "runs")
@@ -160,23 +167,58 @@ def test_a_run_made_anew_takes_the_place_of_the_old_one(grid: Path) -> None:
     assert found.loc[at, "nrmse"].mean() == pytest.approx(metrics["nrmse"] / 2, rel=1e-6)
 
 
-def test_an_untrained_start_that_rounds_otherwise_is_kept_beside(grid: Path) -> None:
-    """As on another machine: nobody's rows are given to another run."""
-    other = folders(grid)[2]
-    rows = read_run(other).test_rows
-    start = rows["predictor"] == "untrained"
-    rows.loc[start, "mae"] = np.nextafter(rows.loc[start, "mae"], np.float32(np.inf))
-    run_records.write_one(grid, "amaml", SETTING, 0, updates=350, rows=rows)
+def reference_of(spec: dict) -> dict:
+    """The recipe of the reference of a run."""
+    return {name: spec[name] for name in PARAMETERS} | {"kind": "reference", "code": "of today"}
+
+
+def full_grid(root: Path) -> dict:
+    """A grid whose runs say all that their reference depends on; the recipe of one run."""
+    given = {"hidden": [4], "evaluation": {"steps": [0]}, "dtype": "float32", "data": {}}
+    for path in carriers(root):
+        write_json(path, read_json(path) | given)
+    return read_json(carriers(root)[0])
+
+
+def test_a_reference_comes_back_as_it_was(grid: Path) -> None:
+    spec, file = full_grid(grid), reference_file(grid, SETTING, 0)
+    before = read_reference(file)
     keep_finished(grid, **GRID)
-    runs = wanted(grid)
-    shutil.rmtree(grid / "runs")
-    restore(evidence_file(grid, SETTING), runs, number)
-    maes = [
-        frame.loc[frame["predictor"] == "untrained", "mae"].tolist()
-        for frame in (read_run(folders(grid)[k]).test_rows for k in (0, 2))
-    ]
-    assert maes[0] != maes[1]
-    assert maes[1] == rows.loc[start, "mae"].tolist()
+    kept = written(evidence_file(grid, SETTING))
+    file.unlink()
+    wanted = [(file, reference_of(spec))]
+    done = restore(evidence_file(grid, SETTING), wanted, lambda recipe: {})
+    assert done.files == [file]
+    order = ["predictor", "step", "task"]
+    pd.testing.assert_frame_equal(
+        read_reference(file).sort_values(order, ignore_index=True),
+        before.sort_values(order, ignore_index=True),
+        check_exact=True,
+    )
+    keep_finished(grid, **GRID)
+    assert written(evidence_file(grid, SETTING)) == kept
+
+
+def test_a_reference_of_another_meta_test_is_not_given_back(grid: Path) -> None:
+    recipe = reference_of(full_grid(grid)) | {"evaluation": {"steps": [0, 1]}}
+    keep_finished(grid, **GRID)
+    file = reference_file(grid, SETTING, 0)
+    assert restore(evidence_file(grid, SETTING), [(file, recipe)], number).files == []
+
+
+def test_rows_that_a_run_once_kept_for_itself_are_its_reference(grid: Path) -> None:
+    """As of a machine that rounded otherwise: the first run's own are what tables show."""
+    spec = full_grid(grid)
+    keep_finished(grid, **GRID)
+    rows_file = evidence_file(grid, SETTING)
+    runs, rows = read_files(rows_file)
+    shared = rows["", 0]
+    moved = shared.assign(mae=np.nextafter(shared["mae"].to_numpy(), np.float32(np.inf)))
+    rows["fomaml", 0] = pd.concat([rows["fomaml", 0], moved])
+    write_files(rows_file, runs, rows)
+    file = reference_file(grid, SETTING, 0)
+    restore(rows_file, [(file, reference_of(spec))], lambda recipe: {})
+    assert sorted(read_reference(file)["mae"]) == sorted(moved["mae"])
 
 
 def test_a_setting_of_the_paper_is_small(tmp_path: Path) -> None:

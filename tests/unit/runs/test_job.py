@@ -23,6 +23,7 @@ from pipeline.errors import BadInput
 from pipeline.runs.job import run
 from pipeline.runs.recipe import Recipe, canonical
 from pipeline.runs.records import FILES, METRICS, RunRecord, read_run
+from pipeline.runs.reference import build_reference
 from tests.unit.tiny_runs import (
     INNER_STEPS,
     METHODS,
@@ -99,15 +100,11 @@ def test_every_method_makes_a_whole_record(method, setting, files, rating_files,
     rows = found.test_rows
     steps = {0, 1, 3, INNER_STEPS}
     assert set(rows.loc[rows["predictor"] == "meta_init", "step"]) == steps
-    assert set(rows.loc[rows["predictor"] == "untrained", "step"]) == steps
-    trivial = {"global_mean", "support_mean"}
-    if setting == RATINGS:
-        trivial = {"global_mean", "item_mean", "item_user_offset"}
-    assert set(rows["predictor"]) == {"meta_init", "untrained"} | trivial
+    assert set(rows["predictor"]) == {"meta_init"}
     assert not rows.duplicated(["predictor", "step", "task"]).any()
     n_tasks = rows["task"].nunique()
     assert n_tasks == found.metrics["n_test_tasks"] == (4 if setting == SYNTHETIC else 5)
-    assert len(rows) == n_tasks * (2 * len(steps) + len(trivial))
+    assert len(rows) == n_tasks * len(steps)
     assert f"{method} {setting} seed 0: nRMSE" in capsys.readouterr().out
 
 
@@ -118,8 +115,6 @@ def test_metrics_follow_from_the_rows(files, tmp_path):
     for name in METRICS:
         assert metrics[name] == pytest.approx(own[name].mean())
     assert metrics["nrmse_stderr"] == pytest.approx(own["nrmse"].std(ddof=1) / len(own) ** 0.5)
-    start = rows[(rows["predictor"] == "untrained") & (rows["step"] == INNER_STEPS)]
-    assert metrics["untrained_nrmse"] == pytest.approx(start["nrmse"].mean())
     np.testing.assert_allclose(rows["rmse"] / metrics["target_std"], rows["nrmse"])
     np.testing.assert_allclose(rows["rmse"] / metrics["target_range"], rows["rmse_over_range"])
     assert metrics["horizon"] == pytest.approx(0.05)
@@ -149,8 +144,11 @@ def test_the_curve_has_a_row_per_update(files, tmp_path):
 
 
 def test_training_learns(files, tmp_path):
-    found = train(recipe("maml_sweep", meta_updates=150, outer_lr=0.01), files, tmp_path)
-    assert found.metrics["nrmse"] < 0.7 * found.metrics["untrained_nrmse"]
+    given = recipe("maml_sweep", meta_updates=150, outer_lr=0.01)
+    found = train(given, files, tmp_path)
+    start = build_reference(given, *files, tmp_path / "reference.parquet")
+    start = start[(start["predictor"] == "untrained") & (start["step"] == INNER_STEPS)]
+    assert found.metrics["nrmse"] < 0.7 * start["nrmse"].mean()
 
 
 # --- the same again
@@ -342,8 +340,7 @@ def test_a_divergence_is_a_record(method, files, tmp_path, capsys):
     assert found.metrics["nrmse"] is None
     assert found.metrics["meta_updates"] == 0
     assert len(found.curve) == 0
-    assert "meta_init" not in set(found.test_rows["predictor"])
-    assert {"untrained", "global_mean"} <= set(found.test_rows["predictor"])
+    assert found.test_rows.empty
     assert f"{method} {SYNTHETIC} seed 0: failed: meta-update 1" in capsys.readouterr().out
 
 

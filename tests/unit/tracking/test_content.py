@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from pipeline.data.sets import SOURCES
+from pipeline.runs.evaluate import empty_rows
 from pipeline.runs.records import read_run
+from pipeline.runs.reference import read_reference, reference_file
 from pipeline.tracking.content import MAX_POINTS, Content, content_digest, run_content
 from tests import run_records
 
 SETTING = "simulated-10shot-15val-50steps"
+NOTHING = empty_rows()  # no reference
 
 
 def steps_of(content: Content, key: str) -> list[int]:
@@ -26,7 +29,7 @@ def test_values_that_no_chart_can_show_are_counted(tmp_path: Path) -> None:
     rows.loc[first, "nrmse"] = np.nan  # one task diverged
     curve.loc[[3, 4], "gradient_norm"] = np.inf
 
-    content = run_content(record, None)
+    content = run_content(record, NOTHING, None)
 
     assert content.tags["non_finite"] == "test_nrmse: 1, gradient_norm: 2"
     assert steps_of(content, "test_nrmse") == [0, 50]
@@ -35,7 +38,7 @@ def test_values_that_no_chart_can_show_are_counted(tmp_path: Path) -> None:
 
 def test_long_histories_are_thinned_evenly(tmp_path: Path) -> None:
     directory = run_records.write_one(tmp_path, "amaml", SETTING, 0, n_tasks=2, updates=5000)
-    steps = steps_of(run_content(read_run(directory), None), "meta_loss")
+    steps = steps_of(run_content(read_run(directory), NOTHING, None), "meta_loss")
 
     assert len(steps) == MAX_POINTS
     assert (steps[0], steps[-1]) == (1, 5000)
@@ -45,7 +48,7 @@ def test_long_histories_are_thinned_evenly(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dataset", ["ml-100k", "simulated", "alpine"])
 def test_data_names_where_it_came_from(tmp_path: Path, dataset: str) -> None:
     directory = run_records.write_one(tmp_path, "amaml", f"{dataset}-10shot", 0, updates=5)
-    data = run_content(read_run(directory), None).data
+    data = run_content(read_run(directory), NOTHING, None).data
 
     assert data is not None
     assert data.name == dataset
@@ -57,7 +60,8 @@ def test_data_names_where_it_came_from(tmp_path: Path, dataset: str) -> None:
 
 def test_untrained_figure_of_the_summary_does_not_end_its_history(tmp_path: Path) -> None:
     directory = run_records.write_one(tmp_path, "amaml", SETTING, 0, updates=5)
-    content = run_content(read_run(directory), None)
+    reference = read_reference(reference_file(tmp_path, SETTING, 0))
+    content = run_content(read_run(directory), reference, None)
     assert steps_of(content, "untrained_nrmse") == list(run_records.STEPS)
 
 

@@ -1,0 +1,40 @@
+"""What a run and its reference start from: episodes, the range of targets, the untrained start."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pipeline.core import MLP
+from pipeline.data.episodes import load_episodes
+from pipeline.data.pools import Episodes
+from pipeline.data.schemas import read_metadata
+from pipeline.runs.checks import check_episodes
+from pipeline.runs.device import DTYPES
+from pipeline.runs.recipe import Recipe
+
+
+def load_inputs(recipe: Recipe, tasks: Path, file: Path) -> Episodes:
+    """The frozen episodes of a setting and seed.
+
+    Raises:
+        BadInput: when they were frozen for another recipe.
+    """
+    episodes = load_episodes(tasks, file)
+    check_episodes(recipe, episodes)
+    return episodes
+
+
+def target_range(tasks: Path, episodes: Episodes) -> float:
+    """Width of the rating scale, or of the meta-training targets; raw units."""
+    about = read_metadata(tasks)
+    if "lo" in about and "hi" in about:
+        return float(about["hi"] - about["lo"])
+    y = episodes.scaling.to_raw_y(episodes.train.y)
+    return float(y.max() - y.min())
+
+
+def untrained_start(model: MLP, recipe: Recipe, place: torch.device) -> Tensor:
+    """theta (P,): the same for every method of a seed, so that runs are paired."""
+    generator = torch.Generator().manual_seed(recipe["seed"])
+    return model.init(generator, dtype=DTYPES[recipe["dtype"]], device=place)

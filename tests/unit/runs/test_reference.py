@@ -1,0 +1,35 @@
+"""The reference of a setting and seed: rows of the untrained start and of trivial predictors."""
+
+import pandas as pd
+import pytest
+
+from pipeline.data.schemas import read_metadata
+from pipeline.runs.recipe import canonical
+from pipeline.runs.reference import build_reference, read_reference
+from tests.unit.runs.test_job import INNER_STEPS, RATINGS, SYNTHETIC, recipe
+
+
+@pytest.mark.parametrize("setting", [SYNTHETIC, RATINGS])
+def test_rows_are_those_of_what_no_method_changes(setting, files, rating_files, tmp_path):
+    own = files if setting == SYNTHETIC else rating_files
+    given, out = recipe("maml", setting), tmp_path / "reference.parquet"
+    rows = build_reference(given, *own, out)
+    steps = {0, 1, 3, INNER_STEPS}
+    assert set(rows.loc[rows["predictor"] == "untrained", "step"]) == steps
+    trivial = {"global_mean", "support_mean"}
+    if setting == RATINGS:
+        trivial = {"global_mean", "item_mean", "item_user_offset"}
+    assert set(rows["predictor"]) == {"untrained"} | trivial
+    assert len(rows) == rows["task"].nunique() * (len(steps) + len(trivial))
+    assert read_metadata(out) == {"spec": canonical(given)}
+    pd.testing.assert_frame_equal(
+        read_reference(out), rows.reset_index(drop=True), check_exact=True, check_dtype=False
+    )
+
+
+def test_methods_have_one_reference(files, tmp_path):
+    first, other = (
+        build_reference(recipe(method), *files, tmp_path / f"{method}.parquet")
+        for method in ("maml", "amaml")
+    )
+    pd.testing.assert_frame_equal(first, other, check_exact=True)
