@@ -122,12 +122,12 @@ def build_reference(
     seed: Annotated[int, typer.Option(min=0, help="seed, when --spec is not given")] = 0,
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
+    grid: GridName = None,
     device: Device = "auto",
     threads: Threads = 1,
     evidence: Evidence = None,
 ) -> None:
     """Adapt the untrained start and predict trivially: what every method is compared with."""
-    from pipeline.config.schema import load_params
     from pipeline.jobs.process import die_with_parent
     from pipeline.jobs.recipes import reference_recipe
 
@@ -135,8 +135,8 @@ def build_reference(
     if spec:
         recipe = parse_spec(spec)
     else:
-        loaded = load_params(params)
-        _known("--setting", setting, loaded.settings)
+        loaded = parameters(params, grid)
+        refuse_others("--setting", setting, loaded.settings)
         recipe = reference_recipe(loaded, str(setting), seed)
 
     from pipeline.runs import evidence as kept

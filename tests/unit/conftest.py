@@ -25,8 +25,10 @@ def shipped_variants() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def no_probes() -> Iterator[None]:
     """Keeping evidence trains nothing here; tests/unit/runs/test_behaviour.py has the probes."""
-    same = (lambda recipe: {"kind": recipe["kind"]}, lambda probe: {"number": 1.0})
+    of_reference = {"target_std": 2.0}
     with pytest.MonkeyPatch.context() as patch:
         for kind in probes.PROBES:
+            found = of_reference if kind == "reference" else of_reference | {"number": 1.0}
+            same = (lambda recipe: {"kind": recipe["kind"]}, lambda probe, found=found: found)
             patch.setitem(probes.PROBES, kind, same)
         yield

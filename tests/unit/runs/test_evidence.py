@@ -32,7 +32,7 @@ def grid(tmp_path: Path) -> Path:
 
 def number(recipe: dict) -> dict[str, float | None]:
     """What the code does, laid down by hand."""
-    return {"number": 1.0}
+    return {"number": 1.0, "target_std": 2.0}
 
 
 def folders(root: Path) -> list[Path]:
@@ -131,7 +131,9 @@ def test_code_that_gives_another_number_is_refused_with_its_name(grid: Path) -> 
     keep_finished(grid, **GRID)
     runs = [(folder, spec | {"code": "of today"}) for folder, spec in wanted(grid)]
     shutil.rmtree(grid / "runs")
-    found = restore(evidence_file(grid, SETTING), runs, lambda recipe: {"number": 1.01})
+    found = restore(
+        evidence_file(grid, SETTING), runs, lambda recipe: {"number": 1.01, "target_std": 2.0}
+    )
     assert found.files == []
     assert set(found.refused) == set(carriers(grid))
     assert "number is 1 in the evidence and 1.01" in found.refused[carriers(grid)[0]]
@@ -187,7 +189,7 @@ def test_a_reference_comes_back_as_it_was(grid: Path) -> None:
     kept = written(evidence_file(grid, SETTING))
     file.unlink()
     wanted = [(file, reference_of(spec))]
-    done = restore(evidence_file(grid, SETTING), wanted, lambda recipe: {})
+    done = restore(evidence_file(grid, SETTING), wanted, lambda recipe: {"target_std": 2.0})
     assert done.files == [file]
     order = ["predictor", "step", "task"]
     pd.testing.assert_frame_equal(
@@ -217,7 +219,7 @@ def test_rows_that_a_run_once_kept_for_itself_are_its_reference(grid: Path) -> N
     rows["fomaml", 0] = pd.concat([rows["fomaml", 0], moved])
     write_files(rows_file, runs, rows)
     file = reference_file(grid, SETTING, 0)
-    restore(rows_file, [(file, reference_of(spec))], lambda recipe: {})
+    restore(rows_file, [(file, reference_of(spec))], lambda recipe: {"target_std": 2.0})
     assert sorted(read_reference(file)["mae"]) == sorted(moved["mae"])
 
 

@@ -6,12 +6,12 @@ import pytest
 from pipeline.data.schemas import read_metadata
 from pipeline.runs.recipe import canonical
 from pipeline.runs.reference import build_reference, read_reference
-from tests.unit.runs.test_job import INNER_STEPS, RATINGS, SYNTHETIC, recipe
+from tests.unit.tiny_runs import INNER_STEPS, RATINGS, SYNTHETIC, make_files, recipe
 
 
 @pytest.mark.parametrize("setting", [SYNTHETIC, RATINGS])
-def test_rows_are_those_of_what_no_method_changes(setting, files, rating_files, tmp_path):
-    own = files if setting == SYNTHETIC else rating_files
+def test_rows_are_those_of_what_no_method_changes(setting, tmp_path):
+    own = make_files(tmp_path, setting)
     given, out = recipe("maml", setting), tmp_path / "reference.parquet"
     rows = build_reference(given, *own, out)
     steps = {0, 1, 3, INNER_STEPS}
@@ -27,7 +27,8 @@ def test_rows_are_those_of_what_no_method_changes(setting, files, rating_files, 
     )
 
 
-def test_methods_have_one_reference(files, tmp_path):
+def test_methods_have_one_reference(tmp_path):
+    files = make_files(tmp_path)
     first, other = (
         build_reference(recipe(method), *files, tmp_path / f"{method}.parquet")
         for method in ("maml", "amaml")
