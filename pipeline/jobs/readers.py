@@ -17,7 +17,7 @@ SHOWN = 3  # of many faults
 
 
 def check_records(results_dir: Path, tables: Recipe) -> None:
-    """Refuse runs, profiles and studies that are not those of the recipe of tables.
+    """Refuse references, runs, profiles and studies that are not those of the recipe of tables.
 
     Raises:
         BadInput: naming them and the command that makes them anew.
@@ -38,9 +38,13 @@ def _faults(results_dir: Path, tables: Recipe) -> Iterator[str]:
             for seed, wanted in of_label.items():
                 spec = results_dir / "runs" / label / setting / seed / "spec.json"
                 yield from _fault(spec, wanted, "run")
-    for folder, named in (("profile", "profiles"), ("studies", "studies")):
+    for pattern, named in (
+        ("reference/{}.parquet", "references"),
+        ("profile/{}.json", "profiles"),
+        ("studies/{}.json", "studies"),
+    ):
         for name, wanted in tables[named].items():
-            yield from _fault(results_dir / folder / f"{name}.json", wanted, "record")
+            yield from _fault(results_dir / pattern.format(name), wanted, "record")
 
 
 def _fault(file: Path, wanted: str, what: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pipeline.errors import BadInput
 from pipeline.jobs import process
 from pipeline.jobs.artifacts import Artifact, fault_of, grid_artifacts
 
-MADE = ("runs", "profile", "studies")  # below results/{grid}
+MADE = ("reference", "runs", "profile", "studies")  # below results/{grid}
 DATA = ("data/raw", "data/ratings", "data/tasks", "data/episodes")
 VIEWED = ("tables", "figures", "report", "tracking")  # kinds that stay: git has them, or others
 

@@ -24,7 +24,7 @@ VIEWS = (
 )
 AFTER = {"build_tables": 1, "plot_curves": 1, "build_report": 1, "log_tracking": 1}
 ALL = {"download": 1, "build_ratings": 1, "build_tasks": 2, "freeze_episodes": 4}
-ALL |= {"profile_cost": len(METHODS)} | AFTER
+ALL |= {"build_reference": 4, "profile_cost": len(METHODS)} | AFTER
 
 
 def counts(jobs: list[Job], *, left: bool) -> Counter[str]:
