@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.config.titles import label_order
 from pipeline.runs.records import METRICS, RunRecord
 from pipeline.tables.comparisons import Comparisons
-from pipeline.tables.grid import SettingRuns
+from pipeline.tables.grid import META_INIT, REFERENCE, SettingRuns
 from tests import run_records
 
 METHODS = (
@@ -106,7 +106,7 @@ def _compared(
 ) -> Comparisons:
     given = dict(levels)
     runs: dict[str, dict[int, RunRecord]] = {label: {} for label in labels}
-    errors = {}
+    errors, reference = {}, {}
     for label, seed in product(labels, seeds):
         gone = (label, setting, seed) in failed
         values = _errors(given, label, setting, seed, gone, n_tasks)
@@ -114,9 +114,12 @@ def _compared(
         metrics = {"status": "failed" if gone else "ok", "message": None, "meta_updates": 4}
         rows = pd.concat([of_task for of_task, _ in frames.values()], ignore_index=True)
         runs[label][seed] = RunRecord(Path(), {}, metrics, rows, rows, np.zeros(1))
-        errors[label, seed] = {place: by_task for place, (_, by_task) in frames.items()}
+        by_place = {place: by_task for place, (_, by_task) in frames.items()}
+        errors[label, seed] = {p: v for p, v in by_place.items() if p[0] == META_INIT}
+        reference[seed] = rows
+        errors[REFERENCE, seed] = {p: v for p, v in by_place.items() if p[0] != META_INIT}
     names = (run_records.dataset_of(setting), K, STEPS, _trivial(setting))
-    return Comparisons(SettingRuns(setting, *names, runs, errors))
+    return Comparisons(SettingRuns(setting, *names, runs, reference, errors))
 
 
 @lru_cache(maxsize=4000)

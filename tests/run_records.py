@@ -14,8 +14,14 @@ import pandas as pd
 
 from pipeline.files import write_json
 from pipeline.runs.metrics import derived_errors
-from pipeline.runs.records import CURVE_SCHEMA, METRICS, TEST_ROWS_SCHEMA, write_run
-from pipeline.runs.reference import reference_file, write_reference
+from pipeline.runs.records import (
+    CURVE_SCHEMA,
+    METRICS,
+    TEST_ROWS_SCHEMA,
+    reference_file,
+    write_reference,
+    write_run,
+)
 
 METHODS = (
     *("maml", "maml1", "maml_sweep", "fomaml"),

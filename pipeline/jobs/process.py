@@ -59,12 +59,12 @@ def release() -> None:
 
 
 def is_locked(root: Path = Path()) -> bool:
-    """Whether a living Snakemake works here."""
+    """Whether a living Snakemake works here, or one of another machine may."""
     place = root / ".snakemake" / "alive"
     if not place.exists():
         return False
     with place.open("r", encoding="utf-8") as handle:
-        return not _locked_by_us(handle)
+        return not _locked_by_us(handle) or handle.read().strip() not in ("", _machine())
 
 
 def forget_marks(folder: Path, own: Path) -> None:

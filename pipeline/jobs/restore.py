@@ -159,7 +159,7 @@ def keep_finished(
     """
     from pipeline.runs.evidence import add_reference, add_runs, evidence_file
     from pipeline.runs.probes import behaviours
-    from pipeline.runs.reference import read_reference
+    from pipeline.runs.records import read_reference
 
     count = 0
     ask = behaviours(results_dir.parents[1] / CACHE)

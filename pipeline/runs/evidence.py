@@ -34,15 +34,16 @@ from pipeline.runs.metrics import derived_errors
 from pipeline.runs.recipe import Recipe, parameters_of
 from pipeline.runs.records import (
     CURVE_SCHEMA,
+    REFERENCE_PARAMETERS,
     TEST_ROWS_SCHEMA,
     RunRecord,
     holds_run,
     kept_updates,
     read_run,
     thinned,
+    write_reference,
     write_run,
 )
-from pipeline.runs.reference import PARAMETERS, write_reference
 
 # The two files of a setting's evidence: columns, reading, writing.
 
@@ -107,12 +108,9 @@ def write_files(
     rows_file: Path, runs: dict[Key, dict[str, Any]], rows: dict[Key, pd.DataFrame]
 ) -> None:
     """Write both, in the order of labels and seeds."""
-    parts = [
-        rows[key].assign(label=key[0], seed=key[1])
-        for key in sorted(rows, key=_place)
-        if len(rows[key])
-    ]
-    frame = pd.concat(parts, ignore_index=True)
+    none = ROWS_SCHEMA.empty_table().to_pandas()
+    parts = [rows[key].assign(label=key[0], seed=key[1]) for key in sorted(rows, key=_place)]
+    frame = pd.concat([part for part in parts if len(part)] or [none], ignore_index=True)
     table = pa.Table.from_pandas(frame, schema=ROWS_SCHEMA, preserve_index=False)
     floats = ["rmse", "mae", "support_rmse"]
     entries = [
@@ -317,7 +315,7 @@ def kept_for(entries: Mapping[Key, Kept], wanted: Recipe) -> Kept | None:
         return kept if kept and same_parameters(kept.spec, wanted) else None
     for key in sorted(entries, key=_place):
         kept = entries[key]
-        if all(kept.spec.get(name) == wanted[name] for name in PARAMETERS):
+        if all(kept.spec.get(name) == wanted[name] for name in REFERENCE_PARAMETERS):
             return Kept(kept.spec, of_reference(kept.behaviour))
     return None
 

@@ -1,4 +1,4 @@
-"""The record of one meta-training run.
+"""The record of one meta-training run, and of the reference of its setting and seed.
 
 In `results/{grid}/runs/{method}/{setting}/{seed}/`:
 
@@ -18,8 +18,12 @@ seeds together (`seeds_in_job` of them at its start): each second then counts fo
 in training by its share, 1 / (seeds in training), so that the seeds' sum is the job's.
 
 The predictor in `test_rows.parquet` is `meta_init`; a failed run has no row. What it is compared
-with, the untrained start and the trivial predictors, is the same for every method:
-pipeline/runs/reference.py.
+with is the same for every method of a seed and lies once, in
+`results/{grid}/reference/{setting}/{seed}.parquet`: rows of the same schema on the same test tasks
+of `untrained`, the starting point of every method of that seed, adapted as an initialisation is,
+and of the trivial predictors, at step 0 (`global_mean`, `item_mean`, `item_user_offset` for
+ratings; `global_mean`, `support_mean` for the synthetic families). The schema metadata carry the
+recipe under `spec`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,8 +39,10 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from pipeline.data.schemas import read_rows, write_rows
 from pipeline.errors import BadInput
 from pipeline.files import read_json, replacing, write_json
+from pipeline.runs.recipe import canonical
 
 FILES = ("curve.parquet", "test_rows.parquet", "meta_init.safetensors", "metrics.json", "spec.json")
 METRICS = ("nrmse", "rmse", "rmse_over_range", "relative_l2", "mae")
@@ -144,6 +150,35 @@ def read_run(directory: Path) -> RunRecord:
             f"{directory}: unreadable run record ({error}); needed the files that "
             "`meta-train` wrote. Delete the folder and run `snakemake` again."
         ) from error
+
+
+# The reference: what every method of a seed is compared with.
+
+# What a run's recipe has alike: evidence of a run is evidence of its reference.
+REFERENCE_PARAMETERS = (
+    *("setting", "dataset", "seed", "support", "query", "inner_steps", "hidden"),
+    *("evaluation", "dtype", "data"),
+)
+
+
+def reference_file(results_dir: Path, setting: str, seed: int) -> Path:
+    """Where the reference of `results/{grid}` lies."""
+    return results_dir / "reference" / setting / f"{seed}.parquet"
+
+
+def write_reference(out: Path, recipe: Mapping[str, Any], rows: pd.DataFrame) -> None:
+    """Write rows of `TEST_ROWS_SCHEMA`, whole or not at all."""
+    columns = {name: rows[name].to_numpy() for name in TEST_ROWS_SCHEMA.names}
+    write_rows(out, columns, TEST_ROWS_SCHEMA, {"spec": canonical(dict(recipe))})
+
+
+def read_reference(path: Path) -> pd.DataFrame:
+    """Rows of a reference.
+
+    Raises:
+        BadInput: when the file is missing or unreadable.
+    """
+    return pd.DataFrame(read_rows(path, TEST_ROWS_SCHEMA))
 
 
 # A training curve at the updates that are shown: what tables, MLflow and evidence are made of.

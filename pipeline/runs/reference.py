@@ -1,40 +1,22 @@
 """The reference of a setting and seed: what every method is compared with, computed once.
 
-`results/{grid}/reference/{setting}/{seed}.parquet` holds rows of `records.TEST_ROWS_SCHEMA` on the
-test tasks: `untrained`, the starting point of every method of that seed, adapted as an
-initialisation is, and the trivial predictors, at step 0 (`global_mean`, `item_mean`,
-`item_user_offset` for ratings; `global_mean`, `support_mean` for the synthetic families). The
-schema metadata carry the recipe under `spec`.
+It lies where `records.reference_file` says, in the layout given there.
 
 A method with a meta-test of its own (`evaluation` in params.yaml) is compared with the same
 reference, adapted as the grid says.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
 
 from pipeline.core import MLP
-from pipeline.data.schemas import read_rows, write_rows
 from pipeline.runs.device import choose_device
 from pipeline.runs.evaluate import FrozenTest
 from pipeline.runs.inputs import load_inputs, target_range, untrained_start
-from pipeline.runs.recipe import Recipe, canonical
-from pipeline.runs.records import TEST_ROWS_SCHEMA
-
-# What a run's recipe has alike: evidence of a run is evidence of its reference.
-PARAMETERS = (
-    *("setting", "dataset", "seed", "support", "query", "inner_steps", "hidden"),
-    *("evaluation", "dtype", "data"),
-)
-
-
-def reference_file(results_dir: Path, setting: str, seed: int) -> Path:
-    """Where the reference of `results/{grid}` lies."""
-    return results_dir / "reference" / setting / f"{seed}.parquet"
+from pipeline.runs.recipe import Recipe
+from pipeline.runs.records import write_reference
 
 
 def build_reference(
@@ -76,18 +58,3 @@ def build_reference(
     rows = pd.concat([part for part in (adapted, test.trivial()) if len(part)])
     write_reference(out, recipe, rows)
     return rows
-
-
-def write_reference(out: Path, recipe: Mapping[str, Any], rows: pd.DataFrame) -> None:
-    """Write rows of `records.TEST_ROWS_SCHEMA`, whole or not at all."""
-    columns = {name: rows[name].to_numpy() for name in TEST_ROWS_SCHEMA.names}
-    write_rows(out, columns, TEST_ROWS_SCHEMA, {"spec": canonical(dict(recipe))})
-
-
-def read_reference(path: Path) -> pd.DataFrame:
-    """Rows of a reference.
-
-    Raises:
-        BadInput: when the file is missing or unreadable.
-    """
-    return pd.DataFrame(read_rows(path, TEST_ROWS_SCHEMA))

@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.config.titles import UNTRAINED, label_order, setting_order
 from pipeline.errors import BadInput
 from pipeline.runs import records
-from pipeline.runs.reference import read_reference, reference_file
+from pipeline.runs.records import read_reference, reference_file
 
 # What makes runs comparable: the test rows of one reference.
 

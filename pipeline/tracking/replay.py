@@ -19,8 +19,7 @@ from rich.progress import track
 
 from pipeline.errors import BadInput
 from pipeline.files import read_json, replacing
-from pipeline.runs.records import FILES, read_run
-from pipeline.runs.reference import read_reference, reference_file
+from pipeline.runs.records import FILES, read_reference, read_run, reference_file
 from pipeline.tracking.content import Content, content_digest, grid_files, run_content, run_figures
 from pipeline.tracking.store import locked, probe, refusal, set_environment, store_path
 

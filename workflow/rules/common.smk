@@ -56,7 +56,14 @@ BLOCK_FILE = f"{RESULTS}/runs/{{method}}/{{setting}}/block_{{block}}.json"
 # The mark of this call: whatever is there and carries another recipe than it should takes it as
 # an input, and so runs again, whatever modification times and Snakemake's memory say. A name of
 # its own for each call: what a killed call left behind marks nothing.
-os.environ.setdefault("PIPELINE_CALL", uuid.uuid4().hex[:12])
+if "PIPELINE_CALL" not in os.environ:  # not a job of a call
+    os.environ["PIPELINE_CALL"] = uuid.uuid4().hex[:12]
+    if LOOK.stale:
+        print(
+            f"{len(LOOK.stale)} files were made by another recipe ({min(LOOK.stale)}, ...): the "
+            "targets all, train_all and data_all make what they need of them anew.",
+            file=sys.stderr,
+        )
 MARKS = "results/.stale"
 MARK = f"{MARKS}/{os.environ['PIPELINE_CALL']}"
 

@@ -106,8 +106,9 @@ def test_a_parameter_makes_stale_what_holds_it(root):
     )
     found = look(other, root)
     blocks = {name for name in found.artifacts if name.endswith("/block_0.json")}
+    references = {name for name in found.artifacts if "/reference/" in name}
     views = {a.output.as_posix() for a in grid_artifacts(other, root)[-4:]}
-    assert found.stale == blocks | views
+    assert found.stale == blocks | references | views
 
 
 def test_content_of_a_link_is_what_counts(root, tmp_path):
@@ -123,7 +124,7 @@ def test_content_of_a_link_is_what_counts(root, tmp_path):
 
 
 def test_evidence_gives_back_what_holds(tmp_path):
-    """Of a clone: one run was kept with other parameters."""
+    """One run was kept with other parameters, so that its reference is not given back either."""
     grid = params().active.model_copy(update={"keep_evidence": True})
     given = params().model_copy(update={"grids": {"tiny": grid}})
     results = tmp_path / "results/tiny"
@@ -137,8 +138,11 @@ def test_evidence_gives_back_what_holds(tmp_path):
     keep_finished(results, **of)
     shutil.rmtree(results / "runs")
     found = look(given, tmp_path)
-    assert found.restored == (BLOCK,)
-    assert BLOCK not in jobs_left(found)
+    references = {name for name in found.artifacts if "/reference/" in name}
+    assert {BLOCK, *references} - set(found.restored) == {
+        f"results/tiny/reference/{RATINGS}/0.parquet"
+    }
+    assert jobs_left(found).isdisjoint(found.restored)
     lost = {path.parent.name for path in found.lost if f"imaml/{RATINGS}" in path.as_posix()}
     assert lost == {"0"}
     assert not {path for path in found.lost if f"imaml/{SYNTHETIC}" in path.as_posix()}

@@ -12,8 +12,7 @@ from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
 from pipeline.jobs.restore import keep_finished
 from pipeline.runs.evidence import add_runs, evidence_file, read_files, restore, write_files
-from pipeline.runs.records import read_run
-from pipeline.runs.reference import PARAMETERS, read_reference, reference_file
+from pipeline.runs.records import REFERENCE_PARAMETERS, read_reference, read_run, reference_file
 from tests import run_records
 from tests.table_files import SETTING, build
 
@@ -171,7 +170,10 @@ def test_a_run_made_anew_takes_the_place_of_the_old_one(grid: Path) -> None:
 
 def reference_of(spec: dict) -> dict:
     """The recipe of the reference of a run."""
-    return {name: spec[name] for name in PARAMETERS} | {"kind": "reference", "code": "of today"}
+    return {name: spec[name] for name in REFERENCE_PARAMETERS} | {
+        "kind": "reference",
+        "code": "of today",
+    }
 
 
 def full_grid(root: Path) -> dict:

@@ -5,7 +5,8 @@ import pytest
 
 from pipeline.data.schemas import read_metadata
 from pipeline.runs.recipe import canonical
-from pipeline.runs.reference import build_reference, read_reference
+from pipeline.runs.records import read_reference
+from pipeline.runs.reference import build_reference
 from tests.unit.tiny_runs import INNER_STEPS, RATINGS, SYNTHETIC, make_files, recipe
 
 

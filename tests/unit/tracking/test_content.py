@@ -8,8 +8,7 @@ import pytest
 
 from pipeline.data.sets import SOURCES
 from pipeline.runs.evaluate import empty_rows
-from pipeline.runs.records import read_run
-from pipeline.runs.reference import read_reference, reference_file
+from pipeline.runs.records import read_reference, read_run, reference_file
 from pipeline.tracking.content import MAX_POINTS, Content, content_digest, run_content
 from tests import run_records
 

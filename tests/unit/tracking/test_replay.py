@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline.files import read_json
-from pipeline.runs.records import METRICS, read_run
-from pipeline.runs.reference import read_reference, reference_file
+from pipeline.runs.records import METRICS, read_reference, read_run, reference_file
 from tests import tracked_project
 from tests.tracked_project import (
     NOTHING,
