@@ -70,6 +70,7 @@ def test_a_lock_of_another_machine_is_left_to_people(tmp_path):
     place = tmp_path / ".snakemake/alive"
     place.parent.mkdir()
     place.write_text("elsewhere 0")
+    assert process.is_locked(tmp_path)
     with pytest.raises(BadInput, match="elsewhere"):
         process.hold(tmp_path)
     assert place.read_text() == "elsewhere 0"
@@ -108,7 +109,8 @@ def test_a_job_dies_with_the_workflow_that_asks_for_it(asked):
     child = f"{sys.executable!r}, '-c', {job + ' import time; time.sleep(60)'!r}"
     parent = (
         "import os, subprocess, sys\n"
-        f"child = subprocess.Popen([{child}], stdout=subprocess.PIPE)\n"
+        # of the parent's pipes the child keeps none: whoever reads them would wait for it
+        f"child = subprocess.Popen([{child}], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)\n"
         "child.stdout.readline()\nprint(child.pid, flush=True)\nos.kill(os.getpid(), 9)"
     )
     said = subprocess.run(
