@@ -1,7 +1,7 @@
 """Commands that meta-train and measure costs."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -22,6 +22,9 @@ Evidence = Annotated[
     Path | None, typer.Option(help="small file for git to which what was made is added")
 ]
 Label = Annotated[str | None, typer.Option("--method", help="method, when --spec is not given")]
+
+
+Capture = Literal["auto", "never"]
 
 
 def register(app: typer.Typer) -> None:
@@ -49,6 +52,9 @@ def meta_train(
     params: ParamsFile = Path("params.yaml"),
     grid: GridName = None,
     device: Device = "auto",
+    capture: Annotated[
+        Capture, typer.Option(help="inner training as CUDA graphs: auto (where possible) or never")
+    ] = "auto",
     threads: Threads = 1,
     checkpoint_every: Annotated[int, typer.Option(min=1, help="meta-updates")] = 100,
     keep_finished: Annotated[
@@ -98,6 +104,7 @@ def meta_train(
         episodes_files,
         run_dirs,
         device=device,
+        capture=capture,
         threads=threads,
         checkpoint_every=checkpoint_every,
         keep_finished=keep_finished,

@@ -138,6 +138,10 @@ class ParamsFile(Strict):
 
     grid: str = Field(description="name of a file of grids/, without .yaml")
     device: Literal["auto", "cuda", "cpu"]
+    capture: Literal["auto", "never"] = Field(
+        default="auto",
+        description="repeat inner training as CUDA graphs where that is possible, or never",
+    )
     dtype: Literal["float32", "float64"]
     raw_dir: str | None = Field(default=None, description="replaces data.raw_dir (--config)")
     data: Data

@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -24,6 +24,7 @@ from pipeline.runs.testing import meta_test
 from pipeline.runs.training import MetaTraining
 
 CHECKPOINT = "checkpoint.pt"
+Capture = Literal["auto", "never"]
 
 
 def run(
@@ -55,6 +56,7 @@ def run_seeds(
     run_dirs: Sequence[Path],
     *,
     device: str = "auto",
+    capture: Capture = "auto",
     threads: int = 1,
     checkpoint_every: int = 100,
     keep_finished: bool = False,
@@ -69,6 +71,7 @@ def run_seeds(
     Args:
         recipes: of one method and setting; they differ in the seed and its episodes only.
         episodes_files, run_dirs: one for each recipe.
+        capture: inner training as CUDA graphs, or `never`: numbers are the same to rounding.
         keep_finished: leave out the seeds whose folder holds a whole record of the same recipe.
 
     Returns:
@@ -90,7 +93,9 @@ def run_seeds(
         if not (keep_finished and holds_run(given[2], given[0]))
     ]
     if runs:
-        _train_together(runs, tasks, run_dirs[0] / CHECKPOINT, place, threads, checkpoint_every)
+        _train_together(
+            *(runs, tasks, run_dirs[0] / CHECKPOINT, place, capture, threads, checkpoint_every)
+        )
     return [read_json(folder / "metrics.json") for folder in run_dirs]
 
 
@@ -99,6 +104,7 @@ def _train_together(
     tasks: Path,
     checkpoint: Path,
     place: torch.device,
+    capture: Capture,
     threads: int,
     checkpoint_every: int,
 ) -> None:
@@ -122,11 +128,13 @@ def _train_together(
         outer_lr=given["outer_lr"],
         optimiser=given["outer_optimiser"],
         gradient_limit=given["gradient_limit"],
+        capture=capture == "auto" and "auto",
     )
     MetaTraining(seeds, checkpoint, trainer).train(checkpoint_every)
     about = {
         "seeds_in_job": len(seeds),
         "device": device_name(place),
+        "capture": capture,
         "threads": threads,
         "environment": environment(),
         "git_commit": _git_commit(),

@@ -147,6 +147,10 @@ def device_option(wildcards):
     return f"--device {PARAMS.device}"
 
 
+def capture_option(wildcards):
+    return f"--capture {PARAMS.capture}"
+
+
 def evidence_option(wildcards):
     """Where a job's record is kept for git; of a block of runs or of a profile or study."""
     if not ACTIVE.keep_evidence:

@@ -81,12 +81,13 @@ rule meta_train:
             f"{RESULTS}/runs/{wildcards.method}/{wildcards.setting}/{{seed}}"
         ),
         device=device_option,
+        capture=capture_option,
         save=save_option,
         evidence=evidence_option,
         spec=recipes_of(BLOCK_FILE),
     shell:
         "python -m pipeline meta-train {input.tasks:q} {params.episodes:q} {params.runs:q}"
-        " {params.device} --threads {threads} {params.save} --keep-finished"
+        " {params.device} {params.capture} --threads {threads} {params.save} --keep-finished"
         " {params.evidence} --block {output:q} --spec {params.spec:q} > {log:q} 2>&1"
 
 
