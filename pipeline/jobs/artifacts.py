@@ -6,7 +6,7 @@ memory of an earlier run.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from pipeline.data.schemas import read_metadata
 from pipeline.data.sets import SOURCES
 from pipeline.files import read_json
 from pipeline.jobs import recipes
-from pipeline.jobs.blocks import seed_blocks
 from pipeline.runs.recipe import Recipe
 
 RUN_FILES = ("curve.parquet", "test_rows.parquet", "meta_init.safetensors", "metrics.json")
@@ -53,6 +52,18 @@ def run_folder(grid: str, label: str, setting: str, seed: int) -> Path:
 def block_file(grid: str, label: str, setting: str, block: int) -> Path:
     """What a training job leaves beside the records of its seeds."""
     return Path(f"results/{grid}/runs/{label}/{setting}/block_{block}.json")
+
+
+def seed_blocks(seeds: Iterable[int], size: int) -> dict[int, list[int]]:
+    """Seeds by block: block b has the given seeds among b size, ..., (b + 1) size - 1.
+
+    A seed's block depends on no other seed, so that another seed in the grid changes the job of
+    its own block only.
+    """
+    blocks: dict[int, list[int]] = {}
+    for seed in sorted(seeds):
+        blocks.setdefault(seed // size, []).append(seed)
+    return blocks
 
 
 def fault_of(artifact: Artifact, root: Path = Path()) -> str | None:

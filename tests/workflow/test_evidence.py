@@ -7,11 +7,13 @@ import pandas as pd
 import pytest
 
 from pipeline.files import read_json
+from pipeline.jobs.artifacts import seed_blocks
 from tests.workflow.project import Project
 
 pytestmark = pytest.mark.slow  # minutes of the real engines
 
 RESULTS = "results/ci"
+VIEWS = ("plot_curves", "build_report", "log_tracking")
 
 
 def test_tables_come_from_evidence(project: Project, tmp_path: Path) -> None:
@@ -21,7 +23,7 @@ def test_tables_come_from_evidence(project: Project, tmp_path: Path) -> None:
     _forget_runs(project)
 
     planned = project.planned()
-    assert not {name for name in planned if name.startswith(("meta_train", "profile", "download"))}
+    assert set(planned) == {"restore_runs", "build_tables", *VIEWS}
     project.snakemake()
     found = {path.name: path.read_bytes() for path in project.path(f"{RESULTS}/tables").iterdir()}
     assert found == tables
@@ -48,6 +50,34 @@ def test_only_what_evidence_lacks_is_trained(project: Project) -> None:
     assert project.path(f"{RESULTS}/evidence/profile/another.json").is_file()
 
 
+def test_a_changed_formula_is_refused_and_then_trained(project: Project) -> None:
+    """Of the methods in evidence only Reptile does another thing now."""
+    project.set(grids__ci__keep_evidence=True, grids__ci__methods=["fomaml", "reptile"])
+    project.run("python", "-m", "pipeline", "keep-evidence", RESULTS)
+    _forget_runs(project)
+    file = project.path("pipeline/core/methods/first_order.py")
+    code = file.read_text()
+    assert "problem.start - psi" in code
+    file.write_text(code.replace("problem.start - psi", "1.01 * (problem.start - psi)"))
+
+    said = project.snakemake(rc=1)
+    refusal = next(line for line in said.splitlines() if "found evidence made by code" in line)
+    assert f"{RESULTS}/runs/reptile/" in refusal
+    assert "curve.gradient_norm" in refusal
+    assert project.planned()["meta_train"] == _blocks(project)
+    project.snakemake()
+    for told in project.path(f"{RESULTS}/runs").glob("*/*/*/metrics.json"):
+        assert ("restored" in read_json(told)) is (told.parts[-4] == "fomaml"), told
+    assert project.planned() == {}
+
+
+def _blocks(project: Project) -> int:
+    params = project.params()
+    blocks = seed_blocks(params.active.seeds, params.active.seeds_per_job)
+    return len(blocks) * len(params.active.settings)
+
+
 def _forget_runs(project: Project) -> None:
-    for name in (f"{RESULTS}/runs", f"{RESULTS}/profile", "data", ".snakemake"):
+    made = ("runs", "reference", "profile")
+    for name in (*(f"{RESULTS}/{folder}" for folder in made), "data", ".snakemake"):
         shutil.rmtree(project.path(name))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.schema import load_params
-from pipeline.jobs.blocks import seed_blocks
+from pipeline.jobs.artifacts import seed_blocks
 from pipeline.jobs.recipes import run_recipe
 from pipeline.runs.records import FILES
 from tests.workflow.project import Project, environment, new_project

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipeline.jobs.blocks import seed_blocks
+from pipeline.jobs.artifacts import seed_blocks
 from tests.workflow.project import Project
 
 RULES = [

@@ -26,7 +26,7 @@ from pipeline.config.studies import STUDIES
 from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
 from pipeline.jobs import process
-from pipeline.jobs.blocks import seed_blocks
+from pipeline.jobs.artifacts import seed_blocks
 from pipeline.jobs.look import look
 from pipeline.runs.recipe import canonical
 
