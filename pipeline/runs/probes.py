@@ -26,10 +26,8 @@ import pandas as pd
 from pipeline.data import schemas
 from pipeline.files import file_digest, read_json, write_json
 from pipeline.runs.behaviour import SCALES, Behaviour, difference
-from pipeline.runs.inputs import load_inputs, target_range
 from pipeline.runs.recipe import Recipe, digest, flow_time
 from pipeline.runs.records import CURVE_SCHEMA, read_run
-from pipeline.runs.reference import build_reference
 
 INNER_STEPS = 100  # K of the probe, where the recipe's is not smaller
 UPDATES = 3
@@ -91,6 +89,7 @@ def _small(recipe: Recipe) -> Recipe:
 def run_behaviour(probe: Recipe) -> Behaviour:
     """Train and test as `probe` says; the numbers of the record, and of its reference."""
     from pipeline.runs.job import run
+    from pipeline.runs.reference import build_reference
 
     with tempfile.TemporaryDirectory(prefix="behaviour-") as folder:
         place = Path(folder)
@@ -109,6 +108,9 @@ def reference_probe(recipe: Recipe) -> Recipe:
 
 def reference_behaviour(probe: Recipe) -> Behaviour:
     """Adapt and predict as `probe` says; the numbers of the reference, and its scales."""
+    from pipeline.runs.inputs import load_inputs, target_range
+    from pipeline.runs.reference import build_reference
+
     with tempfile.TemporaryDirectory(prefix="behaviour-") as folder:
         place = Path(folder)
         tasks, file = _small_inputs(probe, place)

@@ -1,6 +1,8 @@
 """The look before any job: what is stale, what is lost, what evidence gives back."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from pipeline.jobs.plan import grid_runs
 from pipeline.jobs.restore import keep_finished
 from tests import run_records
 from tests.unit.jobs.finished_grid import BLOCK, RUN, params, spoil_run
-from tests.unit.tiny_runs import RATINGS, SYNTHETIC
+from tests.unit.tiny_runs import RATINGS, ROOT, SYNTHETIC
 
 TABLES = "results/tiny/tables/spec.json"
 
@@ -146,6 +148,18 @@ def test_evidence_gives_back_what_holds(tmp_path):
     lost = {path.parent.name for path in found.lost if f"imaml/{RATINGS}" in path.as_posix()}
     assert lost == {"0"}
     assert not {path for path in found.lost if f"imaml/{SYNTHETIC}" in path.as_posix()}
+
+
+def test_the_look_at_a_clone_with_evidence_needs_no_torch():
+    """Every start of Snakemake waits for it."""
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from pipeline.config.schema import load_params; from pipeline.jobs.look import look\n"
+        "look(load_params(Path('params.yaml'), {'grid': 'swept'}))\n"
+        "print('pipeline.runs.probes' in sys.modules, 'torch' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert said.stdout.split() == ["True", "False"], said.stderr
 
 
 def test_a_fault_says_what_differs(root):
