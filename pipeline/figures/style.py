@@ -43,7 +43,7 @@ _FALLBACK_COLORS = ("#332288", "#117733", "#AA4499", "#999933", "#CC6677")
 _FALLBACK_LINES = ((0, (3, 1)), (0, (5, 1, 1, 1)), (0, (2, 1)))
 
 _RC: Any = {
-    "svg.hashsalt": "amaml",
+    "svg.hashsalt": "figures",
     "font.family": "DejaVu Sans",  # comes with matplotlib, so the bytes do not depend on fonts
     "font.size": 9,
     "axes.titlesize": 9,

@@ -41,10 +41,11 @@ JOBS = {
 
 
 TABLE_CLAIMS = ("pipeline.paper.build",)  # what is said of the tables is written into tables/ too
-REPORT_TEXTS = (  # of the page: template, style, prose
+REPORT_TEXTS = (  # of the page: templates, style, prose, meanings of columns
     "pipeline/report/*.css",
     "pipeline/report/*.j2",
     "pipeline/report/*.md",
+    "pipeline/report/*.yaml",
 )
 # What reading an archive takes from its card; addresses and texts change no number.
 READ_OF_SOURCE = ("member", "format", "lo", "hi", "step")

@@ -1,96 +1,115 @@
-"""The evidence appendix: per setting and method, the runs behind its cells."""
+"""The evidence appendix: per setting and method, the runs behind its cells; and links into it."""
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.config.titles import DATASETS, SIMULATED, label_title
-from pipeline.report.blocks import Anchor, Block, Cell, Evidence, EvidenceGroup, Fold, Prose
-from pipeline.report.evidence import Run, evidence_file, runs_behind
+from pipeline.report.blocks import Block, Cell, Part, anchor, fold
+from pipeline.report.evidence import (
+    LABEL_COLUMNS,
+    RECORDS,
+    Run,
+    evidence_file,
+    record_files,
+    row_grids,
+    runs_behind,
+)
 from pipeline.report.grid_tables import GridTable
-from pipeline.report.links import Links, group_anchor, setting_anchor
-from pipeline.report.records import RECORDS
 
 SHORT = 12  # hexadecimal digits of a commit or fingerprint; in full in the tooltip
-_INTRO = (
-    "<p>A number in a table leads here: to the runs it was computed from. The command of a row, "
-    "with another column's name in place of <code>nrmse</code>, prints definition, folders, "
-    "MLflow ids and the commands that make each run anew. Pointing at a number shows its own.</p>"
-)
-
-_COMPANIONS = (
-    "<p>A row that names another grid was computed from runs in "
-    "<code>{parent}/GRID/runs/</code>, GRID the name in its column <code>grid</code>; in an "
-    "ablation, runs of ours are those of <code>grid_ours</code>. The command of a cell, shown "
-    "when one points at it, lists these runs.</p>"
-)
 
 
-def evidence_blocks(main: GridTable, runs: list[Run], links: Links) -> list[Block]:
-    """One fold per setting; `main` is `main.csv`."""
-    blocks: list[Block] = [Prose(_INTRO)]
-    rows = main.rows
-    for setting in dict.fromkeys(run.setting for run in runs):
-        given = [run for run in runs if run.setting == setting]
-        groups = []
-        for row in (row for row in rows if row["setting"] == setting):
-            command = links.title("main", f"{setting}/{row['label']}", "nrmse")
-            behind = runs_behind(row, given)
-            note = ""
-            if row["kind"] != "method":
-                note = f"Alike in every run of a seed; read from those of {behind[0].label}."
-            groups.append(
-                EvidenceGroup(
-                    group_anchor(setting, row["label"]),
-                    label_title(row["label"]),
-                    row["label"],
-                    command,
-                    note,
-                    [_cells(run) for run in behind] if row["kind"] == "method" else (),
-                )
-            )
-        file = evidence_file(links.results_dir, setting)
-        kept = f"; errors of each test task: {file.as_posix()}" if file else ""
-        badge = "SIMULATED" if given[0].dataset in SIMULATED else ""
-        dataset = DATASETS.get(given[0].dataset, given[0].dataset)
-        blocks.append(Anchor(setting_anchor(setting), setting, badge))
-        evidence = Evidence(setting, groups)
-        summary = f"{dataset}: {len(given)} runs, seeds {_seeds(given)}{kept}"
-        blocks.append(Fold(summary, [evidence], printed=False))
-    records = ", ".join(
-        f"{table}: {links.results_dir.as_posix()}/{pattern}" for table, pattern in RECORDS.items()
-    )
-    blocks.append(Anchor("evidence-records", "Records that are no runs"))
-    blocks.append(Prose(f"<p>Read from measurements of their own: <code>{records}</code>.</p>"))
-    blocks.append(Anchor("evidence-companions", "Runs of other grids"))
-    blocks.append(Prose(_COMPANIONS.format(parent=links.results_dir.parent.as_posix())))
-    return blocks
+@dataclass(frozen=True)
+class Links:
+    """From a cell to its evidence.
+
+    Attributes:
+        results_dir: such as `results/paper`.
+        anchors: ids of the groups of the appendix.
+    """
+
+    results_dir: Path
+    anchors: frozenset[str]
+
+    def href(self, table: str, row: Mapping[str, str], column: str = "") -> str:
+        """Anchor of the evidence of a cell: of its row's setting and method, as far as named."""
+        if record_files(self.results_dir, table, row, column):
+            return "#evidence-records"
+        if row_grids(self.results_dir, row) != [self.results_dir]:
+            return "#evidence-companions"
+        setting = row.get("setting", "")
+        labels = [row[column] for column in LABEL_COLUMNS if row.get(column)]
+        for name in (*(group_anchor(setting, label) for label in labels), group_anchor(setting)):
+            if name in self.anchors:
+                return f"#{name}"
+        return "#evidence"
+
+    def title(self, table: str, row_name: str, column: str) -> str:
+        """The command that explains a cell."""
+        cell = shlex.join([table, row_name, column, "--results", self.results_dir.as_posix()])
+        return f"python -m pipeline explain {cell}"
+
+
+def group_anchor(setting: str, label: str = "") -> str:
+    """Id of the evidence of a setting, or of one method (or predictor) in it."""
+    return f"e-{setting}.{label}" if label else f"e-{setting}"
 
 
 def anchors(main: GridTable, runs: list[Run]) -> frozenset[str]:
     """Ids that `evidence_blocks` gives."""
     settings = {run.setting for run in runs}
-    found = {setting_anchor(setting) for setting in settings}
-    for row in main.rows:
-        if row["setting"] in settings:
-            found.add(group_anchor(row["setting"], row["label"]))
-    return frozenset(found)
+    groups = {group_anchor(r["setting"], r["label"]) for r in main.rows if r["setting"] in settings}
+    return frozenset(groups | {group_anchor(setting) for setting in settings})
+
+
+def evidence_blocks(main: GridTable, runs: list[Run], links: Links) -> list[Block]:
+    """One fold per setting; `main` is `main.csv`."""
+    blocks: list[Block] = [Part(kind="evidence_reading")]
+    for setting in dict.fromkeys(run.setting for run in runs):
+        given = [run for run in runs if run.setting == setting]
+        groups = []
+        for row in (row for row in main.rows if row["setting"] == setting):
+            label, is_method = row["label"], row["kind"] == "method"
+            behind = runs_behind(row, given)
+            groups.append(
+                {
+                    "id": group_anchor(setting, label),
+                    "title": label_title(label),
+                    "label": label,
+                    "command": links.title("main", f"{setting}/{label}", "nrmse"),
+                    "read_from": "" if is_method else behind[0].label,
+                    "runs": [_cells(run) for run in behind] if is_method else [],
+                }
+            )
+        dataset = given[0].dataset
+        badge = "SIMULATED" if dataset in SIMULATED else ""
+        seeds = ", ".join(str(seed) for seed in sorted({run.seed for run in given}))
+        file = evidence_file(links.results_dir, setting)
+        kept = f"; errors of each test task: {file.as_posix()}" if file else ""
+        summary = f"{DATASETS.get(dataset, dataset)}: {len(given)} runs, seeds {seeds}{kept}"
+        listed = Part(kind="evidence", setting=setting, groups=groups)
+        blocks.append(anchor(group_anchor(setting), setting, badge))
+        blocks.append(fold(summary, [listed], printed=False))
+    folder, parent = links.results_dir.as_posix(), links.results_dir.parent.as_posix()
+    return [*blocks, Part(kind="other_evidence", folder=folder, parent=parent, records=RECORDS)]
 
 
 def _cells(run: Run) -> list[Cell]:
-    state = "not here" if not run.here else "restored" if run.restored else "here"
+    commit = run.values["git_commit"]
     return [
         Cell(str(run.seed)),
-        Cell(run.status or ""),
-        Cell(_short(run.commit), title=run.commit or ""),
+        Cell(run.values["status"]),
+        Cell(_short(commit), title=commit),
         Cell(run.recipe or "not here"),
-        Cell(_short(run.fingerprint) or "not here", title=run.fingerprint or ""),
-        Cell(run.directory.as_posix(), badge="" if state == "here" else state),
+        Cell(_short(run.fingerprint) or "not here", title=run.fingerprint),
+        Cell(run.directory.as_posix(), badge="" if run.state == "here" else run.state),
     ]
 
 
-def _short(text: str | None) -> str:
+def _short(text: str) -> str:
     """The first digits; a `+` at the end (changes not committed) is kept."""
-    if not text or len(text) <= SHORT:
-        return text or ""
+    if len(text) <= SHORT:
+        return text
     return text[:SHORT] + ("+" if text.endswith("+") else "")
-
-
-def _seeds(runs: list[Run]) -> str:
-    return ", ".join(str(seed) for seed in sorted({run.seed for run in runs}))

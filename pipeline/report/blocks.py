@@ -1,7 +1,8 @@
-"""What a page is made of: prose, tables, figures, and folds of these. The template draws them."""
+"""What a page is made of. The template parts.html.j2 draws it, each block by its `kind`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import ClassVar
 
 
@@ -14,7 +15,6 @@ class Cell:
     href: str = ""
     tone: str = ""  # style class: best, close, holds, part, not, words
     badge: str = ""  # label after the text, such as SIMULATED
-    more: str = ""  # the rest of a long text, behind a fold
     note: "Cell | None" = None  # a second line, smaller
 
 
@@ -50,85 +50,29 @@ class Table:
     stack: bool = False
     more: str = ""  # a sentence on rows that are left out
 
-    @property
-    def wide(self) -> bool:
-        return len(self.heads) > 8
 
-    @property
-    def groups(self) -> list[list[Row]]:
-        """Consecutive rows of one group together."""
-        grouped: list[list[Row]] = []
-        for row in self.rows:
-            if grouped and grouped[-1][0].group == row.group:
-                grouped[-1].append(row)
-            else:
-                grouped.append([row])
-        return grouped
+class Part(SimpleNamespace):
+    """Any other piece: `kind` is the macro of parts.html.j2 that draws it, the rest its values."""
+
+    kind: str
 
 
-@dataclass(frozen=True)
-class Figure:
-    """An image with its caption; `source` is a data URI."""
-
-    kind: ClassVar[str] = "figure"
-    name: str
-    title: str
-    source: str
-    alt: str
-    caption: str
-    badge: str = ""
+Block = Table | Part
 
 
-@dataclass(frozen=True)
-class Prose:
-    """Paragraphs; `html` has been escaped."""
-
-    kind: ClassVar[str] = "prose"
-    html: str
-
-
-@dataclass(frozen=True)
-class Anchor:
+def anchor(name: str, text: str, badge: str = "") -> Part:
     """A sub-heading that can be linked to."""
-
-    kind: ClassVar[str] = "anchor"
-    id: str
-    text: str
-    badge: str = ""
+    return Part(kind="anchor", id=name, text=text, badge=badge)
 
 
-@dataclass(frozen=True)
-class Fold:
+def fold(summary: str, blocks: Sequence[Block], *, printed: bool = True) -> Part:
     """Blocks behind a line that opens them; `printed`: paper shows them too."""
-
-    kind: ClassVar[str] = "fold"
-    summary: str
-    blocks: "Sequence[Block]"
-    printed: bool = True
+    return Part(kind="fold", summary=summary, blocks=blocks, printed=printed)
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """The runs of one setting, each group of rows under its own anchor."""
-
-    kind: ClassVar[str] = "evidence"
-    setting: str
-    groups: Sequence["EvidenceGroup"]
-
-
-@dataclass(frozen=True)
-class EvidenceGroup:
-    """The runs behind one row of the main table; `command` explains a cell of it."""
-
-    id: str
-    title: str
-    label: str
-    command: str
-    note: str = ""
-    runs: Sequence[Sequence[Cell]] = ()
-
-
-Block = Table | Figure | Prose | Anchor | Fold | Evidence
+def prose(html: str) -> Part:
+    """Paragraphs; `html` has been escaped."""
+    return Part(kind="prose", html=html)
 
 
 @dataclass(frozen=True)
@@ -137,4 +81,4 @@ class Section:
 
     id: str
     title: str
-    blocks: Sequence[Block] = field(default_factory=list)
+    blocks: Sequence[Block]

@@ -1,12 +1,10 @@
 """The claims on the page: settings x claims as a matrix of symbols, and every number below it."""
 
-from html import escape
-
 from pipeline.config.titles import DATASETS, label_title
-from pipeline.report.blocks import Block, Cell, Fold, Head, Prose, Row, Table
+from pipeline.report.appendix import Links
+from pipeline.report.blocks import Block, Cell, Head, Part, Row, Table, fold
 from pipeline.report.evidence import EVERY
 from pipeline.report.grid_tables import GridTable, Values
-from pipeline.report.links import Links
 from pipeline.report.numbers import number
 from pipeline.report.plain_tables import plain_table
 
@@ -15,29 +13,22 @@ SYMBOLS = {"better": "▲", "worse": "▽", "no difference": "–", "not judged"
 OVERALL = {"holds": "▲", "holds in part": "◐", "does not hold": "▽", "not judged": "·"}
 _TONES = {"true": "holds", "false": "not"}
 _SOURCES = {"paper": "Claims of the paper", "ours": "Claims of this project"}
-_LEGEND = (
-    ("▲", "better, or the claim holds"),
-    ("▽", "worse, or the claim does not hold"),
-    ("–", "no difference shown"),
-    ("◐", "the claim holds in part"),
-    ("·", "not judged"),
-)
-_READING = (
-    "Of several rivals or test steps, the one in which a method does worst decides. An empty cell "
-    "was not tested. Pointing at a symbol shows the number behind it; all numbers stand below."
-)
+_SIGNS = {
+    "▲": "better, or the claim holds",
+    "▽": "worse, or the claim does not hold",
+    "–": "no difference shown",
+    "◐": "the claim holds in part",
+    "·": "not judged",
+}
 
 
 def claim_blocks(table: GridTable, links: Links) -> list[Block]:
     """Outcomes over all settings, the matrix of each source, and the table `claims.csv`."""
-    tested = [row for row in table.rows if row["cases"] not in ("", "0")]
-    shown = {row["claim"] for row in tested}
-    legend = ", ".join(f"<span class='sign'>{sign}</span> {words}" for sign, words in _LEGEND)
-    blocks: list[Block] = [Prose(f"<p>{legend}. {_READING}</p>")]
-    whys = sorted({row["why"] for row in table.rows if row["why"] and row["setting"] != EVERY})
-    if not tested:
-        said = f"Not judged: {', '.join(whys) or 'nothing was measured'}."
-        return [Prose(f"<p class='notice'>{escape(said)}</p>")]
+    shown = {row["claim"] for row in table.rows if row["cases"] not in ("", "0")}
+    if not shown:
+        whys = sorted({row["why"] for row in table.rows if row["why"] and row["setting"] != EVERY})
+        return [Part(kind="not_judged", why=", ".join(whys) or "nothing was measured")]
+    blocks: list[Block] = [Part(kind="signs", signs=_SIGNS)]
     names = {id(row): name for row, name in zip(table.rows, table.row_names, strict=True)}
     for source, title in _SOURCES.items():
         own = [row for row in table.rows if row["source"] == source and row["claim"] in shown]
@@ -46,7 +37,7 @@ def claim_blocks(table: GridTable, links: Links) -> list[Block]:
         if any(row["dataset"] for row in own):
             blocks.append(_matrix(title, own, names, links))
     every = plain_table(table, links)
-    return [*blocks, every if isinstance(every, Fold) else Fold("All claims in numbers", [every])]
+    return [*blocks, every if every.kind == "fold" else fold("All claims in numbers", [every])]
 
 
 def _outcomes(title: str, rows: list[Values], names: dict[int, str], links: Links) -> Table:

@@ -1,4 +1,4 @@
-"""Which runs a table's row came from: their folders, seeds, recipes, commits and data.
+"""What a table's row was made from: runs, or records of measurements that are no runs.
 
 What is known of a run stands in its `metrics.json` and `spec.json`; of runs that are not here
 (a clone without `dvc pull`), only what `tables/per_seed.csv` repeats.
@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.config.titles import TRIVIAL, UNTRAINED, label_order, setting_order
 from pipeline.errors import BadInput
 from pipeline.files import read_json
-from pipeline.report.grid_tables import GridTable, read_table
+from pipeline.report.grid_tables import Values, read_table
 from pipeline.runs.recipe import digest
 
 # columns of a row that may name a method
@@ -21,38 +21,49 @@ SETTING_COLUMNS = ("setting", "shorter_setting", "released")
 GRID_COLUMNS = ("grid", "grid_ours")
 EVERY = "all"  # stands for the setting of a row over all of them
 
+# Tables, and columns of others, that no run is behind -> the record below results/{grid}.
+RECORDS = {
+    "costs": "profile/{label}.json",
+    "stability": "studies/stability.json",
+    "stiffness": "studies/stability.json",
+    "fidelity": "studies/fidelity.json",
+    "noise": "studies/noise.json",
+}
+_COLUMN_RECORDS = {
+    ("equal_cost", "peak_bytes"): RECORDS["costs"],
+    ("equal_cost", "cost_steps"): RECORDS["costs"],
+}
+
 
 @dataclass(frozen=True)
 class Run:
-    """One run behind a table. What is not known here is None.
+    """One run behind a table; "" is what is not known here.
 
     Attributes:
-        directory: its folder, such as `results/paper/runs/amaml/alpine-50shot-50val/0`.
-        here: whether that folder holds a record; else the fields are those of the tables.
+        label, setting, seed: its names.
+        values: its row of `per_seed.csv`.
+        directory: its folder, `results/{grid}/runs/{label}/{setting}/{seed}`.
+        here: whether that folder holds a record.
         restored: made again from `results/{grid}/evidence/`, not by training in this folder.
         recipe: digest of `spec.json`.
-        machine: device, system and torch.
-        commit: git commit of the code that trained it; `+`: with changes not committed.
+        fingerprint: of its data.
         settings: keyword settings of the method.
     """
 
     label: str
-    method: str
     setting: str
-    dataset: str
     seed: int
+    values: Values
     directory: Path
-    here: bool
+    here: bool = False
     restored: bool = False
-    status: str | None = None
-    recipe: str | None = None
-    commit: str | None = None
-    fingerprint: str | None = None
-    device: str | None = None
-    machine: str | None = None
-    dtype: str | None = None
-    meta_updates: int | None = None
+    recipe: str = ""
+    fingerprint: str = ""
     settings: Mapping[str, Any] | None = None
+
+    @property
+    def dataset(self) -> str:
+        return self.values["dataset"]
 
     @property
     def name(self) -> str:
@@ -64,21 +75,48 @@ class Run:
         """`results/{grid}` of its grid."""
         return self.directory.parents[3]
 
+    @property
+    def state(self) -> str:
+        """Where its record is."""
+        if not self.here:
+            return "not here"
+        return "restored from evidence" if self.restored else "here"
 
-def read_runs(results_dir: Path, per_seed: GridTable) -> list[Run]:
-    """The runs that `per_seed.csv` lists, in canonical order.
 
-    Args:
-        results_dir: such as `results/paper`.
-        per_seed: its table.
+def read_runs(results_dir: Path) -> list[Run]:
+    """The runs that `per_seed.csv` of `results/{grid}` lists, in canonical order.
 
     Raises:
-        BadInput: when a run's record cannot be read.
+        BadInput: when the table or a run's record cannot be read.
     """
-    runs = [_read(results_dir, row) for row in per_seed.rows]
+    runs = [_read(results_dir, row) for row in read_table(results_dir, "per_seed").rows]
     return sorted(
         runs, key=lambda r: (setting_order(r.dataset, r.setting), label_order(r.label), r.seed)
     )
+
+
+def _read(results_dir: Path, row: Values) -> Run:
+    names = row["label"], row["setting"], int(row["seed"])
+    directory = results_dir.joinpath("runs", *map(str, names))
+    if not (directory / "spec.json").is_file():
+        return Run(*names, row, directory)
+    try:
+        metrics, spec = (read_json(directory / f"{name}.json") for name in ("metrics", "spec"))
+        return Run(
+            *names,
+            row,
+            directory,
+            here=True,
+            restored=bool(metrics.get("restored")),
+            recipe=digest(spec),
+            fingerprint=(metrics.get("data") or {}).get("fingerprint") or "",
+            settings=spec.get("settings"),
+        )
+    except (OSError, ValueError, AttributeError) as error:
+        raise BadInput(
+            f"{directory}: unreadable run record ({error}); needed the metrics.json and spec.json "
+            "that `meta-train` wrote. Delete the folder and run `snakemake` again."
+        ) from error
 
 
 def row_grids(results_dir: Path, row: Mapping[str, str]) -> list[Path]:
@@ -99,7 +137,7 @@ def read_runs_behind(results_dir: Path, row: Mapping[str, str]) -> list[Run]:
         named = dict(row)
         if folder.resolve().name == row.get("grid_ours") != row.get("grid"):
             named.pop("released", None)  # runs of ours are from there, of the variant not
-        found += runs_behind(named, read_runs(folder, read_table(folder, "per_seed")))
+        found += runs_behind(named, read_runs(folder))
     return found
 
 
@@ -153,39 +191,21 @@ def run_commands(run: Run) -> list[str]:
     ]
 
 
-def _read(results_dir: Path, row: Mapping[str, str]) -> Run:
-    directory = results_dir / "runs" / row["label"] / row["setting"] / row["seed"]
-    known: dict[str, Any] = {
-        "label": row["label"],
-        "method": row.get("method") or row["label"],
-        "setting": row["setting"],
-        "dataset": row["dataset"],
-        "seed": int(row["seed"]),
-        "directory": directory,
-        "here": (directory / "spec.json").is_file(),
-        "status": row.get("status") or None,
-        "commit": row.get("git_commit") or None,
-        "device": row.get("device") or None,
-        "machine": row.get("machine") or row.get("device") or None,
-        "dtype": row.get("dtype") or None,
-        "meta_updates": int(row["meta_updates"]) if row.get("meta_updates") else None,
-    }
-    if not known["here"]:
-        return Run(**known)
-    try:
-        metrics, spec = (read_json(directory / f"{name}.json") for name in ("metrics", "spec"))
-        data = metrics.get("data") or {}
-        return Run(
-            **known
-            | {
-                "restored": bool(metrics.get("restored")),
-                "recipe": digest(spec),
-                "fingerprint": data.get("fingerprint"),
-                "settings": spec.get("settings"),
-            }
-        )
-    except (OSError, ValueError, AttributeError) as error:
-        raise BadInput(
-            f"{directory}: unreadable run record ({error}); needed the metrics.json and spec.json "
-            "that `meta-train` wrote. Delete the folder and run `snakemake` again."
-        ) from error
+def record_files(
+    results_dir: Path, table: str, row: Mapping[str, str], column: str = ""
+) -> list[Path]:
+    """The records that a cell (or row) was read from; [] where runs are behind it.
+
+    Args:
+        results_dir: `results/{grid}` of the table; a row that names another grid is from there.
+        table, row, column: the cell.
+    """
+    if row.get("record"):  # a measurement that names its own
+        return [results_dir / part for part in row["record"].split()]
+    pattern = RECORDS.get(table) or _COLUMN_RECORDS.get((table, column))
+    return [row_grids(results_dir, row)[0] / pattern.format_map(row)] if pattern else []
+
+
+def remake_command(path: Path, grid: str) -> str:
+    """The command that makes a table or record of a grid anew."""
+    return f"snakemake {path.as_posix()} --cores 1 --force --config grid={grid}"

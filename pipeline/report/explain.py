@@ -1,6 +1,7 @@
 """Where a number of a table comes from, as text: `python -m pipeline explain`."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from textwrap import fill
 
@@ -11,15 +12,15 @@ from pipeline.report.evidence import (
     Run,
     evidence_file,
     read_runs_behind,
-    row_grids,
+    record_files,
+    remake_command,
     run_commands,
 )
 from pipeline.report.grid_tables import read_table
-from pipeline.report.records import record_command, record_files
+from pipeline.report.texts import templates
 from pipeline.tracking.lookup import logged_ids
 
 SHOWN = 12  # runs that are listed in full
-_NOT_HERE = "not here (run `dvc pull`, or the first command)"
 
 
 def explain(
@@ -53,79 +54,41 @@ def explain(
         )
     values = frame.rows[place]
     grid = results_dir.resolve().name
-    title = heading(column, name)
-    where = ", ".join(f"{key} {values[key]}" for key in frame.keys)
-    lines = [
-        f"table    {frame.path.as_posix()}, row {place + 1}: {where}",
-        f"column   {column}" + (f" ({title})" if title != column else ""),
-        f"value    {values[column] or 'blank: missing, undefined or not finite'}",
-        _wrapped("means", meaning(column, name) or "no definition is written of this column"),
-    ]
-    if values.get("simulated") == "true" or values.get("dataset") in SIMULATED:
-        lines.append("data     SIMULATED: made by a generator, no person gave these ratings")
-    if values.get("message") and column != "message":
-        lines.append(_wrapped("message", values["message"]))
-    lines.append(f"remake   {table_command(results_dir, name, grid)}")
-    if values.get("grid", grid) != grid:
-        taken = results_dir.parent / values["grid"]
-        lines.append(f"taken    from the same table of grid {values['grid']}, which comes first:")
-        lines.append(f"         {table_command(taken, name, values['grid'])}")
+    source = values.get("grid", grid)
     records = record_files(results_dir, name, values, column)
-    if records:
-        lines += ["", *(line for record in records for line in _record_lines(record))]
-    else:
-        runs = read_runs_behind(results_dir, values)
-        ids: dict[Path, str] = {}
-        for folder in row_grids(results_dir, values):
-            own = {run.name: run.directory for run in runs if run.results_dir == folder}
-            logged = logged_ids(database, folder.resolve().name, [*own])
-            ids |= {own[run_name]: run_id for run_name, run_id in logged.items()}
-        lines += ["", *_run_lines(runs, ids, everything)]
-    return "\n".join(lines)
-
-
-def table_command(results_dir: Path, name: str, grid: str) -> str:
-    """The command that makes a table anew from the records."""
-    path = (results_dir / "tables" / f"{name}.csv").as_posix()
-    return f"snakemake {path} --cores 1 --force --config grid={grid}"
-
-
-def _run_lines(runs: list[Run], ids: Mapping[Path, str], everything: bool) -> list[str]:
-    if not runs:
-        return ["runs     none of the grid's runs carries the names of this row"]
-    shown = runs if everything else runs[:SHOWN]
-    seeds = sorted({run.seed for run in runs})
-    lines = [f"runs     {len(runs)}, seeds {', '.join(map(str, seeds))}"]
-    for run in shown:
-        state = _NOT_HERE if not run.here else "restored from evidence" if run.restored else "here"
-        facts = {
-            "state": f"{run.status or 'unknown'}; record {state}",
-            "recipe": run.recipe or "unknown: the record is not here",
-            "commit": run.commit or "unknown",
-            "data": run.fingerprint or "unknown: the record is not here",
-            "MLflow": ids.get(run.directory, "not logged yet"),
-        }
-        lines += ["", f"  {run.directory.as_posix()}  (seed {run.seed})"]
-        lines += [f"    {key:<8} {value}" for key, value in facts.items()]
-        lines += [f"    {'remake':<8} {command}" for command in run_commands(run)]
-    if len(runs) > len(shown):
-        lines += ["", f"  and {len(runs) - len(shown)} more: give --all to list them"]
+    runs = [] if records else read_runs_behind(results_dir, values)
     places = dict.fromkeys((run.results_dir, run.setting) for run in runs)
-    files = [evidence_file(*place) for place in places]
-    kept = [file.as_posix() for file in files if file]
-    if kept:
-        lines += ["", "evidence in git (errors of each test task of these runs)"]
-        lines += [f"  {file}" for file in kept]
-    return lines
+    template = templates(autoescape=False).get_template("explain.txt.j2")
+    text = template.render(
+        path=frame.path,
+        number=place + 1,
+        where=", ".join(f"{key} {values[key]}" for key in frame.keys),
+        column=column,
+        title=heading(column, name),
+        value=values[column],
+        meaning=meaning(column, name),
+        simulated=values.get("simulated") == "true" or values.get("dataset") in SIMULATED,
+        message=values.get("message") if column != "message" else "",
+        grid=grid,
+        source=source,
+        source_path=results_dir.parent / source / "tables" / frame.path.name,
+        records=records,
+        runs=runs,
+        shown=len(runs) if everything else SHOWN,
+        ids=_logged(database, runs),
+        evidence=[file for place in places if (file := evidence_file(*place))],
+        wrapped=partial(fill, width=96, subsequent_indent=" " * 9),
+        commands=run_commands,
+        remake=remake_command,
+    )
+    return text.rstrip("\n")
 
 
-def _record_lines(record: Path) -> list[str]:
-    state = "here" if record.is_file() else _NOT_HERE
-    return [
-        f"record   {record.as_posix()} ({state})",
-        f"remake   {record_command(record)}",
-    ]
-
-
-def _wrapped(key: str, text: str) -> str:
-    return fill(text, 96, initial_indent=f"{key:<9}", subsequent_indent=" " * 9)
+def _logged(database: Path, runs: list[Run]) -> dict[Path, str]:
+    """Ids in MLflow by the runs' folders, "" where there is none."""
+    ids: dict[Path, str] = defaultdict(str)
+    for folder in dict.fromkeys(run.results_dir for run in runs):
+        own = {run.name: run.directory for run in runs if run.results_dir == folder}
+        logged = logged_ids(database, folder.resolve().name, [*own])
+        ids |= {own[name]: run_id for name, run_id in logged.items()}
+    return ids

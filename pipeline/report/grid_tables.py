@@ -1,7 +1,7 @@
 """The tables of a grid as text, and how a row of them is named.
 
 A row's name is the values of its key columns, joined by `/`, such as
-`alpine-50shot-50val/amaml_rkc`; where these are long or not unique, `#3`: the third row.
+`SETTING/METHOD`; where these are long or not unique, `#3`: the third row.
 """
 
 from collections import Counter

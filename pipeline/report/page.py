@@ -2,14 +2,11 @@
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from pipeline.errors import BadInput
 from pipeline.files import write_text
 from pipeline.report.evidence import read_runs
-from pipeline.report.grid_tables import read_table
 from pipeline.report.sections import page_sections
-from pipeline.report.texts import HERE, prose
+from pipeline.report.texts import templates, text_of
 
 
 def build_report(results_dir: Path, *, grid: str) -> Path:
@@ -28,22 +25,16 @@ def build_report(results_dir: Path, *, grid: str) -> Path:
     Raises:
         BadInput: when a table is missing, or a table or record cannot be read.
     """
-    runs = read_runs(results_dir, read_table(results_dir, "per_seed"))
+    runs = read_runs(results_dir)
     if not runs:
         raise BadInput(
             f"{results_dir}/tables/per_seed.csv: found no run; needed at least one. "
             "Run `snakemake` to make the runs of the grid and their tables."
         )
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("page.html.j2").render(
-        grid=grid, style=prose("page.css"), sections=page_sections(results_dir, grid, runs)
+    page = templates(autoescape=True).get_template("page.html.j2")
+    html = page.render(
+        grid=grid, style=text_of("page.css"), sections=page_sections(results_dir, grid, runs)
     )
     path = results_dir / "report.html"
-    write_text(path, page)
+    write_text(path, html)
     return path

@@ -1,176 +1,102 @@
-"""The sections of the page: which tables and figures stand where.
+"""The sections of the page: which tables and figures stand where (sections.yaml), and figures."""
 
-A table or figure that no section names is shown under "Further results", so that nothing made
-for a grid is missing from its page.
-"""
-
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import base64
+from collections.abc import Mapping
 from fnmatch import fnmatch
 from html import escape
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from pipeline.config.figures import FIGURES
 from pipeline.config.titles import SIMULATED
-from pipeline.report.appendix import anchors, evidence_blocks
-from pipeline.report.blocks import Block, Prose, Section
+from pipeline.report.appendix import Links, anchors, evidence_blocks
+from pipeline.report.blocks import Block, Part, Section, prose
 from pipeline.report.claims import claim_blocks
 from pipeline.report.evidence import Run
-from pipeline.report.figures import figure, figure_names
 from pipeline.report.grid_tables import read_table, table_names
-from pipeline.report.links import Links
 from pipeline.report.main_tables import main_blocks
-from pipeline.report.origins import method_blocks, origin_blocks, summary_blocks
+from pipeline.report.origins import method_blocks, origin_blocks, summary_block
 from pipeline.report.plain_tables import plain_table
-from pipeline.report.prose import to_html
-from pipeline.report.texts import prose
+from pipeline.report.texts import text_of, to_html
 
-
-@dataclass(frozen=True)
-class Shelf:
-    """A section made of whatever tables and figures match its patterns, in their order."""
-
-    id: str
-    title: str
-    intro: str = ""
-    tables: tuple[str, ...] = ()
-    figures: tuple[str, ...] = ()
-    texts: tuple[str, ...] = ()
-
-
-# Series that figures draw, too long to read; their files are linked.
-NOT_SHOWN = ("main", "claims", "per_seed", "curves", "training")
-SHELVES = (
-    Shelf(
-        "ratings",
-        "Ratings: does a meta-learned initialisation beat trivial predictors?",
-        figures=("ratings",),
-    ),
-    Shelf("curves", "Learning curves", figures=("curves", "training", "instances")),
-    Shelf(
-        "comparisons",
-        "Comparisons, paired by test task",
-        "Differences of nRMSE between methods on the same test tasks.",
-        tables=("comparisons",),
-    ),
-    Shelf(
-        "fidelity",
-        "Fidelity of the meta-gradient",
-        "How near each method's meta-gradient is to the converged one of long inner training: as "
-        "the horizon grows, during training, and whether a truer one goes with smaller errors. "
-        "And how far it keeps from one meta-batch to the next: with steps of a fixed size, "
-        "directions that keep travel farther.",
-        tables=("fidelity", "noise"),
-        figures=("fidelity", "ledger", "fidelity_nrmse", "noise"),
-    ),
-    Shelf(
-        "equal-cost",
-        "At equal cost",
-        "Errors against what training had cost, rather than against meta-updates.",
-        tables=("equal_cost",),
-        figures=("equal_cost",),
-    ),
-    Shelf(
-        "horizons",
-        "Long horizons",
-        "Does longer training of the initialisation pay, and a horizon for each task?",
-        tables=("horizons", "early_stopping"),
-        figures=("horizons",),
-    ),
-    Shelf(
-        "choices",
-        "Values chosen on validation tasks",
-        "What an outer rate, a meta-batch or a weight of the running cost of its own would do for "
-        "a method. Validation tasks choose; the test errors only stand beside them.",
-        tables=("choices",),
-    ),
-    Shelf(
-        "stability",
-        "Stability and stiffness",
-        "Ways back through the same flow, and the work of its solvers as curvature grows.",
-        tables=("stability", "stiffness"),
-        figures=("stability", "stiffness"),
-    ),
-    Shelf(
-        "ablation",
-        "Ablation: where paper, released code and this project differ",
-        tables=("ablation",),
-        figures=("ablation",),
-        texts=("ablation",),
-    ),
-    Shelf("audit", "Metric audit", tables=("audit",), texts=("audit",)),
-    Shelf(
-        "cost",
-        "Memory and time of a meta-update",
-        tables=("costs",),
-        figures=("memory", "time"),
-    ),
-    Shelf("more", "Further results", tables=("*",), figures=("*",)),
-)
+# Shown in sections of their own, or series that figures draw, too long to read.
+NOT_SHELVED = ("main", "claims", "per_seed", "curves", "training")
+LARGEST_SVG = 300_000  # bytes; a larger drawing goes in as PNG
 
 
 def page_sections(results_dir: Path, grid: str, runs: list[Run]) -> list[Section]:
     """The sections that have something to show, in order."""
+    names = table_names(results_dir)
     main = read_table(results_dir, "main")
-    links = Links(results_dir, anchors(main, runs), tuple(runs))
-    simulated = list(dict.fromkeys(run.setting for run in runs if run.dataset in SIMULATED))
-
-    def drawn(name: str) -> Block:
-        return figure(results_dir, name, simulated)
-
-    def tabled(name: str) -> list[Block]:
-        table = read_table(results_dir, name)
-        return [plain_table(table, links)] if table.rows else []
-
-    claims = None
-    if "claims" in table_names(results_dir):
-        claims = read_table(results_dir, "claims")
-    tables = [name for name in table_names(results_dir) if name not in NOT_SHOWN]
+    claims = read_table(results_dir, "claims") if "claims" in names else None
+    links = Links(results_dir, anchors(main, runs))
+    tables = [name for name in names if name not in NOT_SHELVED]
     figures = figure_names(results_dir)
-    shelved = {}
-    for shelf in SHELVES:
-        shelved[shelf.id] = _shelf(shelf, results_dir, tables, figures, tabled, drawn)
+    simulated = list(dict.fromkeys(run.setting for run in runs if run.dataset in SIMULATED))
     sections = [
-        Section("summary", "Summary", summary_blocks(grid, runs, claims)),
+        Section("summary", "Summary", [summary_block(grid, runs, claims)]),
         Section("claims", "Claims", claim_blocks(claims, links) if claims else []),
         Section("main", "Test errors", main_blocks(main, links)),
-        *shelved.values(),
+    ]
+    for shelf in yaml.safe_load(text_of("sections.yaml")):
+        texts = [results_dir / "tables" / f"{name}.md" for name in shelf.get("texts", ())]
+        taken = [read_table(results_dir, name) for name in _take(shelf, "tables", tables)]
+        blocks: list[Block] = [
+            *(prose(to_html(path.read_text(encoding="utf-8"))) for path in texts if path.is_file()),
+            *(figure(results_dir, n, simulated) for n in _take(shelf, "figures", figures)),
+            *(plain_table(table, links) for table in taken if table.rows),
+        ]
+        if blocks and "intro" in shelf:
+            blocks.insert(0, prose(f"<p>{escape(shelf['intro'])}</p>"))
+        sections.append(Section(shelf["id"], shelf["title"], blocks))
+    sections += [
         Section("methods", "Methods", method_blocks(runs)),
         Section(
-            "origins",
-            "How every number was made",
-            origin_blocks(results_dir, grid, runs, table_names(results_dir)),
+            "origins", "How every number was made", origin_blocks(results_dir, grid, runs, names)
         ),
-        Section("glossary", "Glossary", [Prose(to_html(prose("glossary.md")))]),
+        Section("glossary", "Glossary", [prose(to_html(text_of("glossary.md")))]),
         Section("evidence", "Evidence", evidence_blocks(main, runs, links)),
     ]
     return [section for section in sections if section.blocks]
 
 
-def _shelf(
-    shelf: Shelf,
-    results_dir: Path,
-    tables: list[str],
-    figures: list[str],
-    tabled: Callable[[str], list[Block]],
-    drawn: Callable[[str], Block],
-) -> Section:
-    """Fill a shelf; what it takes is removed from `tables` and `figures`."""
-    blocks: list[Block] = []
-    for name in shelf.texts:
-        path = results_dir / "tables" / f"{name}.md"
-        if path.is_file():
-            blocks.append(Prose(to_html(path.read_text(encoding="utf-8"))))
-    for name in _taken(shelf.figures, figures):
-        blocks.append(drawn(name))
-    for name in _taken(shelf.tables, tables):
-        blocks += tabled(name)
-    if blocks and shelf.intro:
-        blocks.insert(0, Prose(f"<p>{escape(shelf.intro)}</p>"))
-    return Section(shelf.id, shelf.title, blocks)
+def _take(shelf: Mapping[str, Any], what: str, names: list[str]) -> list[str]:
+    """Those of `names` that the shelf's patterns name, in their order; removed from `names`."""
+    found = [n for pattern in shelf.get(what, ()) for n in names if fnmatch(n, pattern)]
+    for name in found:
+        names.remove(name)
+    return found
 
 
-def _taken(patterns: Iterable[str], names: list[str]) -> list[str]:
-    taken = [name for pattern in patterns for name in sorted(names) if fnmatch(name, pattern)]
-    taken = list(dict.fromkeys(taken))
-    names[:] = [name for name in names if name not in taken]
-    return taken
+def figure_names(results_dir: Path) -> list[str]:
+    """Names of the grid's figures, sorted."""
+    folder = results_dir / "figures"
+    return sorted({path.stem for path in folder.glob("*") if path.suffix in (".svg", ".png")})
+
+
+def figure(results_dir: Path, name: str, simulated: list[str]) -> Part:
+    """A figure with its caption; `simulated`: settings whose data no person gave."""
+    card = FIGURES.get(name)
+    shown = ", ".join(simulated) if card is None or card.shows_data else ""
+    return Part(
+        kind="figure",
+        name=name,
+        title=card.title if card else name.replace("_", " ").capitalize(),
+        source=data_uri(results_dir, name),
+        caption=card.caption if card else "",
+        badge=f"SIMULATED data where it shows {shown}" if shown else "",
+    )
+
+
+def data_uri(results_dir: Path, name: str) -> str:
+    """The image as a data URI, so that the page needs no file beside it.
+
+    The SVG where it is small, else the PNG.
+    """
+    path, raster = (results_dir / "figures" / f"{name}.{end}" for end in ("svg", "png"))
+    kind = "svg+xml"
+    if not path.is_file() or (path.stat().st_size > LARGEST_SVG and raster.is_file()):
+        path, kind = raster, "png"
+    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from pipeline.config.variants import told
-from pipeline.report.evidence import read_runs_behind
+from pipeline.report.evidence import read_runs_behind, record_files
 from pipeline.report.explain import explain
 from pipeline.report.grid_tables import read_table
 from pipeline.report.page import build_report
-from pipeline.report.records import record_files
 from tests import varied_runs
 from tests.table_files import build_with_claims
 from tests.unit.report.page_reader import of, read_page

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.report.figures import LARGEST_SVG, data_uri, figure_names
+from pipeline.report.sections import LARGEST_SVG, data_uri, figure_names
 
 
 def picture(path: Path, *, colours: int) -> bytes:
