@@ -1,6 +1,6 @@
 """The ablation as a figure: each switch's effect with its interval, one panel per setting."""
 
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,8 +14,7 @@ from pipeline.tables.ablation import TEXTS, outcome, setting_title, signed
 
 _APART = 0.3  # rows between two methods at the same point
 _SPAN = 30.0  # effects whose largest is this times the median are shown on a symlog axis
-_TICKS = 5  # at most about so many on a linear axis, whose labels else touch
-_CHARACTER = 0.026  # width of a tick label's character in a panel's, of two side by side
+_TICKS = 5  # at most about so many on an axis, whose labels else touch
 
 
 def draw_ablation(table: pd.DataFrame) -> Figure:
@@ -56,15 +55,11 @@ def _draw_effect(axes: Axes, row: dict, y: float) -> None:
         if np.isfinite(row["lo"]):
             axes.plot([row["lo"], row["hi"]], [y, y], color=style.color, linewidth=1.6, zorder=2)
         sure = outcome(row) != "same"
-        axes.plot(
-            *([at], [y]),
-            marker=style.marker,
-            color=style.color,
-            markerfacecolor=style.color if sure else "white",
-            markersize=6.5,
-            linestyle="none",
-            zorder=3,
-        )
+        look: dict[str, Any] = {
+            "markerfacecolor": style.color if sure else "white",
+            "markersize": 6.5,
+        }
+        axes.plot(at, y, marker=style.marker, color=style.color, linestyle="", zorder=3, **look)
     # beside the interval's far end, away from zero
     ends = [at, row["lo"], row["hi"]]
     end = np.nanmax(ends) if at >= 0 else np.nanmin(ends)
@@ -99,31 +94,24 @@ def _scale(axes: Axes, rows: pd.DataFrame) -> None:
     edges = (left - (room if low < 0 else 0.1 * room), right + room)
     axes.set_xlim(*(float(back((edge, 0.5))[0]) for edge in edges))
     if axes.get_xscale() == "symlog":
-        axes.xaxis.set_major_locator(FixedLocator(_symlog_ticks(axes, low, high, threshold)))
+        axes.xaxis.set_major_locator(FixedLocator(_symlog_ticks(low, high, threshold)))
 
 
-def _symlog_ticks(axes: Axes, low: float, high: float, threshold: float) -> list[float]:
-    """Zero and powers of ten on both sides, as many decades apart as their labels need."""
+def _symlog_ticks(low: float, high: float, threshold: float) -> list[float]:
+    """Zero and powers of ten on both sides, few enough for their labels."""
     decades = [
         max(0, int(np.ceil(np.log10(max(abs(end), threshold) / threshold) - 1e-9)))
         for end in (min(low, 0.0), max(high, 0.0))
     ]
-    left, right = (_place(axes, edge) for edge in axes.get_xlim())
-    for stride in range(1, max(decades) + 1):
-        # a power beside zero is near it: left out where powers are thinned
-        first = 0 if stride == 1 else stride
-        ticks = [
-            sign * threshold * 10.0**power
-            for sign, count in zip((-1, 1), decades, strict=True)
-            for power in range(first, count + 1, stride)
-        ]
-        ticks = sorted([0.0, *ticks])
-        at = [(_place(axes, tick) - left) / (right - left) for tick in ticks]
-        wide = [_CHARACTER * len(f"{tick:g}") for tick in ticks]
-        room = [(one + two) / 2 + _CHARACTER for one, two in pairwise(wide)]
-        if all(b - a > need for (a, b), need in zip(pairwise(at), room, strict=True)):
-            return ticks
-    return [0.0]
+    stride = -(-(sum(decades) + 2) // _TICKS)
+    # a power beside zero is near it: left out where powers are thinned
+    first = 0 if stride == 1 else stride
+    ticks = [
+        sign * threshold * 10.0**power
+        for sign, count in zip((-1, 1), decades, strict=True)
+        for power in range(first, count + 1, stride)
+    ]
+    return sorted([0.0, *ticks])
 
 
 def _place(axes: Axes, value: float) -> float:

@@ -1,14 +1,26 @@
 """Cost of one meta-update against inner steps: the paper's Figures 3 (memory) and 4 (time)."""
 
-import numpy as np
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from pipeline.figures.curves import fit_y, panel_title
-from pipeline.figures.style import COLUMNS, POINT, draw_line, legend, log_axis, panels, style_of
+from pipeline.figures.style import (
+    COLUMNS,
+    GREY,
+    POINT,
+    by_label,
+    draw_line,
+    legend,
+    log_axis,
+    panels,
+    say,
+    style_of,
+    ticks_at,
+)
 
 _MARKS = {"out_of_memory": ("x", "out of memory"), "failed": ("1", "failed")}
 
@@ -31,17 +43,13 @@ def _draw(costs: pd.DataFrame, y_label: str, what: str) -> Figure:
     axes.set_ylabel(y_label)
     drawn = costs[costs["value"].notna() & (costs["value"] > 0)]
     if drawn.empty:
-        axes.text(0.5, 0.5, f"no {what} was measured", transform=axes.transAxes, ha="center")
+        say(axes, f"no {what} was measured")
         return figure
-    for label in dict.fromkeys(drawn["label"]):
-        line = drawn[drawn["label"] == label]
+    for label, line in by_label(drawn):
         draw_line(axes, label, line["inner_steps"], line["value"])
     log_axis(axes, "y")
     axes.set_xscale("log")
-    ticks = sorted(set(costs["inner_steps"]))
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ticks_at(axes, costs["inner_steps"])
     devices = sorted(set(costs["device"].dropna().astype(str)))
     axes.set_title(f"measured on: {', '.join(devices)}" if devices else "")
     extra = _mark_failures(axes, costs)
@@ -56,34 +64,25 @@ def _mark_failures(axes: Axes, costs: pd.DataFrame) -> list[Line2D]:
     axes.set_ylim(low, high * (high / low) ** 0.08)
     for status, (marker, text) in _MARKS.items():
         failures = costs[costs["status"] == status]
-        for place, (_, row) in enumerate(failures.iterrows()):
+        mark: dict[str, Any] = {"marker": marker, "linestyle": "", "markeredgewidth": 2.2}
+        for label, steps, place in zip(
+            failures["label"],
+            failures["inner_steps"],
+            failures.groupby("inner_steps").cumcount(),
+            strict=True,
+        ):
             # failures at the same K step down, so that none hides another
-            same = failures["inner_steps"].iloc[:place] == row["inner_steps"]
-            height = 0.97 - 0.05 * int(np.count_nonzero(same))
             axes.plot(
-                [row["inner_steps"]],
-                [height],
+                [steps],
+                [0.97 - 0.05 * place],
+                **mark,
                 transform=axes.get_xaxis_transform(),
-                marker=marker,
                 markersize=9,
-                markeredgewidth=2.2,
-                color=style_of(str(row["label"])).color,
-                linestyle="",
+                color=style_of(label).color,
                 clip_on=False,
             )
         if len(failures):
-            handles.append(
-                Line2D(
-                    [],
-                    [],
-                    color="#4d4d4d",
-                    linestyle="",
-                    marker=marker,
-                    markersize=8,
-                    markeredgewidth=2.0,
-                    label=text,
-                )
-            )
+            handles.append(Line2D([], [], **mark, color=GREY, markersize=8, label=text))
     return handles
 
 
@@ -105,8 +104,7 @@ def draw_equal_cost(table: pd.DataFrame) -> Figure:
     settings = list(dict.fromkeys(table["setting"]))
     if not settings:
         figure, grid = panels(1)
-        axes = grid[0, 0]
-        axes.text(0.5, 0.5, "no method finished", transform=axes.transAxes, ha="center")
+        say(grid[0, 0], "no method finished")
         return figure
     figure, grid = panels(COLUMNS * len(settings), height=2.5)
     for setting, row in zip(settings, grid.reshape(len(settings), COLUMNS), strict=True):
@@ -122,12 +120,11 @@ def draw_equal_cost(table: pd.DataFrame) -> Figure:
 
 
 def _draw_validation(axes: Axes, rows: pd.DataFrame, cost: str) -> None:
-    for label in dict.fromkeys(rows["label"]):
-        line = rows[(rows["label"] == label) & (rows[cost] > 0)]
+    for label, line in by_label(rows[rows[cost] > 0]):
         draw_line(axes, label, line[cost], line["validation_nrmse"], markevery=[-1], linewidth=1.1)
     log_axis(axes, "x")
     first = rows.groupby("label")["validation_nrmse"].first().median()
-    fit_y(axes, rows["validation_nrmse"].to_numpy(float), ceiling=_CEILING * first)
+    fit_y(axes, rows["validation_nrmse"], ceiling=_CEILING * first)
     axes.set_ylabel("validation nRMSE")
 
 
@@ -141,7 +138,7 @@ def _draw_memory(axes: Axes, rows: pd.DataFrame) -> None:
         draw_line(axes, label, [at], [end["test_nrmse"]], linestyle="", markersize=POINT)
     axes.set_ylabel("test nRMSE at K")
     if ends.empty:
-        axes.text(0.5, 0.5, "no memory was measured", transform=axes.transAxes, ha="center")
+        say(axes, "no memory was measured")
         axes.set(xticks=[], yticks=[])
         return
     log_axis(axes, "x")

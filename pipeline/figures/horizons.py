@@ -14,16 +14,14 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from pipeline.config.titles import DATASETS, label_title
 from pipeline.config.variants import fixed_horizon
 from pipeline.figures.curves import fit_y, step_axis
-from pipeline.figures.style import WIDTH
+from pipeline.figures.style import GREY, WIDTH, End, draw_band, label_ends, ticks_at
 
 AFTER = (10, 100, 1000, 5000)  # test steps of the panels against T
 _DASHED = (0, (3, 1.5))
-_BANDS = 0.15
 _FIXED, _BY_TASK = "one horizon for all tasks", "a horizon for each task (early stopping)"
 
 
@@ -65,10 +63,14 @@ def _draw_steps(axes: Axes, rows: pd.DataFrame) -> None:
     """nRMSE against test steps; a dot where the test training is as long as the trained one."""
     colors = _colors(sorted(set(rows["horizon"])), "viridis_r")
     for label, horizon, line in _lines(rows, "horizon"):
-        steps, mean = line["step"].to_numpy(float), line["nrmse"].to_numpy(float)
-        error = line["nrmse_stderr"].fillna(0.0).to_numpy(float)
         color, fixed = colors[horizon], fixed_horizon(label) is None
-        axes.plot(steps, mean, color=color, linestyle="-" if fixed else _DASHED, linewidth=1.5)
+        axes.plot(
+            line["step"],
+            line["nrmse"],
+            color=color,
+            linestyle="-" if fixed else _DASHED,
+            linewidth=1.5,
+        )
         own = line[line["own"]]
         axes.plot(
             *(own["step"], own["nrmse"]),
@@ -80,16 +82,15 @@ def _draw_steps(axes: Axes, rows: pd.DataFrame) -> None:
             zorder=4,
         )
         if fixed:
-            axes.fill_between(
-                steps, mean - error, mean + error, color=color, alpha=_BANDS, linewidth=0
-            )
-    fit_y(axes, rows.loc[rows["step"] > 0, "nrmse"].to_numpy(float))
-    step_axis(axes, rows["step"].to_numpy(float))
+            error = line["nrmse_stderr"].fillna(0.0)
+            draw_band(axes, line["step"], line["nrmse"] - error, line["nrmse"] + error, color)
+    fit_y(axes, rows.loc[rows["step"] > 0, "nrmse"])
+    step_axis(axes, rows["step"])
     axes.set_xlabel("test training steps")
     lines = rows[rows["label"].map(fixed_horizon).isna()]
     lines = lines if len(lines) else rows
-    ends = {f"T = {h:g}": (line, colors[h]) for _, h, line in _lines(lines, "horizon")}
-    _name_ends(axes, {name: (*_end(line, "step"), color) for name, (line, color) in ends.items()})
+    ends = [_end(line, "step", f"T = {h:g}", colors[h]) for _, h, line in _lines(lines, "horizon")]
+    label_ends(axes, ends, gap=0.085)
 
 
 def _draw_horizon(axes: Axes, rows: pd.DataFrame) -> None:
@@ -97,7 +98,7 @@ def _draw_horizon(axes: Axes, rows: pd.DataFrame) -> None:
     steps = [step for step in AFTER if step in set(rows["step"])] or [int(rows["step"].max())]
     picked = rows[rows["step"].isin(steps)]
     colors = _colors(steps, "plasma_r")
-    ends = {}
+    ends: dict[float, End] = {}
     for label, step, line in _lines(picked, "step"):
         line, fixed = line.sort_values("horizon"), fixed_horizon(label) is None
         axes.errorbar(
@@ -111,16 +112,13 @@ def _draw_horizon(axes: Axes, rows: pd.DataFrame) -> None:
             linewidth=1.5,
             elinewidth=1.0,
         )
-        if fixed or f"{step:,} steps" not in ends:
-            ends[f"{step:,} steps"] = (*_end(line, "horizon"), colors[step])
-    fit_y(axes, picked["nrmse"].to_numpy(float))
-    horizons = sorted(set(picked["horizon"]))
+        if fixed or step not in ends:
+            ends[step] = _end(line, "horizon", f"{step:,} steps", colors[step])
+    fit_y(axes, picked["nrmse"])
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(horizons))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ticks_at(axes, picked["horizon"])
     axes.set_xlabel("trained horizon T")
-    _name_ends(axes, ends)
+    label_ends(axes, list(ends.values()), gap=0.085)
 
 
 def _lines(rows: pd.DataFrame, by: str) -> Iterator[tuple[str, float, pd.DataFrame]]:
@@ -136,37 +134,15 @@ def _colors(values: list, name: str) -> dict:
     return {value: colormaps[name](place) for value, place in zip(values, places, strict=False)}
 
 
-def _end(line: pd.DataFrame, x: str) -> tuple[float, float]:
-    last = line[np.isfinite(line["nrmse"])].sort_values(x).tail(1)
-    return (float(last[x].iloc[0]), float(last["nrmse"].iloc[0])) if len(last) else (np.nan,) * 2
-
-
-def _name_ends(axes: Axes, ends: dict[str, tuple]) -> None:
-    """Names at the right ends of lines, moved apart where they would lie on one another."""
-    to_axes = axes.transData + axes.transAxes.inverted()
-    places = {
-        name: float(np.clip(to_axes.transform((x, y))[1], 0.0, 1.0))
-        for name, (x, y, _) in ends.items()
-        if np.isfinite(y)
-    }
-    apart, last = 0.085, -np.inf
-    for name in sorted(places, key=lambda name: places[name]):
-        places[name] = last = max(places[name], last + apart)
-    surplus = max(0.0, last - 1.0)
-    for name, place in places.items():
-        axes.annotate(
-            *(name, (1.0, place - surplus)),
-            xycoords="axes fraction",
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7.5,
-            color=ends[name][2],
-        )
+def _end(line: pd.DataFrame, x: str, text: str, color: Any) -> End:
+    """The last finite place of a line, with its name; not finite where there is none."""
+    there = line[np.isfinite(line["nrmse"])].sort_values(x)
+    last = there[[x, "nrmse"]].to_numpy(float)[-1] if len(there) else (np.nan, np.nan)
+    return End(float(last[0]), float(last[1]), text, color)
 
 
 def _legend(figure: Figure, *, early: bool) -> None:
-    grey: Any = {"color": "#4d4d4d", "markeredgecolor": "white", "markersize": 7}
+    grey: Any = {"color": GREY, "markeredgecolor": "white", "markersize": 7}
     handles = [Line2D([], [], marker="o", label=f"{_FIXED}; the dot is its own horizon", **grey)]
     if early:
         handles.append(Line2D([], [], marker="d", linestyle=_DASHED, label=_BY_TASK, **grey))

@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.config.titles import OFFSET, label_order
-from pipeline.figures.curves import BANDS, frame_steps, step_axis
-from pipeline.figures.style import draw_line, legend, panels, style_of
+from pipeline.figures.curves import against_steps, step_axis
+from pipeline.figures.style import draw_band, draw_line, legend, style_of
 
 _ROOM = 1.6  # limits of y, in widest intervals at K around the differences there
 
@@ -21,13 +21,10 @@ def draw_ratings(comparisons: pd.DataFrame, main: pd.DataFrame, settings: list[s
     """
     rows = comparisons[comparisons["other"] == OFFSET]
     rows = rows[rows["reference"].isin(_compared_everywhere(rows))]
-    figure, grid = panels(len(settings), height=2.3 if len(settings) > 1 else 3.4)
-    for setting, axes in zip(settings, grid[:, 0], strict=True):
-        about = main[main["setting"] == setting].iloc[0]
-        _draw_differences(axes, rows[rows["setting"] == setting], int(about["inner_steps"]))
-        frame_steps(axes, about)
-    for axes in grid[:: min(len(settings), 3), 0]:
-        axes.set_ylabel("nRMSE − that of\nitem mean + user offset")
+    y_label = "nRMSE − that of\nitem mean + user offset"
+    figure, grid = against_steps(main, settings, y_label, height=2.3)
+    for setting, axes in zip(settings, grid, strict=True):
+        _draw_differences(axes, rows[rows["setting"] == setting])
     legend(figure, rows.loc[rows["setting"].isin(settings), "reference"])
     return figure
 
@@ -39,24 +36,15 @@ def _compared_everywhere(rows: pd.DataFrame) -> set[str]:
     return set(full.index.get_level_values("reference"))
 
 
-def _draw_differences(axes: Axes, rows: pd.DataFrame, inner_steps: int) -> None:
+def _draw_differences(axes: Axes, rows: pd.DataFrame) -> None:
     axes.axhline(0, color="#666666", linewidth=1.0, zorder=1)
     for label in sorted(set(rows["reference"]), key=label_order):
         line = rows[rows["reference"] == label].sort_values("step")
-        steps = line["step"].to_numpy(float)
-        draw_line(axes, label, steps, line["difference"], zorder=3)
-        axes.fill_between(
-            steps,
-            line["lo"].to_numpy(float),
-            line["hi"].to_numpy(float),
-            color=style_of(label).color,
-            alpha=BANDS,
-            linewidth=0,
-            zorder=2,
-        )
-    _limits(axes, rows[rows["step"] == inner_steps])
+        draw_line(axes, label, line["step"], line["difference"], zorder=3)
+        draw_band(axes, line["step"], line["lo"], line["hi"], style_of(label).color, zorder=2)
     if len(rows):
-        step_axis(axes, rows["step"].to_numpy(float))
+        _limits(axes, rows[rows["step"] == rows["inner_steps"]])
+        step_axis(axes, rows["step"])
 
 
 def _limits(axes: Axes, at_horizon: pd.DataFrame) -> None:

@@ -1,6 +1,7 @@
 """Figures of the studies: stability of ways back, fidelity and noise against the horizon."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,21 +13,23 @@ from pipeline.config.methods import TRAINS_STUDIES, WAYS
 from pipeline.config.studies import NO_REFERENCE, SOLVER_TITLES, STIFF, WRONG
 from pipeline.config.titles import DATASETS, label_title
 from pipeline.figures.style import (
-    WIDTH,
+    GREY,
     End,
     Style,
+    by_label,
     draw_line,
     label_ends,
     legend,
+    line_options,
     log_axis,
-    short_number,
+    panels,
     style_of,
+    ticks_at,
 )
 from pipeline.tables.studies import stiffness_slope, with_evaluations
 
 ERRORS = (3e-4, 3e3)  # relative errors that are drawn; what lies above is marked at the edge
 FIDELITY_ERRORS = (1e-4, 1e2)
-_GREY = "#4d4d4d"
 
 
 def draw_stability(table: pd.DataFrame) -> Figure:
@@ -35,60 +38,44 @@ def draw_stability(table: pd.DataFrame) -> Figure:
     What has no converged reference is left out.
     """
     table = table[table["status"] != NO_REFERENCE]
-    cells = _cells(table)
-    figure, grid = study_grid(-(-len(cells) // 2), min(2, len(cells)), 2.5)
-    for axes, (family, start) in zip(grid.ravel(), cells, strict=False):
-        rows = table[(table["family"] == family) & (table["initialisation"] == start)]
-        _panel(axes, f"{DATASETS[family]}, {start} initialisation", "horizon", ERRORS)
+    cases = list(_cases(table))
+    figure, grid = panels(len(cases), height=2.5, columns=2)
+    for axes, (title, rows) in zip(grid[:, 0], cases, strict=True):
+        lines = [
+            (way.title, way.style, rows[rows["method"] == name])
+            for name, (_, way) in WAYS.items()
+            if (rows["method"] == name).any()
+        ]
+        axes.set_title(title)
         axes.set_xlabel("horizon T")
         axes.set_ylabel("relative error of the\nmeta-gradient")
-        ends, marked = [], 0
-        for name, (_, way) in WAYS.items():
-            line = rows[rows["method"] == name].sort_values("horizon")
-            if len(line):
-                marked += _leaves(line, ERRORS)
-                ends.append(
-                    _draw_errors(
-                        axes, line, "horizon", way.style, way.title, ERRORS, max(marked - 1, 0)
-                    )
-                )
-        _ticks(axes, table["horizon"])
-        _ruler(axes, table["horizon"].min(), "as large as the gradient")
-        label_ends(axes, ends, gap=0.11)
-    for axes in grid.ravel()[len(cells) :]:
-        axes.remove()
+        _draw_errors(axes, lines, "horizon", ERRORS)
+        ticks_at(axes, table["horizon"])
+        least = table["horizon"].min()
+        axes.text(least, WRONG * 1.15, "as large as the gradient", fontsize=7, color=GREY)
     figure.legend(handles=_marks(), loc="outside lower center", ncols=2)
     return figure
 
 
 def draw_fidelity(table: pd.DataFrame) -> Figure:
     """Cosine and relative error of every method against K, one row of panels per case."""
-    cells = _cells(table)
-    figure, grid = study_grid(len(cells), 2, 2.2)
-    for (left, right), (family, start) in zip(grid, cells, strict=True):
-        rows = table[(table["family"] == family) & (table["initialisation"] == start)]
-        title = f"{DATASETS[family]}, {start} initialisation"
-        left.set_xscale("log")
-        left.set_ylim(-0.4, 1.06)
-        left.set_title(title)
-        left.set_ylabel("cosine to the\ntrue meta-gradient")
-        _panel(right, title, "inner_steps", FIDELITY_ERRORS)
-        right.set_ylabel("relative error")
-        ends, marked = [], 0
-        for label in dict.fromkeys(rows["label"]):
-            line = rows[rows["label"] == label].sort_values("inner_steps")
-            draw_line(left, label, line["inner_steps"], line["cosine"])
-            marked += _leaves(line, FIDELITY_ERRORS)
-            ends.append(
-                _draw_errors(
-                    *(right, line, "inner_steps", style_of(label)),
-                    *(label_title(label), FIDELITY_ERRORS, max(marked - 1, 0)),
-                )
-            )
+    cases = list(_cases(table))
+    figure, grid = panels(2 * len(cases), height=2.2, columns=2)
+    grid = grid.reshape(-1, 2)
+    for (left, right), (title, rows) in zip(grid, cases, strict=True):
         for axes in (left, right):
-            _ticks(axes, table["inner_steps"])
-        _ruler(right, table["inner_steps"].min(), "")
-        label_ends(right, ends, gap=0.105, size=7.0)
+            axes.set_title(title)
+            axes.set_xscale("log")
+        left.set_ylim(-0.4, 1.06)
+        left.set_ylabel("cosine to the\ntrue meta-gradient")
+        right.set_ylabel("relative error")
+        lines = by_label(rows.sort_values("inner_steps"))
+        for label, line in lines:
+            draw_line(left, label, line["inner_steps"], line["cosine"])
+        named = [(label_title(label), style_of(label), line) for label, line in lines]
+        _draw_errors(right, named, "inner_steps", FIDELITY_ERRORS)
+        for axes in (left, right):
+            ticks_at(axes, table["inner_steps"])
     for axes in grid[-1]:
         axes.set_xlabel("inner steps K (horizon T = alpha K)")
     legend(figure, table["label"], extra=_marks())
@@ -97,151 +84,118 @@ def draw_fidelity(table: pd.DataFrame) -> Figure:
 
 def draw_noise(table: pd.DataFrame) -> Figure:
     """Cosine between the directions of two meta-batches against K, one panel per case."""
-    cells = _cells(table)
-    figure, grid = study_grid(-(-len(cells) // 2), min(2, len(cells)), 2.5)
-    for axes, (family, start) in zip(grid.ravel(), cells, strict=False):
-        rows = table[(table["family"] == family) & (table["initialisation"] == start)]
-        axes.set_title(f"{DATASETS[family]}, {start} initialisation")
+    cases = list(_cases(table))
+    figure, grid = panels(len(cases), height=2.5, columns=2)
+    for axes, (title, rows) in zip(grid[:, 0], cases, strict=True):
+        axes.set_title(title)
         axes.set_xscale("log")
-        axes.axhline(0.0, color=_GREY, linewidth=0.8, linestyle=":")
-        for label in dict.fromkeys(rows["label"]):
-            line = rows[rows["label"] == label].sort_values("inner_steps")
+        axes.axhline(0.0, color=GREY, linewidth=0.8, linestyle=":")
+        for label, line in by_label(rows.sort_values("inner_steps")):
             draw_line(axes, label, line["inner_steps"], line["pairwise_cosine"])
         axes.set_ylim(min(-0.1, rows["pairwise_cosine"].min() - 0.05), 1.05)
         axes.set_xlabel("inner steps K")
         axes.set_ylabel("cosine between\ntwo meta-batches")
-        _ticks(axes, table["inner_steps"])
-    for axes in grid.ravel()[len(cells) :]:
-        axes.remove()
+        ticks_at(axes, table["inner_steps"])
     legend(figure, table["label"])
     return figure
 
 
+def _cases(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Title and rows of each family and initialisation."""
+    for (family, start), rows in table.groupby(["family", "initialisation"], sort=False):
+        yield f"{DATASETS[family]}, {start} initialisation", rows
+
+
 def _draw_errors(
     axes: Axes,
-    line: pd.DataFrame,
+    lines: list[tuple[str, Style, pd.DataFrame]],
     x: str,
-    style: Style,
-    title: str,
     limits: tuple[float, float],
-    place: int,
-) -> End:
-    """A line of errors; marks below the upper edge where it left the panel or diverged.
+) -> None:
+    """Named lines of relative errors, log-log.
 
-    Args:
-        place: of the line among the panel's: each has its own height for marks, so that none
-            hides another.
+    Where a line left the panel or diverged it has a mark below the upper edge, each line at a
+    height of its own, so that none hides another.
     """
-    height = limits[1] / (limits[1] / limits[0]) ** (0.05 * place)
-    error = line["relative_error"].clip(lower=limits[0])
-    axes.plot(
-        line[x],
-        error,
-        color=style.color,
-        linestyle=style.linestyle,
-        linewidth=style.linewidth,
-        marker=style.marker,
-        markeredgecolor="white",
-        markeredgewidth=0.5,
-    )
-    beyond = line[line["relative_error"] > limits[1]]
-    failed = line[line["relative_error"].isna()]
-    for some, marker, edge in ((beyond, "^", 0.5), (failed, "x", 1.8)):
-        if some.empty:  # an empty line that is not clipped confuses the layout
-            continue
-        axes.plot(
-            some[x],
-            np.full(len(some), height),
-            marker=marker,
-            color=style.color,
-            linestyle="",
-            markersize=6.5,
-            markeredgewidth=edge,
-            clip_on=False,
-            zorder=5,
-        )
-    last = float(error.iloc[-1])
-    end = last if last <= limits[1] else height
-    return End(float(line[x].iloc[-1]), end, title, style.color)
-
-
-def _leaves(line: pd.DataFrame, limits: tuple[float, float]) -> bool:
-    """Whether a line has marks: it diverged, or left the panel."""
-    return bool((~(line["relative_error"] <= limits[1])).any())
-
-
-def _panel(axes: Axes, title: str, x: str, limits: tuple[float, float]) -> None:
-    axes.set_title(title)
-    axes.set_ylim(*limits)
-    log_axis(axes, "y")
-    axes.set_ylim(*limits)
+    low, high = limits
     axes.set_xscale("log")
+    axes.set_ylim(low, high)
+    log_axis(axes, "y")
+    axes.set_ylim(low, high)
+    axes.axhline(WRONG, color=GREY, linewidth=0.8, linestyle=":")
+    ends, height = [], high
+    for title, style, rows in lines:
+        line = rows.sort_values(x)
+        error = line["relative_error"].clip(lower=low)
+        axes.plot(line[x], error, **line_options(style))
+        failed, beyond = line[error.isna()], line[error > high]
+        for some, marker, edge in ((beyond, "^", 0.5), (failed, "x", 1.8)):
+            if len(some):  # an empty line that is not clipped confuses the layout
+                place = np.full(len(some), height)
+                mark = _mark(marker, style.color, edge)
+                axes.plot(some[x], place, **mark, clip_on=False, zorder=5)
+        last = float(error.iloc[-1])
+        end = last if last <= high else height
+        ends.append(End(float(line[x].iloc[-1]), end, title, style.color))
+        if len(beyond) or len(failed):
+            height /= (high / low) ** 0.05
+    label_ends(axes, ends, gap=0.11)
 
 
-def _ruler(axes: Axes, x: float, text: str) -> None:
-    axes.axhline(WRONG, color=_GREY, linewidth=0.8, linestyle=":")
-    if text:
-        axes.text(x, WRONG * 1.15, text, fontsize=7, color=_GREY, va="bottom")
-
-
-def _ticks(axes: Axes, values: Iterable[float]) -> None:
-    """The measured places, as plain numbers."""
-    places = sorted(set(values))
-    axes.set_xticks(places, [short_number(v, above=1e3) for v in places])
-    axes.minorticks_off()
+def _mark(marker: str, color: Any, edge: float) -> dict[str, Any]:
+    look = {"marker": marker, "color": color, "markeredgewidth": edge}
+    return look | {"linestyle": "", "markersize": 6.5}
 
 
 def _marks() -> list[Line2D]:
     """What the marks at the upper edge mean."""
-    options = {"color": _GREY, "linestyle": "", "markersize": 6.5}
     return [
-        Line2D([], [], marker="x", markeredgewidth=1.8, label="diverged", **options),  # type: ignore[arg-type]
-        Line2D([], [], marker="^", label="error beyond the panel", **options),  # type: ignore[arg-type]
+        Line2D([], [], label="diverged", **_mark("x", GREY, 1.8)),
+        Line2D([], [], label="error beyond the panel", **_mark("^", GREY, 0.5)),
     ]
-
-
-def _cells(table: pd.DataFrame) -> list[tuple[str, str]]:
-    return list(dict.fromkeys(zip(table["family"], table["initialisation"], strict=True)))
-
-
-def study_grid(rows: int, columns: int, height: float) -> tuple[Figure, np.ndarray]:
-    """A figure of rows x columns panels, `height` inches each; its axes (rows, columns)."""
-    figure = Figure(figsize=(WIDTH, height * rows + 0.8), layout="constrained")
-    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 # The figure of the stiffness study: cost of RK45 and of Chebyshev steps as curvature grows.
 
 SOLVERS = {"dopri5": Style("#0072B2", "-", "s"), "rkc": TRAINS_STUDIES.style}
+_FAMILY_MARKERS = ("o", "^")
 
 
 def draw_stiffness(table: pd.DataFrame) -> Figure:
     """Evaluations and steps of RK45 and the Chebyshev solver against mean rho times T."""
-    figure, grid = study_grid(1, 2, 3.4)
+    figure, grid = panels(2, height=3.2, columns=2)
     rows = with_evaluations(table)
     rows = rows.assign(steps=rows["accepted"] + rows["rejected"])
     rows = rows[rows["rho_t"].notna()]
+    families = dict(zip(dict.fromkeys(table["family"]), _FAMILY_MARKERS, strict=False))
     for axes, what, text in (
         (grid[0, 0], "evaluations", "evaluations for one solve"),
-        (grid[0, 1], "steps", "steps, rejected ones included"),
+        (grid[1, 0], "steps", "steps, rejected ones included"),
     ):
         axes.set_xlabel("stiffness: mean rho times T")
         axes.set_ylabel(text)
         for solver, style in SOLVERS.items():
             own = rows[rows["solver"] == solver]
-            for family, marker in zip(_families(table), ("o", "^"), strict=False):
-                some = own[(own["family"] == family) & (own["status"] == "ok")]
-                axes.plot(
-                    *(some["rho_t"], some[what], marker),
-                    **{"color": style.color, "markersize": 5, "markeredgecolor": "white"},
-                    markeredgewidth=0.5,
-                )
-            gone = own[own["status"] != "ok"]
-            axes.plot(gone["rho_t"], gone[what], "x", color=style.color, markersize=7, mew=2)
+            ok = own["status"] == "ok"
+            dots = {"color": style.color, "linestyle": "", "markersize": 5}
+            dots |= {"markeredgecolor": "white", "markeredgewidth": 0.5}
+            for family, marker in families.items():
+                some = own[(own["family"] == family) & ok]
+                axes.plot(some["rho_t"], some[what], marker=marker, **dots)
+            axes.plot(own["rho_t"][~ok], own[what][~ok], "x", color=style.color, ms=7, mew=2)
         log_axis(axes, "x")
         log_axis(axes, "y")
     _fits(grid[0, 0], table)
-    figure.legend(handles=_keys(table), loc="outside lower center", ncols=4)
+    grey: dict[str, Any] = {"color": GREY, "linestyle": ""}
+    handles = [
+        *(
+            Line2D([], [], color=s.color, lw=2.5, label=SOLVER_TITLES[n])
+            for n, s in SOLVERS.items()
+        ),
+        *(Line2D([], [], marker=m, label=DATASETS[f], **grey) for f, m in families.items()),
+        Line2D([], [], marker="x", mew=2, label="given up there", **grey),
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
     return figure
 
 
@@ -268,22 +222,3 @@ def _fits(axes: Axes, table: pd.DataFrame) -> None:
             va="bottom" if above else "top",
             color=style.color,
         )
-
-
-def _keys(table: pd.DataFrame) -> list[Line2D]:
-    handles = [
-        Line2D([], [], color=style.color, linewidth=2.5, label=SOLVER_TITLES[solver])
-        for solver, style in SOLVERS.items()
-    ]
-    for family, marker in zip(_families(table), ("o", "^"), strict=False):
-        handles.append(
-            Line2D([], [], color=_GREY, linestyle="", marker=marker, label=DATASETS[family])
-        )
-    handles.append(
-        Line2D([], [], color=_GREY, linestyle="", marker="x", mew=2, label="given up there")
-    )
-    return handles
-
-
-def _families(table: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(table["family"]))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -27,7 +28,8 @@ WIDTH = 9.0  # inches: a README column at 100 dpi
 SINGLE_WIDTH = 7.0  # inches: a figure of one panel
 COLUMNS = 3
 POINT = 7.0  # size of a marker that stands alone
-
+BANDS = 0.15  # opacity of bands around lines
+GREY = "#4d4d4d"  # of rulers, and of keys that are of no method
 
 STYLES = {
     **{name: card.style for name, card in METHODS.items()},
@@ -90,19 +92,19 @@ def save(figure: Figure, stem: Path) -> None:
         palette.save(beside, format="PNG", optimize=True, dpi=(150, 150))
 
 
-def panels(count: int, *, rows_each: int = 1, height: float = 2.6) -> tuple[Figure, np.ndarray]:
-    """A figure with `count` panels (or stacks of `rows_each`), at most three side by side.
+def panels(
+    count: int, *, rows_each: int = 1, height: float = 2.6, columns: int = COLUMNS
+) -> tuple[Figure, np.ndarray]:
+    """A figure with `count` panels (or stacks of `rows_each`), at most `columns` side by side.
 
     Returns:
         The figure, and its axes, shape (count, rows_each).
     """
-    columns = min(count, COLUMNS)
+    columns = min(count, columns)
     blocks = -(-count // columns)
     n_rows = blocks * rows_each
-    figure = Figure(
-        figsize=(WIDTH if columns > 1 else SINGLE_WIDTH, height * n_rows + 1.0),
-        layout="constrained",
-    )
+    width = WIDTH if columns > 1 else SINGLE_WIDTH
+    figure = Figure(figsize=(width, height * n_rows + 1.0), layout="constrained")
     grid = figure.subplots(n_rows, columns, squeeze=False)
     grid = grid.reshape(blocks, rows_each, columns).transpose(0, 2, 1).reshape(-1, rows_each)
     for axes in grid[count:].ravel():
@@ -110,10 +112,14 @@ def panels(count: int, *, rows_each: int = 1, height: float = 2.6) -> tuple[Figu
     return figure, grid[:count]
 
 
-def draw_line(axes: Axes, label: str, x: ArrayLike, y: ArrayLike, **changes: Any) -> None:
-    """Plot in the label's style; a marker's white edge keeps crossing lines apart."""
-    style = style_of(label)
-    options: dict[str, Any] = {
+def say(axes: Axes, text: str) -> None:
+    """A word in the middle of a panel that has nothing to show."""
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center")
+
+
+def line_options(style: Style) -> dict[str, Any]:
+    """Of `Axes.plot` and `Line2D`; a marker's white edge keeps crossing lines apart."""
+    return {
         "color": style.color,
         "linestyle": style.linestyle,
         "linewidth": style.linewidth,
@@ -122,29 +128,31 @@ def draw_line(axes: Axes, label: str, x: ArrayLike, y: ArrayLike, **changes: Any
         "markeredgecolor": "white",
         "markeredgewidth": 0.5,
     }
-    axes.plot(x, y, **(options | changes))
+
+
+def draw_line(axes: Axes, label: str, x: ArrayLike, y: ArrayLike, **changes: Any) -> None:
+    """Plot in the label's style."""
+    axes.plot(x, y, **(line_options(style_of(label)) | changes))
+
+
+def draw_band(
+    axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, color: Any, zorder: float = 1.0
+) -> None:
+    """Errors or an interval around a line."""
+    axes.fill_between(x, low, high, color=color, alpha=BANDS, linewidth=0, zorder=zorder)
+
+
+def by_label(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each label, in the order of the table, which is the canonical one."""
+    return [(str(label), own) for label, own in rows.groupby("label", sort=False)]
 
 
 def legend(figure: Figure, labels: Iterable[str], *, extra: Iterable[Line2D] = ()) -> None:
     """One legend for the whole figure, below its panels, in canonical order."""
     handles = []
     for label in sorted(set(labels), key=label_order):
-        style = style_of(label)
-        name = label_title(label)
-        handles.append(
-            Line2D(
-                [],
-                [],
-                color=style.color,
-                linestyle=style.linestyle,
-                linewidth=style.linewidth,
-                marker=style.marker or "",
-                markersize=7.0 if style.marker == "*" else 4.5,
-                markeredgecolor="white",
-                markeredgewidth=0.5,
-                label=f"{name} (trivial)" if label in TRIVIAL else name,
-            )
-        )
+        name = label_title(label) + (" (trivial)" if label in TRIVIAL else "")
+        handles.append(Line2D([], [], label=name, **line_options(style_of(label))))
     handles += list(extra)
     renderer = FigureCanvasAgg(figure).get_renderer()
     for columns in (4, 3, 2, 1) if figure.get_figwidth() >= WIDTH else (3, 2, 1):
@@ -166,6 +174,13 @@ def log_axis(axes: Axes, which: str) -> None:
     axis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=20))
     axis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
     axis.set_minor_formatter(NullFormatter())
+
+
+def ticks_at(axes: Axes, places: Iterable[float]) -> None:
+    """Ticks of x at these places only, as short numbers."""
+    there = sorted(set(places))
+    axes.set_xticks(there, [short_number(place, above=1e3) for place in there])
+    axes.minorticks_off()
 
 
 def short_number(value: float, *, above: float = 1e4) -> str:
@@ -192,12 +207,14 @@ def label_ends(axes: Axes, ends: Sequence[End], *, gap: float = 0.065, size: flo
     """Write each name right of the axes at the height of its line's end.
 
     Names that would touch are moved apart, `gap` of the axes' height from one to the next; a
-    thin line leads from the name to the end. Call it when the limits and scales are final.
+    thin line leads from the name to the end; ends that are not finite have no name. Call it when
+    the limits and scales are final.
     """
     axes.autoscale_view()  # which is put off until something is drawn
     to_axes = axes.transData + axes.transAxes.inverted()
     points = sorted(
-        ((*to_axes.transform((end.x, end.y)), end) for end in ends), key=lambda p: (p[1], p[2].text)
+        ((*to_axes.transform((end.x, end.y)), end) for end in ends if np.isfinite(end.y)),
+        key=lambda p: (p[1], p[2].text),
     )
     heights = spread([min(max(float(y), 0.0), 1.0) for _, y, _ in points], gap)
     for (x, y, end), height in zip(points, heights, strict=True):
