@@ -6,7 +6,7 @@ does worst. "Better" and "worse" mean p < 0.05 after Holm's correction, by the r
 the mean (pipeline/tables/comparisons.py).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -66,22 +66,34 @@ def judge(claim: Claim, rows: Sequence[Row]) -> Row:
     return named(claim, ALL) | {"outcome": word, "held": held, "cases": len(met)}
 
 
+def by_setting(
+    claim: Claim, settings: Iterable[Comparisons], row_of: Callable[[Comparisons], Row | None]
+) -> list[Row]:
+    """The claim over all settings, then in each that tests it; `row_of` gives None elsewhere."""
+    rows = []
+    for setting in settings:
+        row = row_of(setting)
+        if row is not None and too_small(setting.runs):
+            row = {"outcome": NOT_JUDGED, "why": SMOKE_RUN}
+        if row is not None:
+            rows.append(named(claim, setting.runs.setting, setting.runs.dataset) | row)
+    return [judge(claim, rows), *rows]
+
+
 def named(claim: Claim, setting: str, dataset: str = "") -> Row:
     """The columns that say which row it is."""
     names = {"claim": claim.name, "source": claim.source, "text": claim.text}
     return names | {"setting": setting, "dataset": dataset}
 
 
-def compared(
-    claim: Claim,
-    setting: Comparisons,
+def decided(
     cases: Mapping[int, Iterable[Row | None]],
     *,
     alpha: float = ALPHA,
     good: Sequence[str] = (BETTER,),
     failed: bool = False,
 ) -> Row:
-    """The row of one setting.
+    """What comparisons say of a claim in one setting: the columns after its names.
 
     Args:
         cases: by test step, the comparisons that all have to come out `good`; None for one that
@@ -89,9 +101,6 @@ def compared(
         alpha: bound of the corrected p value.
         failed: the method failed in a seed, and is then not called better than anything.
     """
-    row = named(claim, setting.runs.setting, setting.runs.dataset)
-    if too_small(setting.runs):
-        return row | {"outcome": NOT_JUDGED, "why": SMOKE_RUN}
     found = [
         (_GRAVITY.index(word), pair["difference"] if pair else 0.0, step, pair)
         for step, pairs in cases.items()
@@ -99,7 +108,7 @@ def compared(
         for word in [NOT_JUDGED if pair is None else outcome_of(pair, alpha)]
     ]
     missed = {step for gravity, _, step, _ in found if _GRAVITY[gravity] not in good}
-    row |= {"held": 0 if failed else len(cases) - len(missed), "cases": len(cases)}
+    row: Row = {"held": 0 if failed else len(cases) - len(missed), "cases": len(cases)}
     if failed:
         return row | {"outcome": NOT_JUDGED, "met": False, "why": SEED_FAILED}
     gravity, _, step, pair = max(found, key=lambda case: case[:2])

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from pipeline.paper.audit import audit_markdown, is_near, span
+from pipeline.paper.markdown import audit_markdown, is_near, span
 from pipeline.tables.audit import AUDIT_COLUMNS, READINGS
 from pipeline.tables.other_grids import TASK_COUNTS
 
@@ -37,9 +37,9 @@ def test_near_is_within_a_factor_of_two_on_both_sides(value, near):
 
 
 def test_spans_are_one_number_where_they_print_alike():
-    assert span([0.501, 0.499]) == "0.5"
-    assert span([0.9, float("nan"), 0.25]) == "0.25 to 0.9"
-    assert span([float("nan")]) == "unknown"
+    assert span(pd.Series([0.501, 0.499])) == "0.5"
+    assert span(pd.Series([0.9, float("nan"), 0.25])) == "0.25 to 0.9"
+    assert span(pd.Series([float("nan")])) == ""
 
 
 def test_simulated_ratings_are_labelled():

@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.paper import claims
+from pipeline.paper.accuracy import BESIDE_CLAIM, RATING_CLAIM, rating_claims
 from pipeline.paper.claims import (
     ALL,
     BETTER,
@@ -15,7 +16,6 @@ from pipeline.paper.claims import (
     WORSE,
     judge,
 )
-from pipeline.paper.ratings import BESIDE_CLAIM, CLAIM, rating_claims
 from tests.known_errors import COSMIXTURE, JESTER, LEVELS, SIMULATED, K, compared
 
 OURS = ("amaml", "amaml_anytime", "amaml_rkc")
@@ -76,7 +76,7 @@ def test_a_smoke_run_is_not_judged(monkeypatch):
     [(2, 3, HOLDS), (1, 3, IN_PART), (0, 2, FAILS), (8, 12, HOLDS), (7, 12, IN_PART)],
 )
 def test_two_thirds_of_the_settings(won, of, outcome):
-    found = judge(CLAIM, [{"met": place < won} for place in range(of)])
+    found = judge(RATING_CLAIM, [{"met": place < won} for place in range(of)])
     assert (found["outcome"], found["held"], found["cases"]) == (outcome, won, of)
 
 
@@ -84,6 +84,6 @@ def test_another_release_stands_beside_the_papers_settings():
     beside = "ml-100k-10shot-15val-50steps"
     found = rows_of(settings=(JESTER, beside))
     by_claim = {(row["claim"], row["setting"]): row for row in found}
-    assert by_claim[CLAIM.name, ALL]["cases"] == 1
+    assert by_claim[RATING_CLAIM.name, ALL]["cases"] == 1
     assert by_claim[BESIDE_CLAIM.name, ALL]["cases"] == 1
-    assert (CLAIM.name, beside) not in by_claim
+    assert (RATING_CLAIM.name, beside) not in by_claim

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import BadInput
-from pipeline.paper.ablation import ablation_markdown
+from pipeline.paper.markdown import ablation_markdown
 from pipeline.tables.ablation import ablation_rows, outcome, setting_title
 from pipeline.tables.grid import read_grid
 from pipeline.tables.paired import holm
