@@ -72,14 +72,15 @@ def build_tasks(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Turn ratings into tasks (one user, one task), or draw a synthetic family."""
-    from pipeline.config.schema import RATING_DATASETS, SYNTHETIC_DATASETS, load_params
+    from pipeline.config.grids import DATASETS
+    from pipeline.config.schema import load_params
     from pipeline.data import task_sets
+    from pipeline.data.sets import SOURCES
     from pipeline.jobs.recipes import tasks_recipe
 
-    known = (*RATING_DATASETS, *SYNTHETIC_DATASETS)
-    refuse_others("data set", dataset, known)
+    refuse_others("data set", dataset, DATASETS)
     recipe = parse_spec(spec) if spec else tasks_recipe(load_params(params), dataset)
-    if dataset in RATING_DATASETS:
+    if dataset in SOURCES:
         if ratings is None:
             raise BadInput(f"--ratings: missing; {dataset} is made from its ratings parquet")
         settings = take(recipe, "n_items", "min_ratings")

@@ -1,4 +1,4 @@
-"""What a card of a method says, and the bounds that its settings are made of.
+"""What a card of a method says, and what its settings are made of.
 
 A method is one card in config/methods/ and one module in core/methods/. All else is derived from
 the two: schema, order, titles, lines in figures, the report's text, code of the recipe, tables.
@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
-
-from pipeline.config.expand import VariedMethod
+from pydantic import BaseModel, ConfigDict, Field
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -22,6 +20,65 @@ Memory = Annotated[
         description="10^6 bytes kept for the way back, the rest is computed again; null: by size"
     ),
 ]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class OwnTraining(Strict):
+    """Values of `training` that one entry of `methods` may have for itself."""
+
+    outer_optimiser: Literal["adam", "sgd"] | None = Field(
+        default=None, description="replaces training.outer_optimiser for this method"
+    )
+    outer_lr: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="replaces training.outer_lr for this method"
+    )
+    meta_batch: Count | None = Field(
+        default=None, description="replaces training.meta_batch for this method"
+    )
+
+
+class OwnEvaluation(Strict):
+    """Values of `evaluation` that one entry of `methods` may have for itself."""
+
+    optimiser: Literal["gd", "adam"] | None = Field(
+        default=None, description="replaces evaluation.optimiser for this method"
+    )
+    learning_rate: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="replaces evaluation.learning_rate for this method"
+    )
+
+
+class MethodSettings(Strict):
+    """What any entry of `methods` in params.yaml may have; settings of a card are made of it."""
+
+    method: str
+    training: OwnTraining = OwnTraining()
+    evaluation: OwnEvaluation = OwnEvaluation()
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where paper, authors' released code and we differ; texts are for the report.
+
+    Attributes:
+        title: name of the point.
+        paper, released, ours: what each of the three does.
+        order: its place among the points of all methods.
+        entry: values that `released` puts into the entry of `methods` or `settings`.
+        training, evaluation: values it puts into these sections for the entry's runs.
+    """
+
+    title: str
+    paper: str
+    released: str
+    ours: str
+    order: int = 0
+    entry: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,6 +152,7 @@ class MethodCard:
             start from; true of one method, which trains over a flow.
         variants: labels with a name and line of their own, by their ending.
         ways: back through its flow, by name.
+        points: where the authors' released code of this method differs, by name.
     """
 
     name: str
@@ -103,7 +161,7 @@ class MethodCard:
     citation: str
     text: str
     style: Style
-    settings: type[VariedMethod]
+    settings: type[MethodSettings]
     module: str
     function: str
     role: Literal["ours", "baseline"]
@@ -115,6 +173,7 @@ class MethodCard:
     trains_studies: bool = False
     variants: Mapping[str, Variant] = field(default_factory=dict)
     ways: Mapping[str, Way] = field(default_factory=dict)
+    points: Mapping[str, Point] = field(default_factory=dict)
 
     @property
     def code(self) -> str:

@@ -1,66 +1,26 @@
-"""Where paper, authors' released code and we differ: the one table, and what each row changes.
+"""Where paper, authors' released code and we differ, and what each point changes.
 
 A point is switched by `switch` in a file of grids/; as we have it is the default. The grid's
 methods and settings (pipeline/config/grids.py) then hold the released values, so recipes and
-everything after them have concrete values only. This module imports nothing heavy.
+everything after them have concrete values only. Points of one method stand on its card, those of
+the training and test that all methods share, and those of the data, here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from pipeline.config.card import MethodSettings, Point
+from pipeline.config.methods import METHODS
 from pipeline.data.cards import RELEASED_SUFFIX
+from pipeline.data.families import FAMILIES, PRINTED
 
-
-@dataclass(frozen=True)
-class Point:
-    """One row of the table; texts are for the report.
-
-    Attributes:
-        title: name of the point.
-        paper, released, ours: what each of the three does.
-        entry: values that `released` puts into the entry of `methods` or `settings`.
-        training, evaluation: values it puts into these sections for the entry's runs.
-    """
-
-    title: str
-    paper: str
-    released: str
-    ours: str
-    entry: Mapping[str, Any] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
-    evaluation: Mapping[str, Any] = field(default_factory=dict)
-
-
-METHOD_POINTS = {
-    "inner_objective": Point(
-        "inner objective",
-        paper="plain loss, no proximal term",
-        released="1/2 |u - theta|² added in the flow and in the outer loss",
-        ours="plain loss",
-        entry={"regulariser": 1.0, "outer_regulariser": 1.0},
-    ),
-    "forward": Point(
-        "forward solver",
-        paper="RK45",
-        released="fixed-step RK4",
-        ours="dopri5 (amaml), RKC2 (amaml_rkc)",
-        entry={"solver": "rk4"},
-    ),
-    "backward": Point(
-        "backward solver",
-        paper="modified Euler",
-        released="plain Euler with one step too many",
-        ours="modified Euler with n steps (amaml), discrete adjoint (amaml_rkc)",
-        entry={"backward": "released"},
-    ),
+ANY_METHODS_POINTS = {
     "outer_optimiser": Point(
         "outer optimiser",
         paper="Adam, learning rate 1e-3",
         released="plain gradient step, learning rate 1e-2",
         ours="Adam, learning rate 1e-3",
+        order=40,
         training={"outer_optimiser": "sgd", "outer_lr": 1e-2},
     ),
     "meta_test": Point(
@@ -68,16 +28,21 @@ METHOD_POINTS = {
         paper="gradient descent, alpha 0.01",
         released="Adam, learning rate 1e-3 (for 5,000 epochs; the switch keeps the grid's steps)",
         ours="gradient descent, alpha 0.01",
+        order=50,
         evaluation={"optimiser": "adam", "learning_rate": 1e-3},
     ),
-    "imaml": Point(
-        "iMAML system",
-        paper="conjugate gradients on (I + H/lambda) g = v",
-        released="imaml_dev: ((1 + rho) I + H/(lambda + delta)) g = v with rho = 1, delta = 10",
-        ours="(I + H/lambda) g = v",
-        entry={"cg_regulariser": 1.0, "cg_damping": 10.0},
-    ),
 }
+
+
+def _in_order(points: Mapping[str, Point]) -> dict[str, Point]:
+    return dict(sorted(points.items(), key=lambda named: named[1].order))
+
+
+METHOD_POINTS = _in_order(
+    ANY_METHODS_POINTS
+    | {name: point for card in METHODS.values() for name, point in card.points.items()}
+)
+_REWRITTEN = [FAMILIES[name] for name in PRINTED if FAMILIES[name].released]
 SETTING_POINTS = {
     "scaling": Point(
         "scaling",
@@ -89,10 +54,11 @@ SETTING_POINTS = {
     # the data set becomes the one with `RELEASED_SUFFIX`
     "family": Point(
         "synthetic family",
-        paper="CosMixture (12), Alpine (13)",
-        released="CosMixture: ranges of frequency and phase swapped, no factor 0.1; Alpine: one "
-        "shared phase, sign of 0.1 x flipped",
-        ours="(12) and (13)",
+        paper=", ".join(f"{family.title} {family.equation}" for family in _REWRITTEN),
+        released="; ".join(
+            f"{family.title}: {family.released.differs}" for family in _REWRITTEN if family.released
+        ),
+        ours=" and ".join(family.equation for family in _REWRITTEN),
     ),
     "threshold": Point(
         "rating threshold",
@@ -102,55 +68,15 @@ SETTING_POINTS = {
         entry={"min_ratings": 20},
     ),
 }
-
-
 ALL = "all"  # stands for all points of a method that are switched together
 
 
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+def points_of(method: MethodSettings) -> list[str]:
+    """Points of an entry of `methods`: those of its card, and those of any method."""
+    return list(_in_order(ANY_METHODS_POINTS | dict(METHODS[method.method].points)))
 
 
-class MethodTraining(Strict):
-    """Values of `training` that one entry of `methods` may have for itself."""
-
-    outer_optimiser: Literal["adam", "sgd"] | None = Field(
-        default=None, description="replaces training.outer_optimiser for this method"
-    )
-    outer_lr: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="replaces training.outer_lr for this method"
-    )
-    meta_batch: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="replaces training.meta_batch for this method"
-    )
-
-
-class MethodEvaluation(Strict):
-    """Values of `evaluation` that one entry of `methods` may have for itself."""
-
-    optimiser: Literal["gd", "adam"] | None = Field(
-        default=None, description="replaces evaluation.optimiser for this method"
-    )
-    learning_rate: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="replaces evaluation.learning_rate for this method"
-    )
-
-
-class VariedMethod(Strict):
-    """What an entry of `methods` may have, whatever its method; a card's settings add to it."""
-
-    method: str
-    training: MethodTraining = MethodTraining()
-    evaluation: MethodEvaluation = MethodEvaluation()
-
-
-def points_of(method: VariedMethod) -> list[str]:
-    """Points that make sense for a method: those whose values its entry has a place for."""
-    fields = type(method).model_fields
-    return [name for name, point in METHOD_POINTS.items() if point.entry.keys() <= fields.keys()]
-
-
-def released_method(method: VariedMethod, points: list[str]) -> dict[str, Any]:
+def released_method(method: MethodSettings, points: list[str]) -> dict[str, Any]:
     """A method's entry with the values of these points in the place of its own."""
     entry = method.model_dump()
     for point in (METHOD_POINTS[name] for name in points):

@@ -14,32 +14,26 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from pipeline.config.expand import (
-    ALL,
-    MethodTraining,
-    Strict,
-    VariedMethod,
-    points_of,
-    released_method,
-    released_setting,
-)
+from pipeline.config.card import Count, MethodSettings, OwnTraining, Strict
+from pipeline.config.expand import ALL, points_of, released_method, released_setting
 from pipeline.config.messages import explain, not_among
 from pipeline.config.studies import Studies
 from pipeline.config.variants import EARLY_STOPPING, Scalar, Variant
 from pipeline.data.cards import RELEASED_SUFFIX
+from pipeline.data.families import FAMILIES
+from pipeline.data.sets import SOURCES
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a folder
 OURS = "ours"  # stands in a setting's `switch` for no point
-USUAL_STEPS = {50: 200, 100: 500}  # support rows -> K, the paper's for synthetic families
+DATASETS = (*SOURCES, *FAMILIES)
 SETTING_PARAMETERS = ("standardise", "scaling", "min_ratings")
 _NO_PARAMETERS = {"method", "training", "evaluation"}  # of an entry of `methods`
 
 Value = TypeVar("Value")
-Count = Annotated[int, Field(ge=1)]
 Shots = Annotated[str, Field(pattern=r"^[1-9]\d*/[1-9]\d*$", description="support/query rows")]
 
 
@@ -53,6 +47,33 @@ Some = Annotated[
     Field(min_length=1),
 ]
 Varied = dict[str, Some[Scalar]]  # parameter -> values, each alone
+
+
+class Setting(Strict):
+    dataset: str
+    support: Count = Field(description="support rows per task (shots)")
+    query: Count = Field(description="query rows per task in meta-training")
+    inner_steps: Count = Field(description="K")
+    standardise: bool = Field(default=True, description="scale by meta-training statistics")
+    scaling: Literal["meta_train", "all"] = Field(
+        default="meta_train", description="rows of the statistics; all: held-out tasks leak in"
+    )
+    min_ratings: Count | None = Field(
+        default=None, description="rows of a rating task; null: data.min_ratings"
+    )
+
+    @model_validator(mode="after")
+    def _fits_its_data(self) -> "Setting":
+        if self.min_ratings is not None and self.is_synthetic:
+            raise ValueError(
+                f"min_ratings is {self.min_ratings}, but {self.dataset} has no ratings; leave "
+                "min_ratings out"
+            )
+        return self
+
+    @property
+    def is_synthetic(self) -> bool:
+        return self.dataset in FAMILIES
 
 
 class SettingAxes(Strict):
@@ -119,8 +140,8 @@ class Grid(_AnyGrid):
 class Expanded:
     """Methods and settings of all grids by name, the grids, and one line per fault."""
 
-    methods: dict[str, VariedMethod]
-    settings: dict[str, Any] = field(default_factory=dict)
+    methods: dict[str, MethodSettings]
+    settings: dict[str, Setting] = field(default_factory=dict)
     grids: dict[str, Grid] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
@@ -134,26 +155,19 @@ def grid_file(params_file: str, grid: str) -> str:
 
 
 def expanded(
-    methods: Mapping[str, VariedMethod],
-    files: Mapping[str, GridFile],
-    *,
-    setting: type[BaseModel],
-    datasets: Mapping[str, bool],
-    params_file: str,
+    methods: Mapping[str, MethodSettings], files: Mapping[str, GridFile], *, params_file: str
 ) -> Expanded:
     """All methods and settings that the files of grids/ ask for.
 
     Args:
         methods: those of the parameter file.
-        setting: the class of a setting.
-        datasets: name of each -> whether it is a synthetic family.
         params_file: for messages.
     """
     done = Expanded(dict(methods))
     for grid, given in files.items():
         faults: list[str] = []
         labels = list(_methods(given, methods, faults))
-        names = list(_settings(given, setting, datasets, faults))
+        names = list(_settings(given, faults))
         done.methods |= {label: entry for label, entry, _ in labels}
         done.settings |= {name: entry for name, entry, _ in names}
         done.faults += [f"{grid_file(params_file, grid)}: {fault}" for fault in faults]
@@ -170,7 +184,7 @@ def expanded(
 
 
 def _methods(
-    given: GridFile, methods: Mapping[str, VariedMethod], faults: list[str]
+    given: GridFile, methods: Mapping[str, MethodSettings], faults: list[str]
 ) -> Iterator[Named]:
     """Each method of a grid, and after it what varies it."""
     for key in ("vary", "switch"):
@@ -197,19 +211,19 @@ def _methods(
 
 
 def _varied_methods(
-    label: str, given: GridFile, methods: Mapping[str, VariedMethod], faults: list[str]
+    label: str, given: GridFile, methods: Mapping[str, MethodSettings], faults: list[str]
 ) -> Iterator[Named]:
-    allowed = {*type(methods[label]).model_fields, *MethodTraining.model_fields} - _NO_PARAMETERS
+    allowed = {*type(methods[label]).model_fields, *OwnTraining.model_fields} - _NO_PARAMETERS
     for parameter, value in _values(given.vary.get(label, {}), allowed, f"vary.{label}", faults):
         entry = methods[label].model_dump()
-        place = entry["training"] if parameter in MethodTraining.model_fields else entry
+        place = entry["training"] if parameter in OwnTraining.model_fields else entry
         place[parameter] = value
         name = varied_name(label, parameter, value)
         yield name, entry, Variant(base=label, varied={parameter: value})
 
 
 def _switched_methods(
-    label: str, given: GridFile, methods: Mapping[str, VariedMethod], faults: list[str]
+    label: str, given: GridFile, methods: Mapping[str, MethodSettings], faults: list[str]
 ) -> Iterator[Named]:
     points = points_of(methods[label])
     for point in given.switch.get(label, []):
@@ -221,19 +235,18 @@ def _switched_methods(
         yield switched_name(label, point), entry, Variant(base=label, switched=[point])
 
 
-def _settings(
-    given: GridFile, kind: type[BaseModel], datasets: Mapping[str, bool], faults: list[str]
-) -> Iterator[Named]:
+def _settings(given: GridFile, faults: list[str]) -> Iterator[Named]:
     """Every combination of the axes of each entry."""
     for place, axes in enumerate(given.settings):
         where = f"settings.{place}"
         for dataset, shots in product(axes.dataset, axes.shots):
-            if dataset not in datasets:
-                said = not_among(dataset, datasets, "no data set")
+            if dataset not in DATASETS:
+                said = not_among(dataset, DATASETS, "no data set")
                 faults.append(f"{where}.dataset: {said}")
                 continue
             support, query = map(int, shots.split("/"))
-            usual = USUAL_STEPS.get(support) if datasets[dataset] else None
+            family = FAMILIES.get(dataset)
+            usual = family.usual_steps.get(support) if family else None
             steps = axes.inner_steps or ([usual] if usual else [])
             if not steps:
                 faults.append(
@@ -243,8 +256,8 @@ def _settings(
             for k in steps:
                 rows = {"dataset": dataset, "support": support, "query": query, "inner_steps": k}
                 base = f"{dataset}-{support}shot-{query}val" + ("" if k == usual else f"-{k}steps")
-                for name, values, variant in _of_setting(base, rows, axes, where, datasets, faults):
-                    if (valid := _valid(kind, values, f"{where}: ", faults)) is not None:
+                for name, values, variant in _of_setting(base, rows, axes, where, faults):
+                    if (valid := _valid(Setting, values, f"{where}: ", faults)) is not None:
                         yield name, valid, variant
 
 
@@ -253,15 +266,14 @@ def _of_setting(
     rows: dict[str, Any],
     axes: SettingAxes,
     where: str,
-    datasets: Mapping[str, bool],
     faults: list[str],
 ) -> Iterator[Named]:
     """A setting, or what `switch` and `vary` make of it."""
     dataset = rows["dataset"]
     points = [OURS, "scaling"]
-    if f"{dataset}{RELEASED_SUFFIX}" in datasets:
+    if f"{dataset}{RELEASED_SUFFIX}" in FAMILIES:
         points.append("family")
-    if not datasets[dataset]:
+    if dataset in SOURCES:
         points.append("threshold")
     for point in axes.switch:
         if point not in points:
@@ -296,7 +308,7 @@ def _valid(kind: type[BaseModel], entry: Any, where: str, faults: list[str]) -> 
 
 
 def varied_name(base: str, parameter: str, value: Scalar) -> str:
-    """`reptile-outer_lr-0.003`; `amaml_rkc-early`."""
+    """`METHOD-outer_lr-0.003`; `METHOD-early`."""
     if parameter == EARLY_STOPPING and value is True:
         return f"{base}-early"
     said = json.dumps(value) if value is None or isinstance(value, bool) else value
@@ -304,7 +316,7 @@ def varied_name(base: str, parameter: str, value: Scalar) -> str:
 
 
 def switched_name(base: str, point: str) -> str:
-    """`amaml-forward-released`, `amaml-released-all`; `imaml-released`, a point of its name."""
+    """`METHOD-POINT-released`, `METHOD-released-all`; `METHOD-released`, a point of its name."""
     if point == ALL:
         return f"{base}-released-all"
     return f"{base}-released" if point == base else f"{base}-{point}-released"

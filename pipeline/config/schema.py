@@ -12,18 +12,15 @@ from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError, create_model, model_validator
+from pydantic import Field, ValidationError, create_model
 
-from pipeline.config.card import Count, MethodCard, NotNegative, Positive
+from pipeline.config.card import Count, MethodCard, MethodSettings, NotNegative, Positive, Strict
 from pipeline.config.checks import combination_faults
-from pipeline.config.expand import Strict, VariedMethod
-from pipeline.config.grids import NAME, Grid, GridFile, expanded, grid_file
+from pipeline.config.grids import NAME, Grid, GridFile, Setting, expanded, grid_file
 from pipeline.config.load import read_config
 from pipeline.config.messages import explain, not_among
 from pipeline.config.methods import METHODS
 from pipeline.config.variants import Variant
-from pipeline.data.families import FAMILIES
-from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
 
 # Sections of `params.yaml` that say what data and network there are, and bounds all share.
@@ -64,9 +61,6 @@ class Model(Strict):
     ratings: Annotated[list[Count], Field(min_length=1)]
 
 
-RATING_DATASETS, SYNTHETIC_DATASETS = tuple(SOURCES), tuple(FAMILIES)
-
-
 class Training(Strict):
     inner_lr: Positive = Field(description="alpha of inner gradient descent")
     outer_optimiser: Literal["adam", "sgd"] = Field(description="sgd: a plain gradient step")
@@ -92,7 +86,7 @@ class Evaluation(Strict):
     steps: Steps = Field(description="meta-test training steps at which errors are measured")
 
 
-def _with_its_name(card: MethodCard) -> type[VariedMethod]:
+def _with_its_name(card: MethodCard) -> type[MethodSettings]:
     """The settings of a card, told from others by `method`."""
     name = "".join(part.capitalize() for part in card.name.split("_"))
     kind: Any = Literal[card.name]
@@ -101,36 +95,9 @@ def _with_its_name(card: MethodCard) -> type[VariedMethod]:
 
 _every_method = reduce(or_, map(_with_its_name, METHODS.values()))
 if TYPE_CHECKING:
-    MethodSettings = VariedMethod
+    AnyMethod = MethodSettings
 else:
-    MethodSettings = Annotated[_every_method, Field(discriminator="method")]
-
-
-class Setting(Strict):
-    dataset: str
-    support: Count = Field(description="support rows per task (shots)")
-    query: Count = Field(description="query rows per task in meta-training")
-    inner_steps: Count = Field(description="K")
-    standardise: bool = Field(default=True, description="scale by meta-training statistics")
-    scaling: Literal["meta_train", "all"] = Field(
-        default="meta_train", description="rows of the statistics; all: held-out tasks leak in"
-    )
-    min_ratings: Count | None = Field(
-        default=None, description="rows of a rating task; null: data.min_ratings"
-    )
-
-    @model_validator(mode="after")
-    def _fits_its_data(self) -> "Setting":
-        if self.min_ratings is not None and self.is_synthetic:
-            raise ValueError(
-                f"min_ratings is {self.min_ratings}, but {self.dataset} has no ratings; leave "
-                "min_ratings out"
-            )
-        return self
-
-    @property
-    def is_synthetic(self) -> bool:
-        return self.dataset in SYNTHETIC_DATASETS
+    AnyMethod = Annotated[_every_method, Field(discriminator="method")]
 
 
 class ParamsFile(Strict):
@@ -150,7 +117,7 @@ class ParamsFile(Strict):
     model: Model
     training: Training
     evaluation: Evaluation
-    methods: dict[Name, MethodSettings]
+    methods: dict[Name, AnyMethod]
 
 
 class Params(ParamsFile):
@@ -214,13 +181,8 @@ def check_params(raw: Mapping[str, Any], *, where: str = "params.yaml") -> Param
     }
     if file is None or faults:
         raise BadInput("\n".join(faults))
-    done = expanded(
-        file.methods,
-        {name: found for name, found in files.items() if found is not None},
-        setting=Setting,
-        datasets={name: name in SYNTHETIC_DATASETS for name in (*SOURCES, *FAMILIES)},
-        params_file=where,
-    )
+    sound = {name: found for name, found in files.items() if found is not None}
+    done = expanded(file.methods, sound, params_file=where)
     own = {name: getattr(file, name) for name in ParamsFile.model_fields}
     every = {"methods": done.methods, "settings": done.settings, "grids": done.grids}
     params = Params.model_construct(**own | every)

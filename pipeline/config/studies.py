@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
+from pipeline.config.card import Count, Positive, Strict
 from pipeline.config.messages import not_among
 from pipeline.data.families import PRINTED
 
@@ -23,33 +24,27 @@ def _printed(family: str) -> str:
     return family
 
 
-_Count = Annotated[int, Field(ge=1)]
-_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Families = Annotated[
     list[Annotated[str, AfterValidator(_printed)]], Field(min_length=1), AfterValidator(_each_once)
 ]
-_Numbers = Annotated[list[_Positive], Field(min_length=1), AfterValidator(_each_once)]
-_Counts = Annotated[list[_Count], Field(min_length=1), AfterValidator(_each_once)]
+_Numbers = Annotated[list[Positive], Field(min_length=1), AfterValidator(_each_once)]
+_Counts = Annotated[list[Count], Field(min_length=1), AfterValidator(_each_once)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Study(_Strict):
+class Study(Strict):
     """What all studies work on."""
 
     seed: Annotated[int, Field(ge=0)] = Field(default=0, description="of tasks and theta")
     families: Families = Field(description="synthetic families, standardised")
-    support: _Count = Field(default=50, description="support rows per task")
-    query: _Count = Field(default=50, description="query rows per task")
-    training_updates: _Count = Field(
+    support: Count = Field(default=50, description="support rows per task")
+    query: Count = Field(default=50, description="query rows per task")
+    training_updates: Count = Field(
         description="meta-updates of the short training that makes the second initialisation"
     )
-    training_steps: _Count = Field(default=200, description="K of that training")
+    training_steps: Count = Field(default=200, description="K of that training")
 
 
-class Stiffness(_Strict):
+class Stiffness(Strict):
     inner_steps: _Counts = Field(description="K")
     scales: _Numbers = Field(description="factors on standardised inputs, which raise curvature")
 
@@ -69,7 +64,7 @@ class MethodStudy(Study):
 
 
 class FidelityStudy(MethodStudy):
-    batches: _Count = Field(description="probe batches; the median is reported")
+    batches: Count = Field(description="probe batches; the median is reported")
 
 
 class NoiseStudy(MethodStudy):
@@ -108,7 +103,7 @@ STUDIES = {
 }
 
 
-class Studies(_Strict):
+class Studies(Strict):
     """Each makes `results/{grid}/studies/{name}.json`."""
 
     stability: StabilityStudy | None = None

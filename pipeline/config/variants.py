@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
-from pipeline.config.expand import Strict
+from pipeline.config.card import Strict
 
 EARLY_STOPPING = "early_stopping"  # the parameter that gives each task a horizon of its own
 Scalar = bool | int | float | str | None

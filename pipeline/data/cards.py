@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+PAPERS_STEPS = {50: 200, 100: 500}  # support rows of a family's task -> K, of arXiv:2110.08432
 RELEASED_SUFFIX = "-released"  # ends the name of a family as the authors' code has it
 
 
@@ -21,7 +22,7 @@ class RatingSet:
         local_names: file names accepted in the user's own folder, in this order.
         md5: of the official archive, None where none was published.
         member: path inside the zip of the file that holds the ratings.
-        format: key of `parsers.FORMATS`.
+        format: key of `parsers.FORMATS`, or a name that ends in `-xls`.
         lo, hi, step: lowest and highest rating and the distance between two ratings.
         n_ratings, n_users, n_items: expected counts, None if the archive itself decides.
         fingerprint: expected `ratings.fingerprint`; None: stated in the zip's comment.
@@ -66,7 +67,11 @@ class Family:
         function: from x of shape (..., 2) and the parameters to values of shape (...).
         bounds: lowest and highest value of both inputs.
         ranges: each parameter's interval; a task draws it uniformly there.
+        usual_steps: support rows of a task -> K that the paper trains with; other settings say
+            their own.
+        equation: its number in the paper.
         released: the family as the authors' code has it, named `{name}-released`.
+        differs: what is otherwise in the authors' code; of `released`.
         is_profiled: the cost profile measures on its tasks; true of one family.
     """
 
@@ -76,5 +81,8 @@ class Family:
     function: Callable[..., np.ndarray]
     bounds: tuple[float, float]
     ranges: Mapping[str, tuple[float, float]]
+    usual_steps: Mapping[int, int] = field(default_factory=dict)
+    equation: str = ""
+    differs: str = ""
     released: "Family | None" = None
     is_profiled: bool = False

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.cards import RatingSet
-from pipeline.data.parsers_excel import FORMAT, read_sheet
+from pipeline.data.parsers_excel import read_sheet
 from pipeline.data.parsers_text import Layout, Place, read_delimited
 from pipeline.data.parsers_zip import read_member, refusal
 
@@ -18,8 +18,14 @@ FORMATS: dict[str, Reader] = {
     "tab": partial(read_delimited, layout=Layout("\t")),
     "double-colon": partial(read_delimited, layout=Layout("::")),
     "csv": partial(read_delimited, layout=Layout(",", header="userId,movieId,rating,timestamp")),
-    FORMAT: read_sheet,
 }
+WORKBOOK = "-xls"  # ends the name of a format with a row per user and a column per item
+
+
+def reader_of(format: str) -> Reader:
+    """What reads a format that a card names: one of `FORMATS`, or a workbook."""
+    return read_sheet if format.endswith(WORKBOOK) else FORMATS[format]
+
 
 # Every data set rates in hundredths or coarser; a cell may be off by the noise of a float.
 _TOLERANCE = 1e-4
@@ -30,13 +36,13 @@ def parse_archive(source: RatingSet, archive: Path) -> pd.DataFrame:
 
     Returns:
         Columns user int32, item int32, rating float32, sorted by user then item; ids as they
-        stand in the archive (Jester: row and joke number from 1).
+        stand in the archive (of a sheet: row and column from 1).
 
     Raises:
         BadInput: anything wrong with the archive, naming the member, the line or cell, what
             was found, what is needed, and the remedy.
     """
-    frame, place = FORMATS[source.format](source, archive, read_member(source, archive))
+    frame, place = reader_of(source.format)(source, archive, read_member(source, archive))
     if frame.empty:
         raise refusal(source, archive, source.member, "no ratings", "at least one rating")
     user, item = frame["user"].to_numpy(), frame["item"].to_numpy()

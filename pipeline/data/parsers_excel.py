@@ -15,7 +15,6 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 from pipeline.data.cards import RatingSet
 from pipeline.data.parsers_zip import refusal
 
-FORMAT = "jester-xls"
 NOT_RATED = 99.0
 
 Place = Callable[[int], str]

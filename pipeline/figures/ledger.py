@@ -4,8 +4,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.config.schema import SYNTHETIC_DATASETS
 from pipeline.config.titles import counted
+from pipeline.data.families import FAMILIES
 from pipeline.figures.curves import against_updates, fit_y
 from pipeline.figures.style import GREY, POINT, by_label, draw_line, legend, log_axis, panels, say
 from pipeline.tables.series import fidelity_points, ledger_entries
@@ -39,7 +39,7 @@ def draw_fidelity_nrmse(training: pd.DataFrame, main: pd.DataFrame, settings: li
     """
     points = fidelity_points(training, main)
     points = points[points["setting"].isin(settings)]
-    synthetic = points["dataset"].isin(SYNTHETIC_DATASETS)
+    synthetic = points["dataset"].isin(list(FAMILIES))
     kinds = {"synthetic": points[synthetic], "ratings": points[~synthetic]}
     kinds = {kind: rows for kind, rows in kinds.items() if len(rows)}
     if not kinds:

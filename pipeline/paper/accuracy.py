@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 from scipy import stats
 
-from pipeline.config.schema import SYNTHETIC_DATASETS
 from pipeline.config.titles import OFFSET, SIMULATED, label_title
+from pipeline.data.families import FAMILIES
 from pipeline.paper.claims import (
     BETTER,
     NO_DIFFERENCE,
@@ -90,7 +90,7 @@ def better_on_synthetic(settings: Settings, label: str) -> list[Row]:
         f"p < {SYNTHETIC_ALPHA} in three quarters of the synthetic settings"
     )
     claim = Claim(f"better_on_synthetic:{label}", OURS, text, SYNTHETIC_SHARE)
-    synthetic = [s for s in settings if s.runs.dataset in SYNTHETIC_DATASETS]
+    synthetic = [s for s in settings if s.runs.dataset in FAMILIES]
     return _against_baselines(
         claim, synthetic, label, lambda s: [s.runs.inner_steps], alpha=SYNTHETIC_ALPHA
     )

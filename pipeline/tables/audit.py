@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.schema import RATING_DATASETS
 from pipeline.config.titles import SIMULATED, UNTRAINED
+from pipeline.data.sets import SOURCES
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns
 from pipeline.tables.main import kind_of
@@ -100,7 +100,7 @@ def audit_rows(grid: list[SettingRuns]) -> list[Row]:
     return [
         _row(runs, label)
         for runs in grid
-        if runs.dataset in RATING_DATASETS
+        if runs.dataset in SOURCES
         for label in (*runs.labels, UNTRAINED, *runs.trivial)
     ]
 

@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.config.schema import SYNTHETIC_DATASETS
+from pipeline.data.families import FAMILIES
 from pipeline.files import write_json, write_text
 from pipeline.tables.ablation import ABLATION_COLUMNS, ablation_rows
 from pipeline.tables.audit import AUDIT_COLUMNS, audit_rows
@@ -124,7 +124,7 @@ def build_tables(
         "costs": costs,
         **study_rows(results_dir),
     }
-    if any(setting.dataset in SYNTHETIC_DATASETS for setting in runs):
+    if any(setting.dataset in FAMILIES for setting in runs):
         beside = companion_tables(results_dir, companions, "equal_cost")
         rows["equal_cost"] = equal_cost_rows(grid, runs, costs, beside)
     if audit := audit_rows(runs):

@@ -26,8 +26,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.methods import BUDGET, METHODS
-from pipeline.config.schema import SYNTHETIC_DATASETS
 from pipeline.config.titles import label_order
+from pipeline.data.families import FAMILIES
 from pipeline.runs.records import RunRecord, kept_updates
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
@@ -57,7 +57,7 @@ def equal_cost_rows(
     """
     rows = []
     for runs in grid:
-        if runs.dataset not in SYNTHETIC_DATASETS:
+        if runs.dataset not in FAMILIES:
             continue
         own = [row for label in runs.labels for row in _label_rows(name, runs, label, costs)]
         updates = max((row["update"] for row in own), default=0)

@@ -15,13 +15,9 @@ sys.path.insert(0, str(Path(workflow.basedir).resolve().parent))
 sys.dont_write_bytecode = True
 
 from pipeline.config import figures, tables
+from pipeline.config.grids import DATASETS
 from pipeline.config.load import read_mapping, read_parameters
-from pipeline.config.schema import (
-    RATING_DATASETS,
-    SYNTHETIC_DATASETS,
-    load_params,
-    with_methods_named,
-)
+from pipeline.config.schema import load_params, with_methods_named
 from pipeline.config.studies import STUDIES
 from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
@@ -85,7 +81,7 @@ shell.prefix(
 
 
 wildcard_constraints:
-    dataset="|".join([*RATING_DATASETS, *SYNTHETIC_DATASETS]),
+    dataset="|".join(DATASETS),
     method="|".join(ACTIVE.methods),
     setting="|".join(ACTIVE.settings),
     seed=r"\d+",

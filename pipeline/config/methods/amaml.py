@@ -7,20 +7,21 @@ from pydantic import Field, model_validator
 from pipeline.config.card import (
     Memory,
     MethodCard,
+    MethodSettings,
     NotNegative,
+    Point,
     Positive,
     Share,
     Style,
     Variant,
     Way,
 )
-from pipeline.config.expand import VariedMethod
 
 COLOR = "#D55E00"
 STYLE = Style(COLOR, "-", "X", 2.0)
 
 
-class Settings(VariedMethod):
+class Settings(MethodSettings):
     solver: Literal["euler", "midpoint", "rk4", "dopri5", "bosh3"]
     step: Positive = Field(description="spacing of kept states in flow time")
     rtol: Positive
@@ -113,6 +114,32 @@ CARD = MethodCard(
             style=Style("#7f7f7f", "--", "D", 1.4),
             settings=BACKSOLVE,
             dtype="float64",
+        ),
+    },
+    points={
+        "inner_objective": Point(
+            "inner objective",
+            paper="plain loss, no proximal term",
+            released="1/2 |u - theta|² added in the flow and in the outer loss",
+            ours="plain loss",
+            order=10,
+            entry={"regulariser": 1.0, "outer_regulariser": 1.0},
+        ),
+        "forward": Point(
+            "forward solver",
+            paper="RK45",
+            released="fixed-step RK4",
+            ours="dopri5 (amaml), RKC2 (amaml_rkc)",
+            order=20,
+            entry={"solver": "rk4"},
+        ),
+        "backward": Point(
+            "backward solver",
+            paper="modified Euler",
+            released="plain Euler with one step too many",
+            ours="modified Euler with n steps (amaml), discrete adjoint (amaml_rkc)",
+            order=30,
+            entry={"backward": "released"},
         ),
     },
 )

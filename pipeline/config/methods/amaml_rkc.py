@@ -5,6 +5,7 @@ from pydantic import Field
 from pipeline.config.card import (
     Memory,
     MethodCard,
+    MethodSettings,
     NotNegative,
     Positive,
     Share,
@@ -12,12 +13,11 @@ from pipeline.config.card import (
     Variant,
     Way,
 )
-from pipeline.config.expand import VariedMethod
 
 STYLE = Style("#C5A600", "--", "p", 2.0)  # Okabe-Ito's yellow, darkened for white paper
 
 
-class Settings(VariedMethod):
+class Settings(MethodSettings):
     rtol: Positive
     atol: Positive
     omega: Share = Field(default=0.0, description="weight of the running cost")

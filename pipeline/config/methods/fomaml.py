@@ -1,7 +1,6 @@
 """First-order MAML."""
 
-from pipeline.config.card import MethodCard, Style
-from pipeline.config.expand import VariedMethod
+from pipeline.config.card import MethodCard, MethodSettings, Style
 
 CARD = MethodCard(
     name="fomaml",
@@ -16,7 +15,7 @@ CARD = MethodCard(
 - Mind: the longer the training, the further the identity is from the Jacobian.
 """,
     style=Style("#E69F00", "-", "^"),
-    settings=VariedMethod,
+    settings=MethodSettings,
     module="first_order",
     function="fomaml",
     role="baseline",

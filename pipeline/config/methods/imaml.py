@@ -2,13 +2,21 @@
 
 from pydantic import Field
 
-from pipeline.config.card import Count, MethodCard, NotNegative, Positive, Style, Variant
-from pipeline.config.expand import VariedMethod
+from pipeline.config.card import (
+    Count,
+    MethodCard,
+    MethodSettings,
+    NotNegative,
+    Point,
+    Positive,
+    Style,
+    Variant,
+)
 
 COLOR = "#CC79A7"
 
 
-class Settings(VariedMethod):
+class Settings(MethodSettings):
     proximal: Positive = Field(description="lambda of the proximal term")
     cg_steps: Count = Field(description="conjugate-gradient steps")
     cg_regulariser: NotNegative = Field(default=0.0, description="rho of (1 + rho) I in the system")
@@ -35,4 +43,14 @@ CARD = MethodCard(
     trains="steps",
     compared="early",
     variants={"released": Variant("released system", Style(COLOR, (0, (1, 1)), "p"))},
+    points={
+        "imaml": Point(
+            "iMAML system",
+            paper="conjugate gradients on (I + H/lambda) g = v",
+            released="imaml_dev: ((1 + rho) I + H/(lambda + delta)) g = v with rho = 1, delta = 10",
+            ours="(I + H/lambda) g = v",
+            order=60,
+            entry={"cg_regulariser": 1.0, "cg_damping": 10.0},
+        ),
+    },
 )

@@ -2,11 +2,10 @@
 
 from pydantic import Field
 
-from pipeline.config.card import Count, MethodCard, Style
-from pipeline.config.expand import VariedMethod
+from pipeline.config.card import Count, MethodCard, MethodSettings, Style
 
 
-class Settings(VariedMethod):
+class Settings(MethodSettings):
     steps_divisor: Count = Field(description="K / steps_divisor steps are unrolled")
 
 

@@ -1,7 +1,6 @@
 """MAML with one inner step."""
 
-from pipeline.config.card import MethodCard, Style
-from pipeline.config.expand import VariedMethod
+from pipeline.config.card import MethodCard, MethodSettings, Style
 
 CARD = MethodCard(
     name="maml1",
@@ -16,7 +15,7 @@ CARD = MethodCard(
 - Mind: it optimises the first step only; what K steps do to θ is never seen.
 """,
     style=Style("#56B4E9", "--", "s"),
-    settings=VariedMethod,
+    settings=MethodSettings,
     module="maml",
     function="maml",
     role="baseline",

@@ -1,10 +1,9 @@
 """MAML's gradient at all K steps, by a reverse sweep."""
 
-from pipeline.config.card import Memory, MethodCard, Style
-from pipeline.config.expand import VariedMethod
+from pipeline.config.card import Memory, MethodCard, MethodSettings, Style
 
 
-class Settings(VariedMethod):
+class Settings(MethodSettings):
     memory_mb: Memory = None
 
 

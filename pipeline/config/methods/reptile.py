@@ -1,7 +1,6 @@
 """Reptile."""
 
-from pipeline.config.card import MethodCard, Style
-from pipeline.config.expand import VariedMethod
+from pipeline.config.card import MethodCard, MethodSettings, Style
 
 CARD = MethodCard(
     name="reptile",
@@ -16,7 +15,7 @@ CARD = MethodCard(
 - Mind: not the gradient of the query loss; the formula printed in the paper is a misprint.
 """,
     style=Style("#009E73", "--", "D"),
-    settings=VariedMethod,
+    settings=MethodSettings,
     module="first_order",
     function="reptile",
     role="baseline",

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.cards import Family
+from pipeline.data.cards import PAPERS_STEPS, Family
 
 
 def alpine(x: np.ndarray, *, phi_1: Any, phi_2: Any) -> np.ndarray:
@@ -27,7 +27,8 @@ CARD = Family(
     function=alpine,
     bounds=(-10.0, 10.0),  # the paper prints the domain as [10, 10]²; this is the usual one
     ranges={"phi_1": _PHASE, "phi_2": _PHASE},
-    # as in the authors' code: one phase for both inputs
+    usual_steps=PAPERS_STEPS,
+    equation="(13)",
     released=Family(
         name="alpine-released",
         title="Alpine (released code)",
@@ -35,5 +36,7 @@ CARD = Family(
         function=alpine_released,
         bounds=(-10.0, 10.0),
         ranges={"phi": _PHASE},
+        usual_steps=PAPERS_STEPS,
+        differs="one shared phase, sign of 0.1 x flipped",
     ),
 )

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data.cards import Family
+from pipeline.data.cards import PAPERS_STEPS, Family
 
 
 def cos_mixture(x: np.ndarray, *, A: Any, w: Any, phi: Any) -> np.ndarray:
@@ -26,7 +26,8 @@ CARD = Family(
     function=cos_mixture,
     bounds=(-1.0, 1.0),
     ranges={"A": (0.1, 1.0), "w": (0.5 * np.pi, 2 * np.pi), "phi": (3.0, 6.0)},
-    # as in the authors' code: ranges of frequency and phase swapped
+    usual_steps=PAPERS_STEPS,
+    equation="(12)",
     released=Family(
         name="cosmixture-released",
         title="CosMixture (released code)",
@@ -34,6 +35,8 @@ CARD = Family(
         function=cos_mixture_released,
         bounds=(-1.0, 1.0),
         ranges={"A": (0.1, 1.0), "w": (3.0, 6.0), "phi": (0.5 * np.pi, 2 * np.pi)},
+        usual_steps=PAPERS_STEPS,
+        differs="ranges of frequency and phase swapped, no factor 0.1",
     ),
     is_profiled=True,
 )

@@ -8,7 +8,7 @@ from pipeline.data import families as FAMILY_FOLDER
 from pipeline.data import sets as SETS
 from pipeline.data.families import FAMILIES
 from pipeline.data.families import MODULES as FAMILY_MODULES
-from pipeline.data.parsers import FORMATS
+from pipeline.data.parsers import reader_of
 from pipeline.data.sets import MODULES as SOURCE_MODULES
 from pipeline.data.sets import SOURCES
 
@@ -30,7 +30,7 @@ def test_data_sets_have_places_of_their_own():
 def test_source_is_complete(name):
     source = SOURCES[name]
     assert source.name == name
-    assert source.format in FORMATS
+    assert callable(reader_of(source.format))
     assert source.archive in source.local_names
     assert source.lo < source.hi
     assert (source.hi - source.lo) / source.step == pytest.approx(
