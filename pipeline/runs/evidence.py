@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from pipeline.config.titles import label_order
+from pipeline.config.variants import told
 from pipeline.errors import BadInput
 from pipeline.files import replacing
 from pipeline.runs.behaviour import Behaviour, difference, of_reference
@@ -107,16 +108,17 @@ def _unreadable(rows_file: Path, error: Exception) -> BadInput:
 def write_files(
     rows_file: Path, runs: dict[Key, dict[str, Any]], rows: dict[Key, pd.DataFrame]
 ) -> None:
-    """Write both, in the order of labels and seeds."""
+    """Write both, in the order of labels and seeds; a label that varies a method follows it."""
+    methods = {label: json.loads(run["spec"])["method"] for (label, _), run in runs.items()}
+    with told({label: {"base": of} for label, of in methods.items() if of != label}):
+        rows = {key: rows[key] for key in sorted(rows, key=_place)}
+        runs = {key: runs[key] for key in sorted(runs, key=_place)}
     none = ROWS_SCHEMA.empty_table().to_pandas()
-    parts = [rows[key].assign(label=key[0], seed=key[1]) for key in sorted(rows, key=_place)]
+    parts = [part.assign(label=label, seed=seed) for (label, seed), part in rows.items()]
     frame = pd.concat([part for part in parts if len(part)] or [none], ignore_index=True)
     table = pa.Table.from_pandas(frame, schema=ROWS_SCHEMA, preserve_index=False)
     floats = ["rmse", "mae", "support_rmse"]
-    entries = [
-        {name: _listed(value) for name, value in runs[key].items()}
-        for key in sorted(runs, key=_place)
-    ]
+    entries = [{name: _listed(value) for name, value in run.items()} for run in runs.values()]
     # the runs last: a rows file without their entries is replaced by the next job
     with replacing(rows_file) as beside:
         pq.write_table(

@@ -254,3 +254,16 @@ def test_broken_evidence_is_named(name: str, grid: Path) -> None:
     (grid / "evidence" / name).write_bytes(b"garbage")
     with pytest.raises(BadInput, match=r"unreadable evidence .*git checkout"):
         restore(evidence_file(grid, SETTING), runs, number)
+
+
+def test_a_label_that_varies_a_method_follows_it(grid: Path) -> None:
+    rows_file = evidence_file(grid, SETTING)
+    add_runs(rows_file, folders(grid), number)
+    runs, rows = read_files(rows_file)
+    (first, seed), of = next((key, run) for key, run in runs.items() if key[0] == METHODS[0])
+    varied = f"{first}-outer_lr-0.1"
+    runs[varied, seed] = of | {"label": varied}
+    write_files(rows_file, runs, rows | {(varied, seed): rows[first, seed]})
+    assert list(dict.fromkeys(label for label, _ in read_files(rows_file)[0])) == [
+        first, varied, METHODS[1],
+    ]  # fmt: skip
