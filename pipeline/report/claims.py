@@ -77,12 +77,15 @@ def _matrix(title: str, rows: list[Values], names: dict[int, str], links: Links)
         for row in rows
         if row["setting"] == EVERY and any((s, row["claim"]) in by_place for s in settings)
     ]
-    datasets = {row["setting"]: row["dataset"] for row in rows}
+    datasets = {row["setting"]: row["dataset"] for row in rows if row["dataset"]}
     body = []
     for setting in settings:
         found = [by_place.get((setting, claim["claim"])) for claim in claims]
         cells = [_symbol(row, names, links) for row in found]
-        body.append(Row([Cell(setting)], cells, DATASETS.get(datasets[setting], "")))
+        dataset = datasets[setting]
+        shots = setting.removeprefix(f"{dataset}-").replace("-", ", ")
+        name = Cell(DATASETS.get(dataset, dataset), title=setting, note=Cell(shots))
+        body.append(Row([name], cells, dataset))
     heads = [Head(claim["text"], claim["claim"], "tall") for claim in claims]
     return Table(f"{title}, setting by setting", [Head("setting", tone="left")], heads, body)
 

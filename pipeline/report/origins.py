@@ -8,6 +8,7 @@ from pipeline.config.titles import DATASETS, SIMULATED, counted, label_title
 from pipeline.data.cards import RatingSet
 from pipeline.data.sets import SOURCES
 from pipeline.report.blocks import Block, Cell, Head, Part, Row, Table, prose
+from pipeline.report.claims import OVERALL
 from pipeline.report.evidence import EVERY, Run
 from pipeline.report.grid_tables import GridTable
 from pipeline.report.numbers import listed
@@ -37,7 +38,7 @@ def summary_block(grid: str, runs: list[Run], claims: GridTable | None) -> Part:
     }
     if claims and claims.rows:
         counts = Counter(row["outcome"] for row in claims.rows if row["setting"] == EVERY)
-        facts["Claims"] = "; ".join(f"{word}: {count}" for word, count in counts.items())
+        facts["Claims"] = "; ".join(f"{word}: {counts[word]}" for word in OVERALL if counts[word])
     simulated = _values([run for run in runs if run.dataset in SIMULATED], "setting")
     return Part(kind="summary", grid=grid, facts=facts, simulated=listed(simulated))
 

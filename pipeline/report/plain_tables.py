@@ -84,9 +84,9 @@ def _telling_rows(table: GridTable) -> tuple[list[tuple[Values, str]], str]:
 
 
 def _shown_columns(table: GridTable, rows: list[Values]) -> list[str]:
-    """Columns that say something of their own."""
+    """Columns that say something of their own; machines stand in a table below."""
     columns = table.columns
-    dropped = {"simulated"} | {f"{column}_stderr" for column in columns}
+    dropped = {"simulated", "machine"} | {f"{column}_stderr" for column in columns}
     dropped |= {column for column in columns if all(row[column] == "" for row in rows)}
     for column in columns:
         dropped |= _IMPLIED.get(column, set())

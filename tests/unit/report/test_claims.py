@@ -44,7 +44,7 @@ def test_a_hand_made_grid_as_a_matrix(tmp_path):
     assert [row.cells[0].text for row in overall.rows] == ["◐ holds in part", "▽ does not hold"]
     assert [row.cells[1].text for row in overall.rows] == ["1 of 2", "0 of 1"]
     assert [head.title for head in matrix.heads] == ["best", "even"]
-    cells = {row.names[0].text: [cell.text for cell in row.cells] for row in matrix.rows}
+    cells = {row.names[0].title: [cell.text for cell in row.cells] for row in matrix.rows}
     assert cells == {ONE: ["▲", ""], TWO: ["▽", "–"]}
     behind_it = matrix.rows[0].cells[0]
     assert "−0.1 (−0.2 to −0.05); p = 0.001, 10 pairs" in behind_it.title
