@@ -42,10 +42,9 @@ def measurement_claims(costs: Costs, stability: Sequence[Row]) -> list[Row]:
         stability: rows of `stability.csv`, [] without that study.
     """
     pairs = (("amaml", PAPER), ("amaml_rkc", OURS))
+    claims = (memory_linear, memory_below_maml, time_like_fomaml)
     return [
-        *(row for pair in pairs for row in memory_linear(costs, *pair)),
-        *(row for pair in pairs for row in memory_below_maml(costs, *pair)),
-        *(row for pair in pairs for row in time_like_fomaml(costs, *pair)),
+        *(row for claim in claims for pair in pairs for row in claim(costs, *pair)),
         *maml_out_of_memory(costs),
         *backsolve_diverges(stability),
     ]

@@ -12,7 +12,7 @@ TABLES = build.COLUMNS | {"claims": CLAIM_COLUMNS}
 @pytest.mark.parametrize("table", TABLES)
 def test_every_column_has_a_heading_and_a_meaning(table: str) -> None:
     missing = [name for name in TABLES[table] if not meaning(name, table)]
-    assert missing == [], "a new column needs a line in pipeline/report/*columns.py"
+    assert missing == [], "a new column needs a line in pipeline/report/columns.yaml"
     assert all(heading(name, table) for name in TABLES[table])
 
 

@@ -26,15 +26,6 @@ def test_numbers_are_those_of_the_tables(results):
             assert abs(error - stderr) <= 0.05 * stderr + 1e-12
 
 
-def test_marks_without_a_test_name_the_smallest_mean_of_whole_methods(results):
-    marked = marked_cells(page(results))
-    rows = table_files.read(results / "tables", "main")
-    whole = [r for r in rows if r["setting"] == SYNTHETIC and r["status"] == "ok"]
-    methods = [r for r in whole if r["kind"] == "method"]
-    best = min(methods, key=lambda row: float(row["nrmse"]))
-    assert marked[SYNTHETIC] == {best["label"]: "★"}
-
-
 def test_marks_of_a_test_are_taken_from_the_table(results):
     path = results / "tables" / "main.csv"
     with path.open(newline="") as handle:
