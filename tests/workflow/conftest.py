@@ -9,6 +9,7 @@ from tests.workflow.project import Project, new_project
 HERE = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist asks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All tests of this folder in one worker, so that they share the finished run."""
     for item in items:

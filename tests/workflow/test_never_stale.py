@@ -239,7 +239,7 @@ MADE = (
     *(f"{RUN}/{name}" for name in FILES),
     f"{RESULTS}/runs/imaml/{SETTING}/block_0.json",
     f"{RESULTS}/profile/fomaml.json",
-    *(f"{RESULTS}/tables/{name}" for name in ("main.csv", "findings.json", "spec.json")),
+    *(f"{RESULTS}/tables/{name}" for name in ("main.csv", "claims.csv", "spec.json")),
     *(f"{RESULTS}/figures/{name}" for name in ("curves.svg", "memory.png", "spec.json")),
     *(f"{RESULTS}/{name}" for name in ("report.html", "report.json", "tracking.json")),
     *("mlflow.db", "mlartifacts"),

@@ -76,7 +76,8 @@ def test_other_grids_are_left_alone(project: Project) -> None:
 
 def test_unknown_grid(fresh: Project) -> None:
     said = fresh.run("python", "-m", "pipeline", "reconcile", "--grid", "nope", rc=2)
-    assert "--grid: found 'nope', allowed: ci, quickstart, ratings, paper" in said
+    assert "--grid: found 'nope'" in said
+    assert all(name in said for name in fresh.params().grids)
 
 
 def _reconcile(project: Project) -> dict:

@@ -11,6 +11,7 @@ from tests.workflow.project import Project
 pytestmark = pytest.mark.slow  # minutes of the real engines
 
 AFTERWARDS = Counter(build_tables=1, plot_curves=1, build_report=1, log_tracking=1)
+NEW = Counter(freeze_episodes=2, build_reference=2)  # of a seed, or of a setting's two
 OF_IMAML = Counter(meta_train=2, profile_cost=1, run_study=1)  # the fidelity study has it
 
 
@@ -72,13 +73,13 @@ def test_what_changes_no_result_reruns_nothing(project: Project, change: dict) -
 def test_another_seed_runs_only_what_is_new(project: Project) -> None:
     project.set(grids__ci__seeds=[0, 1, 2])
     runs = 2 * len(project.params().active.methods)
-    assert project.planned() == Counter(freeze_episodes=2, meta_train=runs) + AFTERWARDS
+    assert project.planned() == NEW + Counter(meta_train=runs) + AFTERWARDS
 
 
 def test_simulated_data_reruns_its_path_only(project: Project) -> None:
     project.set(simulated__users=401)
     jobs = len(project.params().active.methods)
-    data = Counter(download=1, build_ratings=1, build_tasks=1, freeze_episodes=2)
+    data = Counter(download=1, build_ratings=1, build_tasks=1) + NEW
     assert project.planned() == data + Counter(meta_train=jobs) + AFTERWARDS
 
 

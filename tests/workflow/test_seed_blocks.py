@@ -103,7 +103,7 @@ def test_every_seed_has_its_own_whole_record(made: Project) -> None:
 
 def test_another_seed_runs_its_block_only(blocks: Project) -> None:
     blocks.set(grids__ci__seeds=[0, 1, 2, 3, 4])
-    wanted = Counter(freeze_episodes=2, meta_train=4)
+    wanted = Counter(freeze_episodes=2, build_reference=2, meta_train=4)
     assert blocks.planned("train_all") == wanted
     before = {seed: record(blocks, "imaml", seed) for seed in (0, 1, 2)}
     blocks.snakemake("train_all")
