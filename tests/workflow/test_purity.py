@@ -7,8 +7,6 @@ import pytest
 
 from tests.workflow.project import ROOT, Project
 
-pytestmark = pytest.mark.slow  # minutes of the real engines
-
 # of processor time, which other work on the machine changes little
 SECONDS = {"quickstart": 3.0, "paper": 6.0}
 

@@ -8,8 +8,6 @@ import pytest
 from pipeline.runs.records import FILES
 from tests.workflow.project import Project
 
-pytestmark = pytest.mark.slow  # minutes of the real engines
-
 AFTERWARDS = Counter(build_tables=1, plot_curves=1, build_report=1, log_tracking=1)
 NEW = Counter(freeze_episodes=2, build_reference=2)  # of a seed, or of a setting's two
 OF_IMAML = Counter(meta_train=2, profile_cost=1, run_study=1)  # the fidelity study has it
