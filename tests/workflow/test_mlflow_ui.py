@@ -19,15 +19,12 @@ from pipeline.tracking.replay import log_tracking
 from tests import tracked_project
 from tests.tracked_project import GRID, SETTING, artifacts, log, runs
 
-pytestmark = pytest.mark.slow  # minutes of the real engines
-
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--window-size=2000,1200", "--virtual-time-budget=25000", "--dump-dom"),
 )
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

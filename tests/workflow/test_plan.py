@@ -8,8 +8,6 @@ import pytest
 
 from tests.workflow.project import Project
 
-pytestmark = pytest.mark.slow  # minutes of the real engines
-
 RUN = "results/ci/runs/maml/cosmixture-50shot-50val/0"
 
 

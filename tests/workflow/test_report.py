@@ -14,8 +14,6 @@ from pipeline.files import read_json
 from tests.unit.report.page_reader import of, read_page
 from tests.workflow.project import Project
 
-pytestmark = pytest.mark.slow  # minutes of the real engines
-
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"),
@@ -63,6 +61,7 @@ def test_explain_from_the_command_line(finished: Project) -> None:
     assert "Traceback" not in refused
 
 
+@pytest.mark.slow  # trains
 def test_commands_that_explain_prints_remake_the_run(project: Project) -> None:
     row = f"{SETTING}/fomaml/1"
     said = project.run("python", "-m", "pipeline", "explain", "per_seed", row, "nrmse")
