@@ -75,7 +75,9 @@ def restore_records(params: Params, root: Path = Path()) -> list[Path]:
     from pipeline.runs.probes import behaviours
 
     kept = root / "results" / params.grid / "evidence"
-    artifacts = [a for a in grid_artifacts(params, root) if fault_of(a, root)]
+    faulty = [a for a in grid_artifacts(params, root) if fault_of(a, root)]
+    thought = restorable(params, faulty, root)  # what is known to be refused was said before
+    artifacts = [a for a in faulty if a.files[-1] in thought]
     restored: list[Path] = []
     refused: dict[Path, str] = {}
     ask = behaviours(root / CACHE)
@@ -86,8 +88,6 @@ def restore_records(params: Params, root: Path = Path()) -> list[Path]:
             by_setting.setdefault(artifact.recipe["setting"], []).append(artifact)
         elif kind in ("profile", "study"):
             record = root / artifact.files[-1]
-            if not _kept(kept_record(record), artifact.recipe):
-                continue
             if fault := restore_record(kept_record(record), record, artifact.recipe, root):
                 refused[artifact.files[-1]] = fault
             else:
