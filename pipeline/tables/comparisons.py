@@ -9,7 +9,6 @@ A pair of predictors is compared on the seeds in which both finished; `seeds_lef
 many did not. A method that failed in every seed is in no comparison.
 """
 
-from dataclasses import asdict
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +18,7 @@ from pipeline.config.titles import UNTRAINED
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
 from pipeline.tables.main import pooled_errors
-from pipeline.tables.paired import compare, differences, holm, interval, resampling
+from pipeline.tables.paired import correct, errors_by_seed, paired
 
 EARLY = 10  # test steps up to which a method's start is judged
 ALPHA = 0.05
@@ -35,8 +34,6 @@ class Comparisons:
 
     def __init__(self, runs: SettingRuns) -> None:
         self.runs = runs
-        self._weights: dict[tuple[int, ...], np.ndarray] = {}
-        self._seen: dict[tuple[str, int, int], np.ndarray | None] = {}
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -90,45 +87,20 @@ class Comparisons:
         return [label for label in self.runs.labels if label in wanted]
 
     def _family(self, step: int, reference: str) -> list[Row]:
-        best = self.best(step)
+        runs, best = self.runs, self.best(step)
+        errors = {
+            label: errors_by_seed(runs, label, step)
+            for label in (*runs.labels, UNTRAINED, *runs.trivial)
+        }
         rows: list[Row] = []
-        for other in (*self.runs.labels, UNTRAINED, *self.runs.trivial):
-            found = None if other == reference else self._compared(step, reference, other)
-            if found is not None:
-                names = {"setting": self.runs.setting, "inner_steps": self.runs.inner_steps}
-                names |= {"step": step, "reference": reference, "other": other}
-                rows.append(names | {"reference_is_best": reference == best} | found)
-        for row, p_holm in zip(rows, holm([row["p"] for row in rows]), strict=True):
-            row["p_holm"] = p_holm
+        for other in (label for label in errors if label != reference):
+            if found := paired(errors[reference], errors[other], runs.setting):
+                names = {"setting": runs.setting, "inner_steps": runs.inner_steps, "step": step}
+                names |= {"reference": reference, "other": other}
+                left_out = {"seeds_left_out": len(runs.seeds) - found["n_seeds"]}
+                rows.append(names | {"reference_is_best": reference == best} | found | left_out)
+        correct(rows)
         return rows
-
-    def _compared(self, step: int, reference: str, other: str) -> Row | None:
-        by_seed = {}
-        for seed in self.runs.seeds:
-            ours, theirs = (self._errors(name, seed, step) for name in (reference, other))
-            if ours is not None and theirs is not None:
-                by_seed[seed] = differences(ours, theirs)
-        if not by_seed:
-            return None
-        lo, hi = interval(np.concatenate([*by_seed.values()]), self._resampling(by_seed))
-        left_out = len(self.runs.seeds) - len(by_seed)
-        result = asdict(compare([*by_seed.values()]))
-        return result | {"lo": lo, "hi": hi, "seeds_left_out": left_out}
-
-    def _errors(self, label: str, seed: int, step: int) -> np.ndarray | None:
-        if (label, seed, step) not in self._seen:
-            frame = self.runs.task_errors(label, seed, step)
-            errors = None if frame is None else frame["nrmse"].to_numpy(np.float64)
-            self._seen[label, seed, step] = errors
-        return self._seen[label, seed, step]
-
-    def _resampling(self, by_seed: dict[int, np.ndarray]) -> np.ndarray:
-        """One resampling for all comparisons on the same seeds."""
-        seeds = tuple(by_seed)
-        if seeds not in self._weights:
-            name = f"{self.runs.setting}/{','.join(map(str, seeds))}"
-            self._weights[seeds] = resampling([len(by_seed[seed]) for seed in seeds], name)
-        return self._weights[seeds]
 
 
 def is_better(row: Row, alpha: float = ALPHA) -> bool:
