@@ -1,18 +1,31 @@
-"""Obtain an archive: from the user's own folder, else from its official addresses."""
+"""Obtain an archive: from the user's own folder, else from its official addresses over HTTP.
+
+A download is tried again with growing waits and goes on where it stopped. The bytes so far lie in
+`OUT.part`; `OUT.part.json` says which address they came from and the server's validator (ETag or
+date), so that bytes of two versions are never joined.
+"""
 
 import shutil
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import requests
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from pipeline.data.cards import RatingSet
 from pipeline.data.simulated import write_simulated
-from pipeline.data.transfer import fetch, short_reason
 from pipeline.errors import BadInput
-from pipeline.files import file_digest, replacing
+from pipeline.files import file_digest, read_json, replacing, write_json
+
+_CHUNK = 1 << 13  # what a broken connection can lose at most
+_REASON_LENGTH = 160
+_WAIT = wait_exponential_jitter(multiplier=0.5, max=10.0, jitter=0.5)
+_PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
 
 def obtain(
@@ -107,3 +120,130 @@ def _unobtainable(
         f"into {raw_dir or 'a folder'}, or name the folder that holds it with "
         f"`--config raw_dir=FOLDER`.{advice}"
     )
+
+
+# One file over HTTP.
+
+
+def fetch(url: str, out: Path, *, attempts: int, timeout_s: float) -> Path:
+    """Download `url` completely to `part_of(out)` and return that path.
+
+    Raises:
+        requests.RequestException: the last try's error. What has arrived stays in the part.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    tries = Retrying(
+        stop=stop_after_attempt(max(attempts, 1)),
+        wait=_WAIT,
+        retry=retry_if_exception(_may_pass),
+        reraise=True,
+    )
+    tries(_attempt, url, out, timeout_s)
+    _note_of(out).unlink(missing_ok=True)
+    return part_of(out)
+
+
+def part_of(out: Path) -> Path:
+    """Return where the bytes of an unfinished download of `out` lie."""
+    return out.with_name(f"{out.name}.part")
+
+
+def short_reason(error: BaseException) -> str:
+    """Return one line that says why: the innermost of a chain of wrapped exceptions."""
+    seen: set[int] = set()
+    while id(error) not in seen:
+        seen.add(id(error))
+        inner = [getattr(error, "reason", None), *error.args, error.__cause__, error.__context__]
+        error = next((e for e in inner if isinstance(e, BaseException)), error)
+    if isinstance(error, requests.HTTPError):
+        return str(error)[:_REASON_LENGTH]
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:_REASON_LENGTH]
+
+
+def _note_of(out: Path) -> Path:
+    return out.with_name(f"{out.name}.part.json")
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Tell errors that another try can mend from those that it cannot."""
+    if isinstance(error, requests.HTTPError):
+        return error.response is not None and error.response.status_code in _PASSING_STATUS
+    if isinstance(error, requests.exceptions.SSLError):
+        return False  # an expired certificate stays expired
+    return isinstance(
+        error,
+        requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError,
+    )
+
+
+def _attempt(url: str, out: Path, timeout_s: float) -> None:
+    """Try once, going on from the part if there is one of the same address and version."""
+    part, note = part_of(out), _note_of(out)
+    start, validator = _resumable(url, part, note)
+    headers = {"Accept-Encoding": "identity"}  # a range counts the bytes as stored
+    if start:
+        # If-Range: a file that has changed since is sent whole, with status 200.
+        headers |= {"Range": f"bytes={start}-", "If-Range": validator}
+    with requests.get(url, headers=headers, stream=True, timeout=timeout_s) as response:
+        if response.status_code == 206 and _continues(response, start, validator):
+            _receive(response, part, start)
+            return
+        if response.status_code == 200:
+            # In this order, so that no crash leaves old bytes under the new validator.
+            part.unlink(missing_ok=True)
+            write_json(note, {"url": url, "validator": _validator(response.headers)})
+            _receive(response, part, 0)
+            return
+        if not start or response.status_code not in (206, 416):
+            text = f"HTTP {response.status_code} {response.reason or ''}".strip()
+            raise requests.HTTPError(text, response=response)
+        if response.headers.get("Content-Range") == f"bytes */{start}":
+            return  # nothing is left to send: the part is the whole file
+    # The server cannot go on from this part: forget it, and ask for the whole file.
+    note.unlink()
+    _attempt(url, out, timeout_s)
+
+
+def _resumable(url: str, part: Path, note: Path) -> tuple[int, str]:
+    """Return how many bytes can be kept, and the validator of the version they are of."""
+    size = part.stat().st_size if part.is_file() else 0
+    known = read_json(note) if note.is_file() else {}
+    if not size or known.get("url") != url or not known.get("validator"):
+        return 0, ""
+    return size, known["validator"]
+
+
+def _validator(headers: Mapping[str, str]) -> str | None:
+    """Return what names this version of the file; a weak ETag does not name its bytes."""
+    etag = headers.get("ETag", "")
+    return etag if etag.startswith('"') else headers.get("Last-Modified")
+
+
+def _continues(response: requests.Response, start: int, validator: str) -> bool:
+    """Tell whether the body goes on at byte `start` of the same version."""
+    begins = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+    return begins and _validator(response.headers) in (None, validator)
+
+
+def _receive(response: requests.Response, part: Path, start: int) -> None:
+    """Write the body behind the first `start` bytes of the part."""
+    length = response.headers.get("Content-Length", "")
+    total = start + int(length) if length.isdigit() else None
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
+    console = Console(stderr=True)
+    with (
+        Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress,
+        part.open("r+b" if start else "wb") as handle,
+    ):
+        handle.seek(start)
+        handle.truncate()
+        shown = progress.add_task(response.url, total=total, completed=start)
+        for chunk in response.iter_content(_CHUNK):
+            handle.write(chunk)
+            progress.advance(shown, len(chunk))

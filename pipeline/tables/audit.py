@@ -17,7 +17,6 @@ from pipeline.data.sets import SOURCES
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns
 from pipeline.tables.main import kind_of
-from pipeline.tables.other_grids import TASK_COUNTS
 from pipeline.tables.pooling import pool
 
 NO_SPREAD = 1e-6  # of the range: a task whose targets spread less has the same target everywhere
@@ -124,7 +123,7 @@ def _row(runs: SettingRuns, label: str) -> Row:
         "target_std": _mean([metrics["target_std"] for metrics in about]),
         "target_range": _mean([metrics["target_range"] for metrics in about]),
     }
-    counts = TASK_COUNTS.get(runs.dataset, {})
+    counts = SOURCES[runs.dataset].users
     row |= {f"users_at_{least}": counts.get(least) for least in (10, 20)}
     with np.errstate(over="ignore", invalid="ignore"):  # of a diverged task
         return row | {

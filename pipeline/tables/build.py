@@ -35,12 +35,11 @@ from pipeline.tables.ablation import ABLATION_COLUMNS, ablation_rows
 from pipeline.tables.audit import AUDIT_COLUMNS, audit_rows
 from pipeline.tables.comparisons import COMPARISON_COLUMNS, Comparisons, mark_best
 from pipeline.tables.equal_cost import EQUAL_COST_COLUMNS, equal_cost_rows
-from pipeline.tables.files import Row, cell, write_table
+from pipeline.tables.files import Row, cell, companion_tables, write_table
 from pipeline.tables.grid import SettingRuns, read_grid
 from pipeline.tables.horizons import EARLY_COLUMNS, HORIZON_COLUMNS, early_rows, horizon_rows
 from pipeline.tables.main import MAIN_COLUMNS, PER_SEED_COLUMNS, main_rows, per_seed_rows
 from pipeline.tables.markdown import main_markdown
-from pipeline.tables.other_grids import companion_tables
 from pipeline.tables.series import (
     COST_COLUMNS,
     CURVE_COLUMNS,

@@ -1,4 +1,8 @@
-"""The one way in which rows become files: six significant digits, blank for what is missing."""
+"""The one way in which rows become files: six significant digits, blank for what is missing.
+
+Of companion grids (`companions` of a grid) the committed tables alone are read, to be shown beside
+a grid's own; their runs need not be there.
+"""
 
 import csv
 import io
@@ -7,11 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from pipeline.config.tables import companion_file
+from pipeline.errors import BadInput
 from pipeline.files import write_text
 
 Row = dict[str, Any]
 DIGITS = 6
+_TEXT = dict.fromkeys(
+    ("setting", "shorter_setting", "dataset", "label", "kind", "status", "device", "message"), str
+)
 
 
 def write_table(folder: Path, name: str, columns: Iterable[str], rows: Sequence[Row]) -> None:
@@ -38,3 +48,28 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.{DIGITS}g}" if np.isfinite(value) else ""
     return str(value)
+
+
+def companion_tables(
+    results_dir: Path, companions: Iterable[str], name: str
+) -> dict[str, pd.DataFrame]:
+    """The table `name` of each companion that has one, by grid, sorted by the grid's name.
+
+    Args:
+        results_dir: `results/{grid}` of the grid that is shown.
+
+    Raises:
+        BadInput: when a table is there and cannot be read.
+    """
+    paths = {grid: companion_file(results_dir, grid, name) for grid in sorted(set(companions))}
+    return {grid: _read(path, grid) for grid, path in paths.items() if path.is_file()}
+
+
+def _read(path: Path, grid: str) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype=_TEXT)
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            f"{path}: cannot be read ({error}); needed the table that `build-tables` writes. "
+            f"`git checkout` it, or run `snakemake --config grid={grid}`."
+        ) from error

@@ -9,9 +9,8 @@ import pytest
 import requests
 from tenacity import wait_none
 
-from pipeline.data.download import obtain
+from pipeline.data.download import _CHUNK, fetch, obtain, part_of, short_reason
 from pipeline.data.sets import SOURCES
-from pipeline.data.transfer import _CHUNK, fetch, part_of, short_reason
 from pipeline.errors import BadInput
 from tests.archives import some_ratings, write_archive, write_zip
 from tests.unit.data.http_server import Server
@@ -19,7 +18,7 @@ from tests.unit.data.http_server import Server
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch):
-    monkeypatch.setattr("pipeline.data.transfer._WAIT", wait_none())
+    monkeypatch.setattr("pipeline.data.download._WAIT", wait_none())
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 

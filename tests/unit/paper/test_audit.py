@@ -3,16 +3,16 @@
 import pandas as pd
 import pytest
 
+from pipeline.data.sets import SOURCES
 from pipeline.paper.markdown import audit_markdown, is_near, span
 from pipeline.tables.audit import AUDIT_COLUMNS, READINGS
-from pipeline.tables.other_grids import TASK_COUNTS
 
 FAR = dict.fromkeys(READINGS, 0.9)
 SHOTS = "10shot-15val-50steps"
 
 
 def audit_row(label: str, *, dataset: str = "ml-100k", kind: str = "method", **values) -> dict:
-    counts = TASK_COUNTS.get(dataset, {})
+    counts = SOURCES[dataset].users
     return {
         "setting": f"{dataset}-{SHOTS}",
         "dataset": dataset,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BadInput
-from pipeline.tables.other_grids import companion_tables
+from pipeline.tables.files import companion_tables
 
 
 def write(root: Path, grid: str, text: str) -> None:
