@@ -18,7 +18,7 @@ from pipeline.report.evidence import (
 )
 from pipeline.report.grid_tables import read_table
 from pipeline.report.texts import templates
-from pipeline.tracking.lookup import logged_ids
+from pipeline.tracking.store import logged_ids
 
 SHOWN = 12  # runs that are listed in full
 

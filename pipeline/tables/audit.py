@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.titles import SIMULATED, UNTRAINED
 from pipeline.data.sets import SOURCES
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns
-from pipeline.tables.main import kind_of
 from pipeline.tables.pooling import pool
 
 NO_SPREAD = 1e-6  # of the range: a task whose targets spread less has the same target everywhere
@@ -97,24 +95,17 @@ def audit_rows(grid: list[SettingRuns]) -> list[Row]:
     of the 100 most-rated items; blank where that is not known.
     """
     return [
-        _row(runs, label)
-        for runs in grid
-        if runs.dataset in SOURCES
-        for label in (*runs.labels, UNTRAINED, *runs.trivial)
+        _row(runs, label) for runs in grid if runs.dataset in SOURCES for label in runs.predictors
     ]
 
 
 def _row(runs: SettingRuns, label: str) -> Row:
-    kind = kind_of(runs, label)
-    step = 0 if kind == "trivial" else runs.inner_steps
+    step = runs.horizon_of(label)
     found = {seed: _measured(runs, label, seed, step) for seed in runs.seeds}
     tasks = [measured for measured in found.values() if measured is not None]
     about = [runs.some_run(seed).metrics for seed in runs.seeds]
-    row: Row = {
-        "setting": runs.setting,
-        "dataset": runs.dataset,
-        "simulated": runs.dataset in SIMULATED,
-        "kind": kind,
+    row: Row = runs.names | {
+        "kind": runs.kind_of(label),
         "label": label,
         "step": step,
         "n_seeds": len(tasks),

@@ -14,7 +14,6 @@ from functools import cached_property
 import numpy as np
 
 from pipeline.config.methods import METHODS, OURS
-from pipeline.config.titles import UNTRAINED
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
 from pipeline.tables.main import pooled_errors
@@ -88,10 +87,7 @@ class Comparisons:
 
     def _family(self, step: int, reference: str) -> list[Row]:
         runs, best = self.runs, self.best(step)
-        errors = {
-            label: errors_by_seed(runs, label, step)
-            for label in (*runs.labels, UNTRAINED, *runs.trivial)
-        }
+        errors = {label: errors_by_seed(runs, label, step) for label in runs.predictors}
         rows: list[Row] = []
         for other in (label for label in errors if label != reference):
             if found := paired(errors[reference], errors[other], runs.setting):

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.config.titles import UNTRAINED, label_order, setting_order
+from pipeline.config.titles import SIMULATED, UNTRAINED, label_order, setting_order
 from pipeline.errors import BadInput
 from pipeline.runs import records
 from pipeline.runs.records import read_reference, reference_file
+from pipeline.tables.files import Row
 
 # What makes runs comparable: the test rows of one reference.
 
@@ -113,6 +114,27 @@ class SettingRuns:
     @property
     def seeds(self) -> list[int]:
         return list(next(iter(self.runs.values())))
+
+    @property
+    def names(self) -> Row:
+        """What most tables say of a setting."""
+        simulated = self.dataset in SIMULATED
+        return {"setting": self.setting, "dataset": self.dataset, "simulated": simulated}
+
+    @property
+    def predictors(self) -> list[str]:
+        """Methods, the untrained start and trivial predictors."""
+        return [*self.runs, UNTRAINED, *self.trivial]
+
+    def kind_of(self, label: str) -> str:
+        """`method`, `untrained` or `trivial`."""
+        if label in self.runs:
+            return "method"
+        return UNTRAINED if label == UNTRAINED else "trivial"
+
+    def horizon_of(self, label: str) -> int:
+        """Test steps at which a predictor is judged: K, and 0 of a trivial one."""
+        return 0 if self.kind_of(label) == "trivial" else self.inner_steps
 
     def some_run(self, seed: int) -> records.RunRecord:
         """The run of the first method: of data and scales, which are alike in all of them."""

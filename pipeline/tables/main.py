@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.titles import SIMULATED, UNTRAINED
+from pipeline.config.titles import UNTRAINED
 from pipeline.runs import records
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
@@ -35,11 +35,7 @@ def main_rows(grid: list[SettingRuns]) -> list[Row]:
 
     Gains are in percent of nRMSE, on the seeds in which the row's own runs succeeded.
     """
-    return [
-        _main_row(runs, label)
-        for runs in grid
-        for label in (*runs.labels, UNTRAINED, *runs.trivial)
-    ]
+    return [_main_row(runs, label) for runs in grid for label in runs.predictors]
 
 
 def per_seed_rows(grid: list[SettingRuns]) -> list[Row]:
@@ -62,13 +58,6 @@ def pooled_errors(runs: SettingRuns, label: str, step: int, seeds: list[int]) ->
     }
 
 
-def kind_of(runs: SettingRuns, label: str) -> str:
-    """`method`, `untrained` or `trivial`."""
-    if label in runs.runs:
-        return "method"
-    return UNTRAINED if label == UNTRAINED else "trivial"
-
-
 def best_trivial(runs: SettingRuns, seeds: list[int]) -> tuple[str, float]:
     """Name and nRMSE of the trivial predictor with the smallest mean; ("", NaN) without one."""
     means = [(pooled_errors(runs, name, 0, seeds)["nrmse"].mean, name) for name in runs.trivial]
@@ -78,17 +67,13 @@ def best_trivial(runs: SettingRuns, seeds: list[int]) -> tuple[str, float]:
 
 
 def _main_row(runs: SettingRuns, label: str) -> Row:
-    kind = kind_of(runs, label)
-    step = 0 if kind == "trivial" else runs.inner_steps
+    kind, step = runs.kind_of(label), runs.horizon_of(label)
     failed = [s for s in runs.seeds if kind == "method" and is_failed(runs.runs[label][s])]
     done = [seed for seed in runs.seeds if seed not in failed]
     pooled = pooled_errors(runs, label, step, done)
     spec = runs.some_run(runs.seeds[0]).spec
     nrmse = pooled["nrmse"]
-    row: Row = {
-        "setting": runs.setting,
-        "dataset": runs.dataset,
-        "simulated": runs.dataset in SIMULATED,
+    row: Row = runs.names | {
         "kind": kind,
         "label": label,
         "status": _status(failed, done, nrmse),
@@ -133,10 +118,7 @@ def _seed_row(runs: SettingRuns, label: str, seed: int) -> Row:
     row |= {key: (metrics.get("work") or {}).get(key) for key in WORK}
     name, value = best_trivial(runs, [seed])
     untrained = pooled_errors(runs, UNTRAINED, runs.inner_steps, [seed])
-    row |= {
-        "setting": runs.setting,
-        "dataset": runs.dataset,
-        "simulated": runs.dataset in SIMULATED,
+    row |= runs.names | {
         "label": label,
         "seed": seed,
         "machine": machine_of(metrics),

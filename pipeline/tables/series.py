@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.methods import BUDGET
-from pipeline.config.titles import UNTRAINED, label_order
+from pipeline.config.titles import label_order
 from pipeline.errors import BadInput
 from pipeline.files import read_json
 from pipeline.runs import records
 from pipeline.runs.records import AVERAGED, kept_updates, thinned
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns
-from pipeline.tables.main import kind_of, pooled_errors
+from pipeline.tables.main import pooled_errors
 
 CURVE_COLUMNS = (
     *("setting", "kind", "label", "step", "n_seeds", "n", "nrmse", "nrmse_stderr"),
@@ -33,9 +33,10 @@ def curve_rows(grid: list[SettingRuns]) -> list[Row]:
     """Rows of `curves.csv`: pooled errors at each test step; trivial predictors are constant."""
     rows = []
     for runs in grid:
-        for label in (*runs.labels, UNTRAINED, *runs.trivial):
+        for label in runs.predictors:
             for step in runs.steps:
-                row: Row = {"setting": runs.setting, "kind": kind_of(runs, label), "label": label}
+                row: Row = {"setting": runs.setting, "kind": runs.kind_of(label)}
+                row["label"] = label
                 pooled = pooled_errors(runs, label, step, runs.seeds)
                 nrmse = pooled["nrmse"]
                 if not nrmse.n_seeds:

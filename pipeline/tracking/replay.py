@@ -21,7 +21,14 @@ from pipeline.errors import BadInput
 from pipeline.files import read_json, replacing
 from pipeline.runs.records import FILES, read_reference, read_run, reference_file
 from pipeline.tracking.content import Content, content_digest, grid_files, run_content, run_figures
-from pipeline.tracking.store import locked, probe, refusal, set_environment, store_path
+from pipeline.tracking.store import (
+    locked,
+    probe,
+    refusal,
+    runs_by_name,
+    set_environment,
+    store_path,
+)
 
 if TYPE_CHECKING:  # importing mlflow takes seconds: only a call pays for it
     from mlflow import MlflowClient
@@ -81,7 +88,7 @@ def log_tracking(
     shown = sys.stderr.isatty() if progress is None else progress
     cells = list(product(methods, settings, seeds))
     with _opened(uri, grid) as experiment:
-        known = _known_runs(experiment)
+        known = runs_by_name(experiment.client, experiment.id)
         bar = track(cells, "MLflow", console=Console(stderr=True), disable=not shown)
         for label, setting, seed in bar:
             directory = results_dir / "runs" / label / setting / str(seed)
@@ -171,20 +178,6 @@ def _experiment_id(client: "MlflowClient", grid: str, artifacts: Path | None) ->
         "mlflow.experimentKind": "custom_model_development",
     }
     return str(client.create_experiment(grid, artifact_location=location, tags=tags))
-
-
-def _known_runs(experiment: Experiment) -> dict[str, list["Run"]]:
-    """Runs by name; those that people logged here themselves carry no rule and are not ours."""
-    known: dict[str, list[Run]] = {}
-    token = None
-    while True:
-        page = experiment.client.search_runs([experiment.id], page_token=token)
-        for run in page:
-            if "rule" in run.data.tags:
-                known.setdefault(str(run.info.run_name), []).append(run)
-        token = page.token
-        if not token:
-            return known
 
 
 def _keep_one(experiment: Experiment, runs: Sequence["Run"], digest: str) -> "Run | None":

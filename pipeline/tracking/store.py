@@ -1,17 +1,22 @@
 """Where the tracking store is, and how to reach it without waiting for ever or in each other's way.
 
-No mlflow here: what can be refused is refused before its import.
+What can be refused is refused before mlflow is imported, which takes seconds.
 """
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import requests
 
 from pipeline.errors import BadInput
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 LOCK_WAIT_S = 300.0
 PROBE_TIMEOUT_S = 5.0
@@ -108,3 +113,53 @@ def locked(path: Path | None) -> Iterator[None]:
                 f"{LOCK_WAIT_S:g} s. Wait for it to end, then run this one again."
             ) from error
         yield
+
+
+def runs_by_name(client: "MlflowClient", experiment: str) -> dict[str, list["Run"]]:
+    """Runs by name; those that people logged here themselves carry no rule and are not ours."""
+    known: dict[str, list[Run]] = {}
+    token = None
+    while True:
+        page = client.search_runs([experiment], page_token=token)
+        for run in page:
+            if "rule" in run.data.tags:
+                known.setdefault(str(run.info.run_name), []).append(run)
+        token = page.token
+        if not token:
+            return known
+
+
+def logged_ids(database: Path, grid: str, names: Iterable[str]) -> dict[str, str]:
+    """Ids of the MLflow runs of a grid, by their name.
+
+    Args:
+        database: `mlflow.db`; when there is none, nothing was logged.
+        grid: name of the experiment.
+        names: `label/setting/seed` of the runs that are looked for.
+
+    Returns:
+        The id of each run that is logged; others are left out.
+
+    Raises:
+        BadInput: when the file is no MLflow store of this version.
+    """
+    if not database.is_file():
+        return {}
+    uri = f"sqlite:///{database.resolve().as_posix()}"
+    probe(uri, database)
+    set_environment()
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client = MlflowClient(uri)
+        experiment = client.get_experiment_by_name(grid)
+        known = runs_by_name(client, experiment.experiment_id) if experiment else {}
+    except MlflowException as error:
+        raise refusal(uri, database, str(error)) from error
+    return {
+        name: run.info.run_id
+        for name in names
+        for run in known.get(name, [])
+        if "content_digest" in run.data.tags
+    }

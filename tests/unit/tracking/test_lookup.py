@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import BadInput
 from pipeline.report.explain import explain
-from pipeline.tracking.lookup import logged_ids
+from pipeline.tracking.store import logged_ids
 from tests import table_files, tracked_project
 
 NAME = f"amaml/{tracked_project.SETTING}/0"
