@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pipeline.config.schema import Params
 from pipeline.jobs.artifacts import Artifact, fault_of, grid_artifacts
-from pipeline.jobs.restore import restorable
 from pipeline.runs.recipe import digest
 
 RECORDS = ("reference", "run", "profile", "study")  # kinds that training and measuring make
@@ -50,7 +49,11 @@ def look(params: Params, root: Path = Path()) -> Look:
             if fault := fault_of(artifact, root):
                 found[artifact.files[-1]] = fault
     faulty = [a for group in artifacts.values() for a in group if a.files[-1] in found]
-    given_back = restorable(params, faulty, root)
+    given_back: set[Path] = set()
+    if faulty and params.active.keep_evidence:
+        from pipeline.jobs.restore import restorable  # loads what most looks do not need
+
+        given_back = restorable(params, faulty, root)
     faults: dict[str, str] = {}
     restored = []
     for output, group in artifacts.items():

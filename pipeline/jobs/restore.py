@@ -12,7 +12,25 @@ from pipeline.config.schema import Params
 from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
 from pipeline.jobs.artifacts import Artifact, carried_recipe, fault_of, grid_artifacts
+from pipeline.runs.evidence import (
+    Kept,
+    Key,
+    Restored,
+    add_reference,
+    add_runs,
+    behaviour_fault,
+    evidence_file,
+    kept_entries,
+    kept_for,
+    restore,
+    same_parameters,
+)
+from pipeline.runs.probes import behaviour_of, behaviours, known_fault
 from pipeline.runs.recipe import Recipe
+from pipeline.runs.records import read_reference
+
+IN_ROWS = ("run", "reference")  # kinds that evidence keeps in the two files of a setting
+IN_JSON = ("profile", "study")  # and those it keeps as they are
 
 REMEDY = (
     "All else was restored. Give the same command again to make these records anew (`python -m "
@@ -30,35 +48,22 @@ def restorable(params: Params, faulty: Iterable[Artifact], root: Path = Path()) 
     Raises:
         BadInput: when evidence is unreadable.
     """
-    kept = root / "results" / params.grid / "evidence"
-    if not params.active.keep_evidence or not kept.is_dir():
+    if not params.active.keep_evidence:
         return set()
+    results = root / "results" / params.grid
+    entries: dict[Path, dict[Key, Kept]] = {}
     found = set()
-    by_setting: dict[str, list[Artifact]] = {}
     for artifact in faulty:
-        if artifact.recipe["kind"] in ("run", "reference"):
-            by_setting.setdefault(artifact.recipe["setting"], []).append(artifact)
-        elif artifact.recipe["kind"] in ("profile", "study"):
-            evidence = kept_record(root / artifact.files[-1])
-            if _kept(evidence, artifact.recipe) and _not_refused(evidence, artifact.recipe, root):
-                found.add(artifact.files[-1])
-    for setting, runs in by_setting.items():
-        found |= _restorable_runs(kept / f"{setting}.parquet", runs, root)
-    return found
-
-
-def _restorable_runs(rows_file: Path, runs: list[Artifact], root: Path) -> set[Path]:
-    if not rows_file.is_file():
-        return set()
-    from pipeline.runs.evidence import kept_entries, kept_for
-    from pipeline.runs.probes import known_fault
-
-    entries = kept_entries(rows_file)
-    found = set()
-    for run in runs:
-        entry = kept_for(entries, run.recipe)
-        if entry and not known_fault(entry.spec, entry.behaviour, run.recipe, root / CACHE):
-            found.add(run.files[-1])
+        recipe, kept = artifact.recipe, None
+        if recipe["kind"] in IN_ROWS:
+            file = evidence_file(results, recipe["setting"])
+            if file not in entries:
+                entries[file] = kept_entries(file) if file.is_file() else {}
+            kept = kept_for(entries[file], recipe)
+        elif recipe["kind"] in IN_JSON:
+            kept = _kept_for(root / artifact.files[-1], recipe)
+        if kept and not known_fault(kept.spec, kept.behaviour, recipe, root / CACHE):
+            found.add(artifact.files[-1])
     return found
 
 
@@ -72,37 +77,34 @@ def restore_records(params: Params, root: Path = Path()) -> list[Path]:
         BadInput: when evidence is unreadable, or, after all else is written, for records that the
             code of today would make otherwise; it names the number.
     """
-    from pipeline.runs.probes import behaviours
-
-    kept = root / "results" / params.grid / "evidence"
-    faulty = [a for a in grid_artifacts(params, root) if fault_of(a, root)]
-    thought = restorable(params, faulty, root)  # what is known to be refused was said before
-    artifacts = [a for a in faulty if a.files[-1] in thought]
-    restored: list[Path] = []
-    refused: dict[Path, str] = {}
+    results = root / "results" / params.grid
     ask = behaviours(root / CACHE)
-    by_setting: dict[str, list[Artifact]] = {}
-    for artifact in artifacts:
-        kind = artifact.recipe["kind"]
-        if kind in ("run", "reference"):
-            by_setting.setdefault(artifact.recipe["setting"], []).append(artifact)
-        elif kind in ("profile", "study"):
-            record = root / artifact.files[-1]
-            if fault := restore_record(kept_record(record), record, artifact.recipe, root):
-                refused[artifact.files[-1]] = fault
-            else:
-                restored.append(record)
-    for setting, runs in by_setting.items():
-        from pipeline.runs.evidence import restore
-
-        wanted = [(root / run.files[-1], run.recipe) for run in runs]
-        done = restore(kept / f"{setting}.parquet", wanted, ask)
-        restored += done.files
-        refused |= done.refused
+    done = Restored()
+    by_setting: dict[str, list[tuple[Path, Recipe]]] = {}
+    faulty = [artifact for artifact in grid_artifacts(params, root) if fault_of(artifact, root)]
+    thought = restorable(params, faulty, root)  # what is known to be refused was said before
+    for artifact in faulty:
+        recipe, file = artifact.recipe, root / artifact.files[-1]
+        if artifact.files[-1] not in thought:
+            continue
+        if recipe["kind"] in IN_ROWS:
+            by_setting.setdefault(recipe["setting"], []).append((file, recipe))
+        elif recipe["kind"] in IN_JSON and (kept := _kept_for(file, recipe)):
+            if fault := behaviour_fault(kept.spec, kept.behaviour, recipe, ask):
+                done.refused[file] = fault
+                continue
+            record = read_json(kept_record(file))
+            del record["behaviour"]
+            write_json(file, record | {"spec": recipe})
+            done.files.append(file)
+    for setting, wanted in by_setting.items():
+        of_setting = restore(evidence_file(results, setting), wanted, ask)
+        done.files += of_setting.files
+        done.refused |= of_setting.refused
     _write_blocks(params, root)
-    if refused:
-        raise BadInput("\n".join([*_refusals(refused), REMEDY]))
-    return restored
+    if done.refused:
+        raise BadInput("\n".join([*_refusals(done.refused), REMEDY]))
+    return done.files
 
 
 def restore_runs(rows_file: Path, wanted: Sequence[tuple[Path, Recipe]]) -> list[str]:
@@ -111,9 +113,6 @@ def restore_runs(rows_file: Path, wanted: Sequence[tuple[Path, Recipe]]) -> list
     Returns:
         Why others of the same parameters are not used: a line for each number that differs.
     """
-    from pipeline.runs.evidence import restore
-    from pipeline.runs.probes import behaviours
-
     return _refusals(restore(rows_file, wanted, behaviours(CACHE)).refused)
 
 
@@ -157,10 +156,6 @@ def keep_finished(
     Raises:
         BadInput: when a record or the evidence is unreadable.
     """
-    from pipeline.runs.evidence import add_reference, add_runs, evidence_file
-    from pipeline.runs.probes import behaviours
-    from pipeline.runs.records import read_reference
-
     count = 0
     ask = behaviours(results_dir.parents[1] / CACHE)
     for setting in settings:
@@ -192,42 +187,15 @@ def keep_record(record: Path, kept: Path | None = None) -> None:
     """
     if not record.is_file():
         return
-    from pipeline.runs.probes import behaviour_of
-
     found = read_json(record)
     write_json(kept or kept_record(record), found | {"behaviour": behaviour_of(found["spec"])})
 
 
-def restore_record(kept: Path, record: Path, recipe: Recipe, root: Path) -> str | None:
-    """Write a profile or study from evidence of the same parameters.
-
-    Returns:
-        Which number the code gives otherwise, and nothing is written; None when it is done.
-    """
-    from pipeline.runs.evidence import behaviour_fault
-    from pipeline.runs.probes import behaviours
-
-    found = read_json(kept)
-    behaviour = found.pop("behaviour")
-    fault = behaviour_fault(found["spec"], behaviour, recipe, behaviours(root / CACHE))
-    if fault is None:
-        write_json(record, found | {"spec": recipe})
-    return fault
-
-
-def _kept(kept: Path, recipe: Recipe) -> bool:
-    """Whether evidence has a profile or study of the same parameters."""
-    from pipeline.runs.evidence import same_parameters
-
+def _kept_for(record: Path, recipe: Recipe) -> Kept | None:
+    """Of a profile or study in evidence; None where it has none of the same parameters."""
     try:
-        found = read_json(kept)
-        return "behaviour" in found and same_parameters(found["spec"], recipe)
+        found = read_json(kept_record(record))
+        kept = Kept(found["spec"], found["behaviour"])
     except (OSError, ValueError, KeyError, TypeError):
-        return False
-
-
-def _not_refused(kept: Path, recipe: Recipe, root: Path) -> bool:
-    from pipeline.runs.probes import known_fault
-
-    found = read_json(kept)
-    return not known_fault(found["spec"], found["behaviour"], recipe, root / CACHE)
+        return None
+    return kept if same_parameters(kept.spec, recipe) else None
