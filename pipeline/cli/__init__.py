@@ -20,7 +20,8 @@ app = typer.Typer(
     "The workflow calls the same commands (`snakemake --cores 2`); each can be run by hand.",
 )
 for group in (project, plan, data, training, studies, results, report):
-    group.register(app)
+    for command in group.COMMANDS:
+        app.command(command.__name__.replace("_", "-"))(command)
 
 
 def main() -> None:

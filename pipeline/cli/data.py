@@ -5,19 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import ParamsFile, Spec, parse_spec, refuse_others, take
+from pipeline.cli.options import ParamsFile, Seed, Setting, Spec, given_or, refuse_others, take
 from pipeline.errors import BadInput
 
 DatasetName = Annotated[str, typer.Argument(help="a card in pipeline/data/sets/ or families/")]
 Out = Annotated[Path, typer.Argument(help="file to write")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    app.command("download")(download)
-    app.command("build-ratings")(build_ratings)
-    app.command("build-tasks")(build_tasks)
-    app.command("freeze-episodes")(freeze_episodes)
 
 
 def download(
@@ -32,13 +24,12 @@ def download(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Put a raw archive in place: from a local folder, else from its official addresses."""
-    from pipeline.config.schema import load_params
     from pipeline.data.download import obtain
     from pipeline.files import write_json
     from pipeline.jobs.recipes import archive_recipe
 
     source = _source(dataset)
-    recipe = parse_spec(spec) if spec else archive_recipe(load_params(params), dataset)
+    recipe = given_or(spec, archive_recipe, params, dataset)
     simulated = None
     if source.simulated:
         simulated = take(recipe, "simulated")["simulated"]
@@ -54,12 +45,11 @@ def build_ratings(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Parse an archive, verify every rating and the fingerprint, write a ratings parquet."""
-    from pipeline.config.schema import load_params
     from pipeline.data import ratings
     from pipeline.jobs.recipes import ratings_recipe
 
     source = _source(dataset)
-    recipe = parse_spec(spec) if spec else ratings_recipe(load_params(params), dataset)
+    recipe = given_or(spec, ratings_recipe, params, dataset)
     summary = ratings.build_ratings(source, archive, out, metadata=_metadata(recipe))
     typer.echo(f"{out}: {summary}")
 
@@ -73,13 +63,12 @@ def build_tasks(
 ) -> None:
     """Turn ratings into tasks (one user, one task), or draw a synthetic family."""
     from pipeline.config.grids import DATASETS
-    from pipeline.config.schema import load_params
     from pipeline.data import task_sets
     from pipeline.data.sets import SOURCES
     from pipeline.jobs.recipes import tasks_recipe
 
     refuse_others("data set", dataset, DATASETS)
-    recipe = parse_spec(spec) if spec else tasks_recipe(load_params(params), dataset)
+    recipe = given_or(spec, tasks_recipe, params, dataset)
     if dataset in SOURCES:
         if ratings is None:
             raise BadInput(f"--ratings: missing; {dataset} is made from its ratings parquet")
@@ -96,22 +85,16 @@ def build_tasks(
 def freeze_episodes(
     tasks: Annotated[Path, typer.Argument(help="task-set parquet")],
     out: Out,
-    setting: Annotated[str | None, typer.Option(help="setting, when --spec is not given")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="seed, when --spec is not given")] = 0,
+    setting: Setting = None,
+    seed: Seed = 0,
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Draw meta-train, validation and meta-test tasks and freeze their rows."""
-    from pipeline.config.schema import load_params
     from pipeline.data import episodes
     from pipeline.jobs.recipes import episodes_recipe
 
-    if spec:
-        recipe = parse_spec(spec)
-    else:
-        loaded = load_params(params)
-        refuse_others("--setting", setting, loaded.settings)
-        recipe = episodes_recipe(loaded, str(setting), seed)
+    recipe = given_or(spec, episodes_recipe, params, seed, setting=setting)
     settings = take(recipe, "seed", "support", "query", "validation_tasks", "standardise")
     settings |= {name: recipe[name] for name in ("scaling", "min_ratings") if name in recipe}
     # rating data have a number of test tasks, synthetic families one of query points
@@ -131,3 +114,6 @@ def _metadata(recipe: dict[str, Any]) -> dict[str, str]:
     from pipeline.runs.recipe import canonical
 
     return {"spec": canonical(recipe)}
+
+
+COMMANDS = (download, build_ratings, build_tasks, freeze_episodes)

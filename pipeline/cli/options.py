@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +27,12 @@ Spec = Annotated[
         metavar="JSON",
     ),
 ]
+Method = Annotated[str | None, typer.Option("--method", help="method, when --spec is not given")]
+Setting = Annotated[str | None, typer.Option("--setting", help="setting, when --spec is not given")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="seed, when --spec is not given")]
+Evidence = Annotated[
+    Path | None, typer.Option(help="small file for git to which what was made is added")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cuda or cpu")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of torch")]
 
@@ -46,6 +52,31 @@ def parameters(
     from pipeline.config.schema import load_params, on_grid
 
     return on_grid(load_params(params, overrides), grid)
+
+
+def given_or(
+    spec: str | None,
+    recipe: Callable[..., dict[str, Any]],
+    params: Path,
+    *names: Any,
+    grid: str | None = None,
+    **allowed: str | None,
+) -> dict[str, Any]:
+    """The recipe that `--spec` holds, else the one that the parameters give.
+
+    Args:
+        recipe: what makes it, of the parameters, `allowed` in their order, and `names`.
+        allowed: `method` or `setting`, as the options of that name say.
+
+    Raises:
+        BadInput: when `--spec` holds no recipe, or the parameters have no such name.
+    """
+    if spec:
+        return parse_spec(spec)
+    loaded = parameters(params, grid)
+    for option, found in allowed.items():
+        refuse_others(f"--{option}", found, getattr(loaded, f"{option}s"))
+    return recipe(loaded, *allowed.values(), *names)
 
 
 def refuse_others(option: str, found: str | None, allowed: Collection[str]) -> None:

@@ -14,11 +14,6 @@ if TYPE_CHECKING:
     from pipeline.jobs.costs import Costs
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    app.command("plan")(plan)
-
-
 def plan(
     cores: Annotated[int, typer.Option(min=1, help="jobs that will run at a time")] = 2,
     measure: Annotated[
@@ -72,3 +67,6 @@ def _costs(params: "Params", device: str, measured: bool) -> tuple["Costs", bool
     costs = Measured(params, device=device)
     on_gpu = costs.device != "cpu"
     return (Recorded(grid_runs(params), costs.device, costs) if measured else costs), on_gpu
+
+
+COMMANDS = (plan,)

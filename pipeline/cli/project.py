@@ -9,14 +9,6 @@ import typer
 from pipeline.cli.options import GridName, ParamsFile, parameters
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    app.command("check-params")(check_params)
-    app.command("schema")(schema)
-    app.command("reconcile")(reconcile)
-    app.command("recipes")(recipes)
-
-
 def check_params(params: ParamsFile = Path("params.yaml"), grid: GridName = None) -> None:
     """Say whether a parameter file and its grids are sound, and what the grid holds."""
     loaded = parameters(params, grid)
@@ -77,3 +69,6 @@ def recipes(
 
     for name, digests in by_stage(parameters(params, grid)).items():
         write_json(out / f"{name}.json", digests)
+
+
+COMMANDS = (check_params, schema, reconcile, recipes)

@@ -8,12 +8,6 @@ import typer
 from pipeline.cli.options import GridName, ParamsFile, Spec, parameters
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    app.command("build-report")(build_report)
-    app.command("explain")(explain)
-
-
 def build_report(
     results_dir: Annotated[Path, typer.Argument(help="such as results/quickstart")],
     spec: Spec = None,
@@ -57,3 +51,6 @@ def explain(
     folder = results or Path("results") / parameters(params, grid).grid
     with told(variants_of(folder)):
         typer.echo(say(folder, table, row, column, everything=everything))
+
+
+COMMANDS = (build_report, explain)

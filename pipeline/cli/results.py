@@ -11,15 +11,6 @@ from pipeline.cli.options import GridName, ParamsFile, Spec, parameters, parse_s
 ResultsDir = Annotated[Path, typer.Argument(help="such as results/quickstart")]
 
 
-def register(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    app.command("build-tables")(build_tables)
-    app.command("plot-curves")(plot_curves)
-    app.command("log-tracking")(log_tracking)
-    app.command("keep-evidence")(keep_evidence)
-    app.command("restore-runs")(restore_runs)
-
-
 def build_tables(
     results_dir: ResultsDir,
     spec: Spec = None,
@@ -148,3 +139,6 @@ def recipe_of(kind: str, spec: str | None, params: Path, grid: str | None) -> di
 def _grid(recipe: dict[str, Any]) -> dict[str, Any]:
     """Which runs: grid, methods, settings, seeds."""
     return take(recipe, "grid", "methods", "settings", "seeds")
+
+
+COMMANDS = (build_tables, plot_curves, log_tracking, keep_evidence, restore_runs)

@@ -7,31 +7,22 @@ import typer
 
 from pipeline.cli.options import (
     Device,
+    Evidence,
     GridName,
+    Method,
     ParamsFile,
+    Seed,
+    Setting,
     Spec,
     Threads,
+    given_or,
     parameters,
-    parse_spec,
     parse_specs,
     refuse_others,
 )
 from pipeline.errors import BadInput
 
-Evidence = Annotated[
-    Path | None, typer.Option(help="small file for git to which what was made is added")
-]
-Label = Annotated[str | None, typer.Option("--method", help="method, when --spec is not given")]
-
-
 Capture = Literal["auto", "never"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add this module's commands."""
-    app.command("meta-train")(meta_train)
-    app.command("build-reference")(build_reference)
-    app.command("profile-cost")(profile_cost)
 
 
 def meta_train(
@@ -42,8 +33,8 @@ def meta_train(
     run_dir: Annotated[
         Path, typer.Argument(help="folder of the run record; {seed} in it, for several seeds")
     ],
-    method: Label = None,
-    setting: Annotated[str | None, typer.Option(help="setting, when --spec is not given")] = None,
+    method: Method = None,
+    setting: Setting = None,
     seed: Annotated[
         list[int] | None,
         typer.Option(min=0, help="seed, when --spec is not given [default: 0]; repeat for more"),
@@ -125,8 +116,8 @@ def build_reference(
     tasks: Annotated[Path, typer.Argument(help="task-set parquet")],
     episodes: Annotated[Path, typer.Argument(help="frozen-episodes parquet")],
     out: Annotated[Path, typer.Argument(help="parquet file to write")],
-    setting: Annotated[str | None, typer.Option(help="setting, when --spec is not given")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="seed, when --spec is not given")] = 0,
+    setting: Setting = None,
+    seed: Seed = 0,
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
     grid: GridName = None,
@@ -139,12 +130,7 @@ def build_reference(
     from pipeline.jobs.recipes import reference_recipe
 
     die_with_parent()
-    if spec:
-        recipe = parse_spec(spec)
-    else:
-        loaded = parameters(params, grid)
-        refuse_others("--setting", setting, loaded.settings)
-        recipe = reference_recipe(loaded, str(setting), seed)
+    recipe = given_or(spec, reference_recipe, params, seed, grid=grid, setting=setting)
 
     from pipeline.runs import evidence as kept
     from pipeline.runs.reference import build_reference as build
@@ -156,7 +142,7 @@ def build_reference(
 
 def profile_cost(
     out: Annotated[Path, typer.Argument(help="JSON file to write")],
-    method: Label = None,
+    method: Method = None,
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
     grid: GridName = None,
@@ -169,12 +155,7 @@ def profile_cost(
     from pipeline.jobs.recipes import profile_recipe
 
     die_with_parent()
-    if spec:
-        recipe = parse_spec(spec)
-    else:
-        loaded = parameters(params, grid)
-        refuse_others("--method", method, loaded.methods)
-        recipe = profile_recipe(loaded, str(method))
+    recipe = given_or(spec, profile_recipe, params, grid=grid, method=method)
 
     from pipeline.runs.profile import profile
 
@@ -199,3 +180,6 @@ def _of_seeds(argument: str, template: Path, recipes: list[dict[str, Any]]) -> l
                 "give the recipes that `spec.json` of finished runs hold"
             )
     return [Path(str(template).replace("{seed}", str(recipe["seed"]))) for recipe in recipes]
+
+
+COMMANDS = (meta_train, build_reference, profile_cost)

@@ -80,12 +80,14 @@ class StudyCard:
     Attributes:
         settings: what params.yaml says of it.
         module, function: what does it, `function(recipe, out, threads=...)`.
+        about: what its command does, in a line.
         tables: what its record is made into.
     """
 
     settings: type[Study]
     module: str
     function: str
+    about: str
     tables: tuple[str, ...]
 
 
@@ -94,12 +96,23 @@ STUDIES = {
         StabilityStudy,
         "pipeline.studies.stability",
         "study_stability",
+        "Ways back over growing horizons, and solvers as curvature grows, against the truth.",
         ("stability", "stiffness"),
     ),
     "fidelity": StudyCard(
-        FidelityStudy, "pipeline.studies.fidelity", "study_fidelity", ("fidelity",)
+        FidelityStudy,
+        "pipeline.studies.fidelity",
+        "study_fidelity",
+        "Every method's meta-gradient against the converged one, as the horizon grows.",
+        ("fidelity",),
     ),
-    "noise": StudyCard(NoiseStudy, "pipeline.studies.noise", "study_noise", ("noise",)),
+    "noise": StudyCard(
+        NoiseStudy,
+        "pipeline.studies.noise",
+        "study_noise",
+        "How far every method's direction agrees from one meta-batch to the next.",
+        ("noise",),
+    ),
 }
 
 

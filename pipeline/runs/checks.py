@@ -26,23 +26,31 @@ class _Training(Training):
     checkpoint_every: Count = 1  # no part of a recipe
 
 
-class _Recipe(BaseModel):
+class _Open(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
+
+_Settings = dict[str, Any]
+_Seed = Annotated[int, Field(ge=0)]
+_Hidden = Annotated[list[Count], Field(min_length=1)]
+_Dtype = Literal["float32", "float64"]
+
+
+class _Recipe(_Open):
     method: str
     label: str
-    hidden: Annotated[list[Count], Field(min_length=1)]
-    dtype: Literal["float32", "float64"]
+    hidden: _Hidden
+    dtype: _Dtype
 
 
 class _RunRecipe(_Recipe):
     setting: str
     dataset: str
-    seed: Annotated[int, Field(ge=0)]
+    seed: _Seed
     support: Count
     query: Count
     inner_steps: Count
-    settings: dict[str, Any]
+    settings: _Settings
     training: _Training
     evaluation: Evaluation
 
@@ -50,7 +58,7 @@ class _RunRecipe(_Recipe):
 class _ProfileRecipe(_Recipe):
     meta_batch: Count
     repeats: Count
-    settings: dict[Annotated[str, Field(pattern=r"^\d+$")], dict[str, Any]]
+    settings: dict[Annotated[str, Field(pattern=r"^\d+$")], _Settings]
 
 
 Schema = TypeVar("Schema", bound=BaseModel)
@@ -63,7 +71,7 @@ def check_run_recipe(recipe: Recipe) -> None:
         BadInput: with one line per fault.
     """
     given = _validated(_RunRecipe, recipe)
-    _check_settings(given.method, given.settings, "settings")
+    _check([("settings", given.method, given.settings)])
 
 
 def check_job(recipes: Sequence[Recipe]) -> None:
@@ -89,8 +97,7 @@ def check_job(recipes: Sequence[Recipe]) -> None:
 def check_profile_recipe(recipe: Recipe) -> None:
     """The same for a cost profile's recipe."""
     given = _validated(_ProfileRecipe, recipe)
-    for steps, settings in given.settings.items():
-        _check_settings(given.method, settings, f"settings.{steps}")
+    _check((f"settings.{k}", given.method, settings) for k, settings in given.settings.items())
 
 
 def check_episodes(recipe: Recipe, episodes: Episodes) -> None:
@@ -131,27 +138,7 @@ def check_same_inputs(features: Mapping[str, int]) -> None:
             )
 
 
-def _validated(schema: type[Schema], recipe: Recipe) -> Schema:
-    try:
-        return schema.model_validate(recipe)
-    except ValidationError as error:
-        raise BadInput("recipe: " + "\n".join(explain(error, schema))) from None
-
-
-def _check_settings(method: str, settings: dict[str, Any], where: str) -> None:
-    try:
-        check_settings(method, settings)
-    except (ValueError, TypeError) as error:
-        raise BadInput(f"recipe: {where}: {error}") from None
-
-
-# Recipes of studies given by hand (`--spec`): types, bounds and settings, before any work.
-
-_Settings = dict[str, Any]
-
-
-class _Open(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True)
+# Recipes of studies given by hand (`--spec`).
 
 
 class _StudyTraining(_Open):
@@ -163,20 +150,20 @@ class _StudyTraining(_Open):
 
 
 class _Study(_Open):
-    seed: Annotated[int, Field(ge=0)]
+    seed: _Seed
     families: Families
     support: Count
     query: Count
     tasks: Count
-    hidden: Annotated[list[Count], Field(min_length=1)]
-    dtype: Literal["float32", "float64"]
+    hidden: _Hidden
+    dtype: _Dtype
     training: _StudyTraining
 
 
 class _Way(_Open):
     method: str
     settings: _Settings
-    dtype: Literal["float32", "float64"]
+    dtype: _Dtype
 
 
 class _Solvers(_Open):
@@ -209,11 +196,7 @@ class _Noise(_Fidelity):
 
 
 def check_stability_recipe(recipe: Recipe) -> None:
-    """Refuse a recipe that lacks something or cannot work.
-
-    Raises:
-        BadInput: with one line per fault.
-    """
+    """The same for the stability study's recipe."""
     given = _validated(_Stability, recipe)
     _check(
         (f"methods.{name}.settings", way.method, way.settings | {"horizon": horizon})
@@ -248,6 +231,13 @@ def _check_methods(given: _Fidelity) -> None:
         for steps, settings in method.settings.items()
     )
     _check([("training.settings", given.training.method, given.training.settings)])
+
+
+def _validated(schema: type[Schema], recipe: Recipe) -> Schema:
+    try:
+        return schema.model_validate(recipe)
+    except ValidationError as error:
+        raise BadInput("recipe: " + "\n".join(explain(error, schema))) from None
 
 
 def _check(used: Iterable[tuple[str, str, _Settings]]) -> None:
