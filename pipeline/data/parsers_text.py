@@ -1,7 +1,7 @@
 """Read MovieLens text files: `user SEP item SEP rating SEP timestamp` on every line.
 
-One possessive regular expression runs over the whole file. Where its match ends is where the
-first malformed line begins, so a good file costs one scan in C and a bad one names its line.
+A regular expression takes one line after the other. Where its matches end is where the first
+malformed line begins.
 """
 
 import re
@@ -50,7 +50,7 @@ def read_delimited(
         BadInput: a wrong header, or a line that is not four numbers; names the line.
     """
     start = _header_end(source, archive, content, layout)
-    end = _line_pattern(layout.separator).match(content, start).end()  # type: ignore[union-attr]
+    end = _well_formed(content, start, layout.separator)
     if content[end:].strip():
         raise _malformed(source, archive, content, end, layout.separator)
     header_lines = 1 if layout.header else 0
@@ -83,10 +83,19 @@ def _convert(content: bytes, start: int, end: int, separator: str) -> pd.DataFra
     return table.to_pandas()
 
 
-def _line_pattern(separator: str) -> re.Pattern[bytes]:
-    """Match as many well-formed lines as there are, without ever giving one back."""
+def _well_formed(content: bytes, start: int, separator: str) -> int:
+    """Where the well-formed lines from `start` on end.
+
+    A possessive repetition of the line would be one match, but Python up to 3.11.4 lets it end
+    inside of the malformed line (python/cpython#106052).
+    """
     line = re.escape(separator).join(_PATTERNS) + r"(?:\r?\n|\Z)"
-    return re.compile(rf"(?:{line})*+".encode("ascii"))
+    end = start
+    for match in re.finditer(line.encode("ascii"), content[start:]):
+        if start + match.start() != end:
+            break
+        end = start + match.end()
+    return end
 
 
 def _header_end(source: RatingSet, archive: Path, content: bytes, layout: Layout) -> int:
