@@ -1,8 +1,9 @@
-"""One finished `ci` run per session, made by `dvc repro` (and so by Snakemake); tests copy it."""
+"""One finished `ci` run for all workers, made by `dvc repro` (and so by Snakemake)."""
 
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tests.workflow.project import Project, new_project
 
@@ -11,21 +12,27 @@ HERE = Path(__file__).parent
 
 @pytest.hookimpl(tryfirst=True)  # before xdist asks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of this folder in one worker, so that they share the finished run."""
+    """The tests of a file in one worker, so that they share what the file makes."""
     for item in items:
         if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("workflow"))
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
             if "finished" in getattr(item, "fixturenames", ()):
                 item.add_marker(pytest.mark.timeout(1800))
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Do not change it: copy it (`project`)."""
-    project = new_project(tmp_path_factory.mktemp("workflow") / "finished project")
-    project.dvc("repro")
-    project.commit()
-    return project
+def finished(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Project:
+    """This worker's copy of the finished run. Do not change it: copy it (`project`)."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+    made = shared / "finished project"
+    with FileLock(shared / "finished.lock"):
+        if not (shared / "finished.done").exists():
+            project = new_project(made)
+            project.dvc("repro")
+            project.commit()
+            (shared / "finished.done").touch()
+        return Project(made).copy(tmp_path_factory.mktemp("workflow") / "finished project")
 
 
 @pytest.fixture
