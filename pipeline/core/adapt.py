@@ -5,9 +5,13 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from pipeline.core.interface import Model
+from pipeline.core.ambient import ordinary, own_modes
+from pipeline.core.interface import Coordinates, Model
+from pipeline.core.meta_gradient import check_theta
+from pipeline.core.settings import check_positive, one_of
 from pipeline.core.tasks import Rows
 
+OPTIMISERS = ("gd", "adam")
 BETAS, EPS = (0.9, 0.999), 1e-8  # Adam's, as in torch.optim
 
 
@@ -24,15 +28,46 @@ def adapt(
 
     Args:
         support: rows of B tasks.
-        steps: ascending numbers of steps, 0 allowed.
+        steps: numbers of steps in ascending order, 0 allowed.
         optimiser: `gd`, or `adam` (the authors' code), each task with moments of its own.
+
+    Raises:
+        ValueError: for steps, a rate or an optimiser that cannot be, and a theta that is not finite
+            or does not fit the model or the rows; at the call, before any training.
     """
-    with torch.no_grad():
-        place = model.coordinates(theta.detach().unsqueeze(0), support, None)
-        loss, u = place.support, place.start
-        first, second = torch.zeros_like(u), torch.zeros_like(u)
-        done = 0
-        for wanted in steps:
+    check_theta(model, theta, support)
+    if theta.ndim != 1:
+        raise ValueError(f"theta must have shape ({model.n_parameters},), found 2 dimensions.")
+    check_positive("lr", lr)
+    one_of(OPTIMISERS)("optimiser", optimiser)
+    wanted = _ascending(steps)
+    with own_modes(theta.device):
+        place = model.coordinates(ordinary(theta).unsqueeze(0), support.ordinary, None)
+    return _trained(place, wanted, lr, optimiser)
+
+
+def _ascending(steps: Sequence[int]) -> list[int]:
+    """The steps as whole numbers."""
+    try:
+        found = [int(step) for step in steps]
+        whole = all(int(step) == step and not isinstance(step, bool) for step in steps)
+    except (TypeError, ValueError):
+        found, whole = [], False
+    if not whole or not found or found[0] < 0 or found != sorted(set(found)):
+        raise ValueError(
+            f"steps must be whole numbers of at least 0 in ascending order, found {steps!r}."
+        )
+    return found
+
+
+def _trained(
+    place: Coordinates, steps: Sequence[int], lr: float, optimiser: str
+) -> Iterator[tuple[int, Tensor]]:
+    loss, u = place.support, place.start
+    first, second = torch.zeros_like(u), torch.zeros_like(u)
+    done = 0
+    for wanted in steps:
+        with own_modes(u.device):
             while done < wanted:
                 slope = loss.at(u).gradient()
                 done += 1
@@ -42,4 +77,5 @@ def adapt(
                     scale = (second / (1 - BETAS[1] ** done)).sqrt() + EPS
                     slope = first / (1 - BETAS[0] ** done) / scale
                 u = torch.sub(u, slope, alpha=lr)
-            yield wanted, place.full(u)
+            found = place.full(u)
+        yield wanted, found

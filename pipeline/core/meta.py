@@ -7,11 +7,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from pipeline.core.ambient import ordinary, own_modes
 from pipeline.core.graphs import Capturing
 from pipeline.core.interface import Model
 from pipeline.core.meta_gradient import meta_gradient
 from pipeline.core.registry import check_settings
 from pipeline.core.seeds import not_finite, take
+from pipeline.core.settings import check_positive, is_finite
 from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from pipeline.core.solvers.flow import Diverged
 from pipeline.core.tasks import TaskBatch
@@ -75,6 +77,9 @@ class MetaTrainer:
         capture: bool | Literal["auto"] = False,
     ) -> None:
         check_settings(method, settings)
+        check_positive("outer_lr", outer_lr)
+        if not (is_finite(gradient_limit) or gradient_limit == float("inf")) or gradient_limit <= 0:
+            raise ValueError(f"gradient_limit must be positive, found {gradient_limit!r}.")
         if optimiser not in OPTIMISERS:
             raise ValueError(
                 f"optimiser must be one of {', '.join(OPTIMISERS)}, found '{optimiser}'."
@@ -86,8 +91,9 @@ class MetaTrainer:
         self.gradient_limit = gradient_limit
         self.updates = 0
         self._memory = ChebyshevMemory()
-        self._theta = theta.detach().clone()
-        self._optimiser = OPTIMISERS[optimiser]([self._theta], lr=outer_lr)
+        with own_modes(theta.device):
+            self._theta = ordinary(theta).clone()
+            self._optimiser = OPTIMISERS[optimiser]([self._theta], lr=outer_lr)
 
     @property
     def theta(self) -> Tensor:
@@ -123,9 +129,10 @@ class MetaTrainer:
         if loud := [seed for seed in range(seeds) if not norms[seed] <= self.gradient_limit]:
             self._memory = before
             raise SeedsDiverged({seed: self._loud(out.adapted, norms, seed) for seed in loud})
-        old = self._theta.clone()
-        self._theta.grad = out.gradient
-        self._optimiser.step()
+        with own_modes(self._theta.device):  # its state is kept
+            old = self._theta.clone()
+            self._theta.grad = out.gradient
+            self._optimiser.step()
         self.updates += 1
         moved = (self._theta - old).view(seeds, -1)
         changes = torch.linalg.vector_norm(moved, dim=1).tolist()

@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipeline.core.ambient import ordinary, own_modes
 from pipeline.core.graphs import Graphs, refuse_capture
 from pipeline.core.interface import Model
 from pipeline.core.methods import METHODS
 from pipeline.core.problem import Problem
 from pipeline.core.registry import check_settings
 from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
-from pipeline.core.tasks import TaskBatch
+from pipeline.core.tasks import Rows, TaskBatch
 from pipeline.core.work import Counted, Work
 
 
@@ -71,39 +72,49 @@ def meta_gradient(
     check_settings(method, settings)
     if graphs is not None:
         refuse_capture(model)
-    _check_theta(model, theta, batch)
-    theta = theta.detach()
+    check_theta(model, theta, batch.support)
+    if theta.ndim == 2 and len(batch) % len(theta):
+        raise ValueError(
+            f"theta holds {len(theta)} seeds and the batch {len(batch)} tasks; give every seed "
+            "the same number of tasks."
+        )
+    with own_modes(theta.device):
+        return _meta_gradient(method, model, ordinary(theta), batch, memory, graphs, settings)
+
+
+def _meta_gradient(
+    method: str,
+    model: Model,
+    theta: Tensor,
+    batch: TaskBatch,
+    memory: ChebyshevMemory | None,
+    graphs: Graphs | None,
+    settings: dict[str, Any],
+) -> MetaGradient:
     single = theta.ndim == 1
     seeds = 1 if single else len(theta)
     works = [Work() for _ in range(seeds)]
-    with torch.no_grad():
-        place = model.coordinates(theta.view(seeds, -1), batch.support, batch.query)
-        sides = (place.support, place.query)
-        support, query = (
-            graphs.losses(sides, works) if graphs else [Counted(side, works) for side in sides]
-        )
-        problem = Problem(
-            support,
-            query,
-            place.start,
-            works,
-            memory,
-            model.n_parameters,
-            place.left_out(),
-            graphs,
-        )
-        adapted = METHODS[method](problem, **settings)
-        gradient = place.mean(adapted.gradient)
-        return MetaGradient(
-            gradient[0] if single else gradient,
-            place.full(adapted.parameters),
-            place.query.at(adapted.parameters).value(),
-            works,
-            adapted.stopped,
-        )
+    place = model.coordinates(theta.view(seeds, -1), batch.support.ordinary, batch.query.ordinary)
+    sides = (place.support, place.query)
+    support, query = (
+        graphs.losses(sides, works) if graphs else [Counted(side, works) for side in sides]
+    )
+    problem = Problem(
+        support, query, place.start, works, memory, model.n_parameters, place.left_out(), graphs
+    )
+    adapted = METHODS[method](problem, **settings)
+    gradient = place.mean(adapted.gradient)
+    return MetaGradient(
+        gradient[0] if single else gradient,
+        place.full(adapted.parameters),
+        place.query.at(adapted.parameters).value(),
+        works,
+        adapted.stopped,
+    )
 
 
-def _check_theta(model: Model, theta: Tensor, batch: TaskBatch) -> None:
+def check_theta(model: Model, theta: Tensor, rows: Rows) -> None:
+    """Raise ValueError unless theta is finite, of the model's size, and like the rows."""
     if not isinstance(theta, Tensor):
         raise ValueError(f"theta must be a tensor, found {type(theta).__name__}.")
     if theta.ndim not in (1, 2) or theta.shape[-1] != model.n_parameters or 0 in theta.shape:
@@ -114,14 +125,9 @@ def _check_theta(model: Model, theta: Tensor, batch: TaskBatch) -> None:
         )
     if not bool(torch.isfinite(theta).all()):
         raise ValueError("theta holds NaN or infinity; start from finite parameters.")
-    found = batch.support.y
+    found = rows.y
     if found.dtype != theta.dtype or found.device != theta.device:
         raise ValueError(
             f"theta is {theta.dtype} on {theta.device}, the batch is {found.dtype} on "
             f"{found.device}; build the batch with dtype=theta.dtype, device=theta.device."
-        )
-    if theta.ndim == 2 and len(batch) % len(theta):
-        raise ValueError(
-            f"theta holds {len(theta)} seeds and the batch {len(batch)} tasks; give every seed "
-            "the same number of tasks."
         )

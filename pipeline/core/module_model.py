@@ -5,9 +5,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, jvp, vmap
+from torch.func import functional_call, grad, jvp, vjp, vmap
 
+from pipeline.core.ambient import ordinary
 from pipeline.core.coordinates import OwnCoordinates
+from pipeline.core.module_probe import Probe, copy_of, refusing, trained
 from pipeline.core.tasks import Rows
 
 RowLoss = Callable[[Tensor, Tensor], Tensor]  # predictions (N,), targets (N,) -> losses (N,)
@@ -25,81 +27,115 @@ class ModuleModel:
     training mode). Item indices (N,) are handed on as they are, for an embedding. A module
     that wants another form of the inputs gets it in its `forward`.
 
+    The module is copied: what happens to it later changes nothing here, and nothing here changes
+    it. Before rows of a new shape are used, values, gradients and Hessian-vector products are held
+    against finite differences (module_probe.py): what torch cannot do, or does wrongly, is refused.
+
     Args:
-        module: its parameters, in the order of `parameters()`, are the flat vector u.
+        module: its parameters that require a gradient, in the order of `parameters()`, are the
+            flat vector u; the others stay as they are.
         row_loss: from predictions (N,) and targets (N,) to losses (N,).
+
+    Raises:
+        ValueError: when there is nothing to train, or the module cannot be copied.
     """
 
     capturable = False  # `torch.func` holds on to the rows that it was given
 
     def __init__(self, module: nn.Module, row_loss: RowLoss = half_squared_error) -> None:
-        self.module = module
+        self._module = copy_of(module)
         self.row_loss = row_loss
-        self._names = [name for name, _ in module.named_parameters()]
-        self._shapes = [parameter.shape for parameter in module.parameters()]
+        parameters = trained(self._module)
+        self._names = list(parameters)
+        self._shapes = [parameter.shape for parameter in parameters.values()]
         self._sizes = [shape.numel() for shape in self._shapes]
         self.n_parameters = sum(self._sizes)
-        if not self.n_parameters:
-            raise ValueError(f"{type(module).__name__} has no parameters to train.")
+        self._constants: dict[tuple[torch.dtype, torch.device], dict[str, Tensor]] = {}
+        self._probe = Probe(self._module, self.predict_one, self.loss)
 
-    def _predict_one(self, u: Tensor, x: Tensor) -> Tensor:
-        parameters = {
-            name: part.reshape(shape)
-            for name, part, shape in zip(
-                self._names, u.split(self._sizes), self._shapes, strict=True
+    @property
+    def name(self) -> str:
+        """Of the module's class, for messages."""
+        return type(self._module).__name__
+
+    def module_at(self, u: Tensor) -> nn.Module:
+        """A copy of the module with parameters u (P,), detached, in u's dtype and on its device."""
+        module = copy_of(self._module).to(dtype=u.dtype, device=u.device)
+        parts = u.detach().split(self._sizes)
+        with torch.no_grad():
+            for parameter, part in zip(trained(module).values(), parts, strict=True):
+                parameter.copy_(part.view_as(parameter))
+        return module
+
+    def predict_one(self, u: Tensor, x: Tensor) -> Tensor:
+        """Predictions (N,) of one task at u (P,); differentiable in u."""
+        parts = zip(self._names, u.split(self._sizes), self._shapes, strict=True)
+        parameters = {name: part.reshape(shape) for name, part, shape in parts}
+        given = parameters | self._constants_like(u)
+        output: Any = functional_call(self._module, given, (x,))
+        if not isinstance(output, Tensor) or output.shape not in (x.shape[:1], (len(x), 1)):
+            found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+            raise ValueError(
+                f"{self.name} must give predictions ({len(x)},) or ({len(x)}, 1) for {len(x)} "
+                f"rows, found {found}."
             )
-        }
-        buffers = {name: value.to(u.device) for name, value in self.module.named_buffers()}
-        output: Any = functional_call(self.module, parameters | buffers, (x,))
-        return output.reshape(x.shape[0])
+        return output.reshape(len(x))
+
+    def loss_one(self, u: Tensor, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+        """The weighted mean of `row_loss` on the rows (N, ...) of one task, a scalar."""
+        losses: Any = self.row_loss(self.predict_one(u, x), y)
+        if not isinstance(losses, Tensor) or losses.shape != y.shape:
+            found = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
+            raise ValueError(
+                f"row_loss must give a loss for each row, shape {tuple(y.shape)}, found {found}. "
+                "Losses of `torch.nn` give them with reduction='none'."
+            )
+        return (weight * losses).sum()
 
     def predict(self, u: Tensor, x: Tensor) -> Tensor:
         """Predictions (B, N) at u (B, P) on x, (B, N, D) or item indices (B, N)."""
-        return vmap(self._predict_one)(u, x)
+        with refusing(self._module, x):
+            return _of_tasks(self.predict_one, u, x)
 
     def coordinates(self, theta: Tensor, support: Rows, query: Rows | None) -> OwnCoordinates:
         """The module's own parameters, from theta (S, P).
 
         Raises:
-            ValueError: when the module does not take the inputs, or predicts another shape.
+            ValueError: when the module does not take the inputs, predicts another shape, or has
+                no gradient that could be trusted.
         """
-        for rows in (support, query):
-            if rows is not None:
-                self._try(theta[0], rows)
+        sides = [rows for rows in (support, query) if rows is not None]
+        for rows in sides:
+            self._probe.check_gradients(theta[0], rows)
         start = theta.repeat_interleave(len(support.y) // len(theta), 0)
-        losses = [self.loss(rows) for rows in (support, query) if rows is not None]
+        losses = [self.loss(rows) for rows in sides]
         return OwnCoordinates(start, losses[0], losses[-1], len(theta))
-
-    def _try(self, u: Tensor, rows: Rows) -> None:
-        """Predict for one task, that with the largest item index if there are indices."""
-        task = int(rows.x.amax(1).argmax()) if rows.is_indexed else 0
-        try:
-            self._predict_one(u, rows.x[task])
-        except torch.OutOfMemoryError:
-            raise
-        except (RuntimeError, IndexError, TypeError) as error:
-            said = str(error).split("\n")[0]
-            raise ValueError(
-                f"{type(self.module).__name__} does not make {rows.x.shape[1]} predictions of "
-                f"inputs {tuple(rows.x.shape[1:])} of {rows.x.dtype}: {said}"
-            ) from error
 
     def loss(self, rows: Rows) -> "ModuleLoss":
         """The weighted mean of `row_loss` on rows of B tasks."""
-        return ModuleLoss(self, rows)
+        return ModuleLoss(self, rows, self._probe)
+
+    def _constants_like(self, u: Tensor) -> dict[str, Tensor]:
+        """Parameters that stay as they are, and buffers, in the dtype of u if they are floats."""
+        key = (u.dtype, u.device)
+        if key not in self._constants:
+            named = dict(self._module.named_buffers())
+            named |= dict(self._module.named_parameters())
+            self._constants[key] = {
+                name: ordinary(value).to(
+                    u.device, u.dtype if value.is_floating_point() else value.dtype, copy=True
+                )
+                for name, value in named.items()
+                if name not in self._names
+            }
+        return self._constants[key]
 
 
 class ModuleLoss:
     """L_b(u) = sum_i weight_bi row_loss(yhat_bi(u_b), y_bi)."""
 
-    def __init__(self, model: ModuleModel, rows: Rows) -> None:
-        def one(u: Tensor, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-            return (weight * model.row_loss(model._predict_one(u, x), y)).sum()
-
-        self._model, self._rows = model, rows
-        data = (rows.x, rows.y, rows.weight)
-        self.values: Callable[[Tensor], Tensor] = lambda u: vmap(one)(u, *data)
-        self.gradients: Callable[[Tensor], Tensor] = lambda u: vmap(grad(one))(u, *data)
+    def __init__(self, model: ModuleModel, rows: Rows, probe: Probe) -> None:
+        self.model, self.rows, self.probe = model, rows, probe
 
     def at(self, u: Tensor) -> "ModulePoint":
         return ModulePoint(self, u)
@@ -108,15 +144,44 @@ class ModuleLoss:
         return [ModulePoint(self, u) for u in states]
 
     def select(self, tasks: Tensor | slice) -> "ModuleLoss":
-        rows = self._rows
-        return ModuleLoss(self._model, Rows(rows.x[tasks], rows.y[tasks], rows.weight[tasks]))
+        part = Rows(self.rows.x[tasks], self.rows.y[tasks], self.rows.weight[tasks])
+        return ModuleLoss(self.model, part, self.probe)
 
     def point_bytes(self, u: Tensor) -> int:
         return 0  # a point keeps nothing but u
 
+    def values(self, u: Tensor) -> Tensor:
+        """L_b, shape (B,)."""
+        return _of_tasks(self.model.loss_one, u, *self._data)
+
+    def gradients(self, u: Tensor) -> Tensor:
+        """dL_b/du_b, shape (B, P)."""
+        return vmap(grad(self.model.loss_one))(u, *self._data)
+
+    def products(self, u: Tensor, v: Tensor, *, forward: bool) -> Tensor:
+        """Hessian times v, shape (B, P): forward over reverse, or reverse over reverse.
+
+        `vmap` is outermost: inside of a derivative it takes the saved statistics of a layer norm
+        for constants, and the product comes out wrong.
+        """
+        slope = grad(self.model.loss_one)
+
+        def ahead(u: Tensor, v: Tensor, *data: Tensor) -> Tensor:
+            product: Tensor = jvp(lambda u: slope(u, *data), (u,), (v,))[1]
+            return product
+
+        def back(u: Tensor, v: Tensor, *data: Tensor) -> Tensor:
+            return grad(lambda u: (slope(u, *data) * v).sum())(u)
+
+        return vmap(ahead if forward else back)(u, v, *self._data)
+
+    @property
+    def _data(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.rows.x, self.rows.y, self.rows.weight
+
 
 class ModulePoint:
-    """A `ModuleLoss` at u."""
+    """A `ModuleLoss` at u; values and gradients may be derived further, once."""
 
     def __init__(self, loss: ModuleLoss, u: Tensor) -> None:
         self._loss = loss
@@ -124,18 +189,73 @@ class ModulePoint:
 
     def value(self) -> Tensor:
         """L_b, shape (B,)."""
-        return self._loss.values(self._u)
+        return _Value.apply(self._u, self._loss)
 
     def gradient(self) -> Tensor:
         """dL_b/du_b, shape (B, P)."""
+        if torch.is_grad_enabled() and self._u.requires_grad:
+            return _Slope.apply(self._u, self._loss)
         return self._loss.gradients(self._u)
 
     def hvp(self, v: Tensor) -> Tensor:
-        """Hessian times v, forward over reverse, shape (B, P)."""
-        product: Tensor = jvp(self._loss.gradients, (self._u,), (v,))[1]
-        return product
+        """Hessian times v, shape (B, P).
+
+        Raises:
+            ValueError: when the module has no second derivatives that could be trusted.
+        """
+        loss = self._loss
+        return loss.products(self._u, v, forward=loss.probe.way_to_products(self._u[0], loss.rows))
+
+
+def _of_tasks(function: Callable[..., Tensor], u: Tensor, *data: Tensor) -> Tensor:
+    """`function` of each task's u (P,) and data.
+
+    As if it were to be derived: else torch takes fused recurrent kernels that `vmap` does not know.
+    """
+
+    def value(u: Tensor, *data: Tensor) -> Tensor:
+        found: Tensor = vjp(lambda u: function(u, *data), u)[0]
+        return found
+
+    of_all: Tensor = vmap(value)(u, *data)
+    return of_all
+
+
+class _Value(torch.autograd.Function):
+    """L_b; on the way back its own gradient, so that no graph is kept through `vmap`."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, loss: ModuleLoss) -> Tensor:
+        ctx.loss = loss
+        ctx.save_for_backward(u)
+        return loss.values(u)
+
+    @staticmethod
+    def backward(ctx: Any, *weights: Tensor) -> tuple[Tensor, None]:
+        (u,) = ctx.saved_tensors
+        return weights[0].unsqueeze(1) * ctx.loss.gradients(u), None
+
+
+class _Slope(torch.autograd.Function):
+    """dL_b/du_b; on the way back the Hessian, which is its own transpose."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, loss: ModuleLoss) -> Tensor:
+        ctx.loss = loss
+        ctx.forward_way = loss.probe.way_to_products(u[0], loss.rows)
+        ctx.save_for_backward(u)
+        return loss.gradients(u)
+
+    @staticmethod
+    def backward(ctx: Any, *weights: Tensor) -> tuple[Tensor, None]:
+        (u,) = ctx.saved_tensors
+        return ctx.loss.products(u, weights[0], forward=ctx.forward_way), None
 
 
 def flat_parameters(module: nn.Module) -> Tensor:
-    """A module's parameters as one detached vector (P,): a theta to start from."""
-    return torch.nn.utils.parameters_to_vector(module.parameters()).detach()
+    """The parameters that are trained as one detached vector (P,): a theta to start from.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    return torch.cat([ordinary(value).flatten() for value in trained(module).values()])

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from pipeline.core.graphs import Graphs
-from pipeline.core.settings import check_not_negative, check_positive
+from pipeline.core.settings import Horizon, as_horizon, check_horizon, check_not_negative
 from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from pipeline.core.solvers.flow import Flow, horizons
 from pipeline.core.work import Counted, Work
@@ -56,25 +55,22 @@ class Adapted:
     stopped: Tensor | None = None
 
 
-def flow_of(problem: Problem, horizon: float | Tensor, regulariser: float) -> tuple[Flow, float]:
+def flow_of(problem: Problem, horizon: Horizon, regulariser: float) -> tuple[Flow, float]:
     """The flow of all tasks, and the longest horizon.
 
     Raises:
         ValueError: for a horizon that is not positive, or a regulariser below zero.
     """
-    if isinstance(horizon, Tensor):
-        if horizon.dtype == torch.bool or horizon.is_complex():
-            raise ValueError(f"horizon must hold real numbers, found {horizon.dtype}.")
-    else:
-        check_positive("horizon", horizon)
+    check_horizon("horizon", horizon)
+    given = as_horizon("horizon", horizon)
     check_not_negative("regulariser", regulariser)
-    longest, rate = horizons(horizon, problem.start)
+    longest, rate = horizons(given, problem.start)
     flow = Flow(
         problem.support,
         problem.start,
         rate,
         regulariser,
-        uniform=not isinstance(horizon, Tensor) or horizon.ndim == 0,
+        uniform=not isinstance(given, Tensor) or given.ndim == 0,
         seeds=problem.seeds,
         size=problem.size,
         left_out=problem.left_out,

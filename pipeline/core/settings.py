@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Annotated, Any
 
+import torch
+from torch import Tensor
+
 Check = Callable[[str, Any], None]  # of a setting's name and value; raises ValueError
 
 
@@ -37,6 +40,31 @@ def check_not_negative(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be finite and not negative, found {value!r}.")
 
 
+def as_horizon(name: str, value: Any) -> Any:
+    """A number as it is; a list or array of them as a tensor, one a task."""
+    if isinstance(value, Tensor) or is_finite(value):
+        return value
+    if (isinstance(value, Sequence) and not isinstance(value, str)) or hasattr(value, "__array__"):
+        try:
+            return torch.as_tensor(value)
+        except (TypeError, ValueError, RuntimeError):
+            pass
+    raise ValueError(f"{name} must be positive and finite, found {value!r}.")
+
+
+def check_horizon(name: str, value: Any) -> None:
+    found = as_horizon(name, value)
+    if not isinstance(found, Tensor):
+        check_positive(name, found)
+        return
+    if found.dtype == torch.bool or found.is_complex():
+        raise ValueError(f"{name} must hold real numbers, found {found.dtype}.")
+    if found.ndim > 1 or not found.numel():
+        raise ValueError(f"{name} must be one number or one a task, found {tuple(found.shape)}.")
+    if not bool(((found > 0) & torch.isfinite(found)).all()):
+        raise ValueError(f"{name} must be positive and finite, found {value}.")
+
+
 def check_share(name: str, value: Any) -> None:
     if not (is_finite(value) and 0 <= value <= 1):
         raise ValueError(f"{name} must lie in [0, 1], found {value!r}.")
@@ -62,6 +90,7 @@ def one_of(allowed: Sequence[str]) -> Check:
     return check
 
 
+Horizon = Annotated[float | Sequence[float] | Tensor, check_horizon]
 Positive = Annotated[float, check_positive]
 NotNegative = Annotated[float, check_not_negative]
 Share = Annotated[float, check_share]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.core.ambient import ordinary
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -21,6 +23,11 @@ class Rows:
     @property
     def is_indexed(self) -> bool:
         return not self.x.is_floating_point()
+
+    @property
+    def ordinary(self) -> "Rows":
+        """The same rows, fit for autograd wherever they were made."""
+        return Rows(ordinary(self.x), ordinary(self.y), ordinary(self.weight))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pipeline.core.problem import Adapted, Problem, flow_of
 from pipeline.core.recording import Recording, Step, budget_of
 from pipeline.core.registry import method
 from pipeline.core.seeds import take
-from pipeline.core.settings import Megabytes, NotNegative, Positive, Share, one_of
+from pipeline.core.settings import Horizon, Megabytes, NotNegative, Positive, Share, one_of
 from pipeline.core.solvers.flow import Flow
 from pipeline.core.solvers.runge_kutta import ADAPTIVE, SOLVERS, solve_flow
 from pipeline.core.solvers.runge_kutta_step import states_backward
@@ -33,7 +33,7 @@ Solved = tuple[Recording, Tensor]  # a seed's steps and u(T)
 def amaml(
     problem: Problem,
     *,
-    horizon: float | Tensor,
+    horizon: Horizon,
     step: Positive = 0.01,
     solver: Annotated[str, one_of(SOLVERS)] = "dopri5",
     rtol: Positive = 1e-3,

@@ -16,7 +16,7 @@ from pipeline.core.problem import Adapted, Problem, flow_of
 from pipeline.core.recording import Recording, Step, budget_of
 from pipeline.core.registry import method
 from pipeline.core.seeds import per_row, take
-from pipeline.core.settings import Megabytes, NotNegative, Positive, Share, Switch
+from pipeline.core.settings import Horizon, Megabytes, NotNegative, Positive, Share, Switch
 from pipeline.core.solvers.chebyshev import solve_chebyshev
 from pipeline.core.solvers.chebyshev_graphs import Captured
 from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
@@ -30,7 +30,7 @@ STOPPED_STATES = 3  # u_n(T_n), the query gradient there, and a copy on its way
 def amaml_rkc(
     problem: Problem,
     *,
-    horizon: float | Tensor,
+    horizon: Horizon,
     rtol: Positive = 1e-3,
     atol: Positive = 1e-5,
     omega: Share = 0.0,

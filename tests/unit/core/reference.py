@@ -18,6 +18,8 @@ def predict(module: nn.Module, u: Tensor, x: Tensor) -> Tensor:
     """The module's prediction with flat parameters u, differentiable in u."""
     parts, used = {}, 0
     for name, value in module.named_parameters():
+        if not value.requires_grad:
+            continue
         parts[name] = u[used : used + value.numel()].view_as(value)
         used += value.numel()
     return torch.func.functional_call(module, parts, (x,))

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -10,8 +11,10 @@ from pipeline.core import (
     MLP,
     SOLVERS,
     Diverged,
+    MetaTrainer,
     ModuleModel,
     TaskBatch,
+    adapt,
     flat_parameters,
     meta_gradient,
 )
@@ -73,9 +76,67 @@ def test_horizons_of_tasks(method, value):
     refused("horizon must", method, horizon=torch.tensor(value))
 
 
-def test_horizons_in_a_list_are_not_taken_for_one_number():
-    """They would be: the longest one, for all tasks."""
-    refused("horizon must", "amaml", horizon=[1.0, 2.0, 3.0])
+@pytest.mark.parametrize("value", [[1.0, 2.0], [], [1.0, NAN, 2.0], [[1.0]] * 3, ["1"] * 3, "123"])
+@pytest.mark.parametrize("method", FLOWS)
+def test_horizons_in_a_list(method, value):
+    refused("horizon must", method, horizon=value)
+
+
+@pytest.mark.parametrize("method", FLOWS)
+def test_horizons_may_be_a_list_or_an_array(method):
+    batch, given = make_batch(), [0.1, 0.2, 0.3]
+    asked = (method, *make_mlp(), batch)
+    expected = meta_gradient(*asked, horizon=torch.tensor(given, dtype=torch.float64))
+    for horizon in (given, tuple(given), np.array(given)):
+        assert torch.equal(meta_gradient(*asked, horizon=horizon).gradient, expected.gradient)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"settings": {"horizon": -1.0}}, "horizon must"),
+        ({"settings": {"horizon": [0.1, NAN]}}, "horizon must"),
+        ({"settings": {}}, "needs horizon"),
+        ({"outer_lr": 0.0}, "outer_lr must"),
+        ({"outer_lr": NAN}, "outer_lr must"),
+        ({"gradient_limit": NAN}, "gradient_limit must"),
+        ({"gradient_limit": 0.0}, "gradient_limit must"),
+        ({"optimiser": "lbfgs"}, "optimiser must be one of"),
+    ],
+)
+def test_a_trainer_checks_what_it_is_made_of(change, message):
+    given = {"settings": {"horizon": 1.0}, "outer_lr": 0.1} | change
+    with pytest.raises(ValueError, match=message):
+        MetaTrainer("amaml_rkc", *make_mlp(), **given)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": [10, 5]}, "ascending order"),
+        ({"steps": [5, 5]}, "ascending order"),
+        ({"steps": [-1]}, "at least 0"),
+        ({"steps": [1.5]}, "whole numbers"),
+        ({"steps": [True]}, "whole numbers"),
+        ({"steps": 10}, "whole numbers"),
+        ({"steps": []}, "whole numbers"),
+        ({"steps": "12"}, "whole numbers"),
+        ({"lr": -0.1}, "lr must"),
+        ({"lr": NAN}, "lr must"),
+        ({"optimiser": "Adam"}, "optimiser must be one of gd, adam"),
+        ({"optimiser": "lbfgs"}, "optimiser must be one of gd, adam"),
+        ({"theta": make_mlp()[1][:-1]}, "theta must have shape"),
+        ({"theta": make_mlp()[1].float()}, r"theta is torch\.float32"),
+        ({"theta": make_mlp()[1] * NAN}, "theta holds NaN"),
+        ({"theta": make_mlp()[1].repeat(3, 1)}, "theta must have shape"),
+        ({"theta": None}, "theta must be a tensor"),
+    ],
+)
+def test_adapting_checks_before_it_trains(change, message):
+    model, theta = make_mlp()
+    given = {"theta": theta, "steps": [0, 5], "lr": 0.1} | change
+    with pytest.raises(ValueError, match=message):
+        adapt(model, given.pop("theta"), make_batch().support, **given)
 
 
 @pytest.mark.parametrize("name", ["solver", "backward"])
