@@ -248,6 +248,8 @@ def _remedy(module: nn.Module) -> str:
             return f"Recurrent layers: write the loop with `nn.{cell}`."
         if isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.sparse:
             return "Embeddings: use sparse=False."
+        if isinstance(layer, nn.EmbeddingBag):
+            return "Embedding bags: use `nn.Embedding` and a sum or mean."
         if names & {"_SpectralNorm"} and layer.training:
             return "Spectral norm: call `.eval()` on the module."
         if names & {"_WeightNorm"} or hasattr(layer, "weight_g"):

@@ -46,7 +46,10 @@ def as_horizon(name: str, value: Any) -> Any:
         return value
     if (isinstance(value, Sequence) and not isinstance(value, str)) or hasattr(value, "__array__"):
         try:
-            return torch.as_tensor(value)
+            found = torch.as_tensor(value)
+            # Python's numbers are doubles
+            listed = isinstance(value, Sequence) and found.is_floating_point()
+            return torch.as_tensor(value, dtype=torch.float64) if listed else found
         except (TypeError, ValueError, RuntimeError):
             pass
     raise ValueError(f"{name} must be positive and finite, found {value!r}.")

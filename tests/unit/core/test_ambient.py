@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.core import METHODS, MetaTrainer, ModuleModel, adapt, flat_parameters, meta_gradient
+from pipeline.core import (
+    METHODS,
+    MetaTrainer,
+    ModuleModel,
+    TaskBatch,
+    adapt,
+    flat_parameters,
+    meta_gradient,
+)
 from tests.unit.core.problems import METHOD_SETTINGS, make_batch, make_mlp
 from tests.unit.core.zoo import RIGHT, made
 
@@ -59,11 +67,11 @@ def test_meta_gradients(kind: str, name: str) -> None:
     assert not torch.is_inference_mode_enabled()
 
 
-def trained(model: object, theta: Tensor) -> Tensor:
+def trained(model: object, theta: Tensor, batch: TaskBatch) -> Tensor:
     trainer = MetaTrainer(
         "maml", model, theta, settings={"inner_steps": 2, "inner_lr": 0.1}, outer_lr=0.01
     )
-    trainer.step(make_batch(features=8))
+    trainer.step(batch)
     return trainer.theta
 
 
@@ -71,10 +79,10 @@ def trained(model: object, theta: Tensor) -> Tensor:
 def test_training_and_adapting(name: str) -> None:
     model, theta = models()["closed form"]
     batch = make_batch(features=8)
-    expected = trained(model, theta)
+    expected = trained(model, theta, batch)
     ((_, states),) = adapt(model, theta, batch.support, steps=[3], lr=0.1)
     with mode(name):
-        assert torch.equal(trained(model, theta), expected)
+        assert torch.equal(trained(model, theta, batch), expected)
         ((_, found),) = adapt(model, theta, batch.support, steps=[3], lr=0.1)
     assert torch.equal(found, states)
 

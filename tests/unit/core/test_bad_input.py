@@ -53,6 +53,8 @@ def refused(message: str, method: str, theta=None, model=None, batch=None, **cha
 def test_numbers_that_must_be_positive(method, name, value):
     if value is None and name == "memory_mb":
         return  # no budget was given
+    if value == [0.5] and name == "horizon":
+        return  # see test_horizons_in_a_list
     refused(f"{name} must be positive and finite, found", method, **{name: value})
 
 
@@ -76,7 +78,9 @@ def test_horizons_of_tasks(method, value):
     refused("horizon must", method, horizon=torch.tensor(value))
 
 
-@pytest.mark.parametrize("value", [[1.0, 2.0], [], [1.0, NAN, 2.0], [[1.0]] * 3, ["1"] * 3, "123"])
+@pytest.mark.parametrize(
+    "value", [[1.0, 2.0], [0.5], [], [1.0, NAN, 2.0], [[1.0]] * 3, ["1"] * 3, "123"]
+)
 @pytest.mark.parametrize("method", FLOWS)
 def test_horizons_in_a_list(method, value):
     refused("horizon must", method, horizon=value)

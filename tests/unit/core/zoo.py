@@ -175,8 +175,8 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
 # right for methods without second derivatives, refused for the others
 FIRST_ORDER: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "weight norm": (lambda: Shaped(parametrizations.weight_norm(nn.Linear(8, 8))), "Weight norm"),
+    "EmbeddingBag": (lambda: Items(Bags()), "a sum or mean"),
 }
-EITHER = {"EmbeddingBag": lambda: Items(Bags())}
 
 
 def made(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
