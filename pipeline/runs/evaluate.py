@@ -84,8 +84,11 @@ class FrozenTest:
     ) -> pd.DataFrame:
         """Rows of theta (P,) trained on the support rows, at each of `steps`.
 
-        Steps from the first at which an error is not finite (in float32) are left out.
+        Steps from the first at which an error is not finite (in float32) are left out: all of
+        them where theta is not.
         """
+        if not bool(torch.isfinite(theta).all()):
+            return empty_rows()
         frames = []
         for step, u in adapt(
             model, theta, self.batch.support, steps=sorted(steps), lr=lr, optimiser=optimiser

@@ -10,14 +10,10 @@ from tests.workflow.project import Project, new_project
 HERE = Path(__file__).parent
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist asks for groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The tests of a file in one worker, so that they share what the file makes."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-            if "finished" in getattr(item, "fixturenames", ()):
-                item.add_marker(pytest.mark.timeout(1800))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Whoever is the first to need the finished run has to wait for it."""
+    if HERE in item.path.parents and "finished" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.timeout(1800))
 
 
 @pytest.fixture(scope="session")

@@ -194,7 +194,7 @@ def test_no_gpu(files, tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("method", "change", "found"),
     [
-        ("amaml", {"horizon": 0}, "recipe: horizon must be positive and finite, found 0"),
+        ("amaml", {"horizon": 0}, "recipe: settings: horizon must be positive and finite, found 0"),
         ("amaml", {"omega": 2}, "recipe: settings: omega must lie in [0, 1], found 2"),
         ("fomaml", {"inner_steps": 0}, "recipe: settings: inner_steps must be a whole number"),
         ("fomaml", {"inner_lr": -1}, "recipe: settings: inner_lr must be positive"),

@@ -1,5 +1,6 @@
 """Costs: what is measured is what was allocated, and what cannot be measured is a point too."""
 
+import gc
 import json
 from multiprocessing import Pipe
 from pathlib import Path
@@ -59,7 +60,8 @@ def test_nothing_allocated():
 
 
 def in_process(given: Recipe, steps: int, **changes: Any) -> dict[str, Any]:
-    """What the child would send."""
+    """What the child would send; garbage of other tests, freed meanwhile, would count."""
+    gc.collect()
     receiver, sender = Pipe(duplex=False)
     settings = given["settings"].get(str(steps)) or given["settings"]["5"] | {"inner_steps": steps}
     cost_profile._measure(sender, given, settings | changes, "cpu", 1)
