@@ -1,7 +1,7 @@
 """Commands that meta-train and measure costs."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -20,9 +20,8 @@ from pipeline.cli.options import (
     parse_specs,
     refuse_others,
 )
+from pipeline.config.schema import Capture
 from pipeline.errors import BadInput
-
-Capture = Literal["auto", "never"]
 
 
 def meta_train(

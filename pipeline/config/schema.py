@@ -29,6 +29,9 @@ Name = Annotated[str, Field(pattern=NAME, description="of a folder")]
 Steps = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
+Capture = Literal["auto", "never"]  # of inner training as CUDA graphs
+
+
 class Data(Strict):
     raw_dir: str = Field(description="folder of archives put there by hand, used before downloads")
     items: Count = Field(description="most-rated items kept")
@@ -105,7 +108,7 @@ class ParamsFile(Strict):
 
     grid: str = Field(description="name of a file of grids/, without .yaml")
     device: Literal["auto", "cuda", "cpu"]
-    capture: Literal["auto", "never"] = Field(
+    capture: Capture = Field(
         default="auto",
         description="repeat inner training as CUDA graphs where that is possible, or never",
     )

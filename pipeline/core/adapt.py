@@ -42,16 +42,17 @@ def adapt(
     one_of(OPTIMISERS)("optimiser", optimiser)
     wanted = _ascending(steps)
     with own_modes(theta.device):
-        place = model.coordinates(ordinary(theta).unsqueeze(0), support.ordinary, None)
+        place = model.coordinates(ordinary(theta.detach()).unsqueeze(0), support.ordinary, None)
     return _trained(place, wanted, lr, optimiser)
 
 
 def _ascending(steps: Sequence[int]) -> list[int]:
     """The steps as whole numbers."""
     try:
-        found = [int(step) for step in steps]
-        whole = all(int(step) == step and not isinstance(step, bool) for step in steps)
-    except (TypeError, ValueError):
+        given = list(steps)
+        found = [int(step) for step in given]
+        whole = all(int(step) == step and not isinstance(step, bool) for step in given)
+    except (TypeError, ValueError, OverflowError):
         found, whole = [], False
     if not whole or not found or found[0] < 0 or found != sorted(set(found)):
         raise ValueError(

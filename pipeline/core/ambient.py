@@ -13,13 +13,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 @contextmanager
-def own_modes(device: torch.device) -> Iterator[None]:
-    """Compute without a graph, in the tensors' own dtype, with kernels that can be derived twice.
+def own_modes(device: torch.device, *, graph: bool = False) -> Iterator[None]:
+    """Compute in the tensors' own dtype, with kernels that can be derived twice.
 
     What is set outside is set again afterwards.
 
     Args:
         device: on which is computed.
+        graph: leave it to the caller whether a graph is kept; else none is.
     """
     fast = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
@@ -29,7 +30,8 @@ def own_modes(device: torch.device) -> Iterator[None]:
             stack.enter_context(torch.autocast(device.type, enabled=False))
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
-        stack.enter_context(torch.no_grad())
+        if not graph:
+            stack.enter_context(torch.no_grad())
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         torch.backends.mha.set_fastpath_enabled(False)
         stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
@@ -37,5 +39,5 @@ def own_modes(device: torch.device) -> Iterator[None]:
 
 
 def ordinary(values: Tensor) -> Tensor:
-    """The same numbers without a graph, fit for autograd: those of inference mode are not."""
-    return values.clone() if values.is_inference() else values.detach()
+    """The same numbers, fit for autograd outside of inference mode: those made in it are not."""
+    return values.clone() if values.is_inference() else values

@@ -92,7 +92,7 @@ class MetaTrainer:
         self.updates = 0
         self._memory = ChebyshevMemory()
         with own_modes(theta.device):
-            self._theta = ordinary(theta).clone()
+            self._theta = ordinary(theta.detach()).clone()
             self._optimiser = OPTIMISERS[optimiser]([self._theta], lr=outer_lr)
 
     @property

@@ -79,7 +79,9 @@ def meta_gradient(
             "the same number of tasks."
         )
     with own_modes(theta.device):
-        return _meta_gradient(method, model, ordinary(theta), batch, memory, graphs, settings)
+        return _meta_gradient(
+            method, model, ordinary(theta.detach()), batch, memory, graphs, settings
+        )
 
 
 def _meta_gradient(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.activations import ACTIVATIONS
+from pipeline.core.ambient import ordinary, own_modes
 from pipeline.core.closed_forms import PackedLoss, PackedPoint
 from pipeline.core.coordinates import PackedCoordinates, Packing, touched_columns
 from pipeline.core.tasks import Rows
@@ -77,8 +78,10 @@ class MLP:
 
     def predict(self, u: Tensor, x: Tensor) -> Tensor:
         """Predictions (B, N) at u (B, P) on x, (B, N, D) or item indices (B, N)."""
-        zeros = u.new_zeros(x.shape[:2])
-        return self.loss(Rows(x, zeros, zeros)).at(u).packed.errors()
+        with own_modes(u.device, graph=True):
+            u, x = ordinary(u), ordinary(x)
+            zeros = u.new_zeros(x.shape[:2])
+            return self.loss(Rows(x, zeros, zeros)).at(u).packed.errors()
 
     def _packed(self, sides: Sequence[Rows]) -> tuple[Packing, list[PackedLoss]]:
         """The packing of a batch, and the loss of each side in it."""

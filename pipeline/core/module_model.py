@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, jvp, vjp, vmap
 
-from pipeline.core.ambient import ordinary
+from pipeline.core.ambient import ordinary, own_modes
 from pipeline.core.coordinates import OwnCoordinates
 from pipeline.core.module_probe import Probe, copy_of, refusing, trained
 from pipeline.core.tasks import Rows
@@ -94,8 +94,8 @@ class ModuleModel:
 
     def predict(self, u: Tensor, x: Tensor) -> Tensor:
         """Predictions (B, N) at u (B, P) on x, (B, N, D) or item indices (B, N)."""
-        with refusing(self._module, x):
-            return _of_tasks(self.predict_one, u, x)
+        with own_modes(u.device, graph=True), refusing(self._module, x):
+            return _of_tasks(self.predict_one, ordinary(u), ordinary(x))
 
     def coordinates(self, theta: Tensor, support: Rows, query: Rows | None) -> OwnCoordinates:
         """The module's own parameters, from theta (S, P).
@@ -122,7 +122,7 @@ class ModuleModel:
             named = dict(self._module.named_buffers())
             named |= dict(self._module.named_parameters())
             self._constants[key] = {
-                name: ordinary(value).to(
+                name: ordinary(value.detach()).to(
                     u.device, u.dtype if value.is_floating_point() else value.dtype, copy=True
                 )
                 for name, value in named.items()
@@ -135,7 +135,8 @@ class ModuleLoss:
     """L_b(u) = sum_i weight_bi row_loss(yhat_bi(u_b), y_bi)."""
 
     def __init__(self, model: ModuleModel, rows: Rows, probe: Probe) -> None:
-        self.model, self.rows, self.probe = model, rows, probe
+        self.model, self.rows, self._probe = model, rows, probe
+        self._forward: bool | None = None  # which way products go; asked for once
 
     def at(self, u: Tensor) -> "ModulePoint":
         return ModulePoint(self, u)
@@ -145,7 +146,7 @@ class ModuleLoss:
 
     def select(self, tasks: Tensor | slice) -> "ModuleLoss":
         part = Rows(self.rows.x[tasks], self.rows.y[tasks], self.rows.weight[tasks])
-        return ModuleLoss(self.model, part, self.probe)
+        return ModuleLoss(self.model, part, self._probe)
 
     def point_bytes(self, u: Tensor) -> int:
         return 0  # a point keeps nothing but u
@@ -175,6 +176,16 @@ class ModuleLoss:
 
         return vmap(ahead if forward else back)(u, v, *self._data)
 
+    def way_to_products(self, u: Tensor) -> bool:
+        """Whether they go forward over reverse.
+
+        Raises:
+            ValueError: when the module has no second derivatives that could be trusted.
+        """
+        if self._forward is None:
+            self._forward = self._probe.way_to_products(u[0], self.rows)
+        return self._forward
+
     @property
     def _data(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.rows.x, self.rows.y, self.rows.weight
@@ -203,8 +214,8 @@ class ModulePoint:
         Raises:
             ValueError: when the module has no second derivatives that could be trusted.
         """
-        loss = self._loss
-        return loss.products(self._u, v, forward=loss.probe.way_to_products(self._u[0], loss.rows))
+        forward = self._loss.way_to_products(self._u)
+        return self._loss.products(self._u, v, forward=forward)
 
 
 def _of_tasks(function: Callable[..., Tensor], u: Tensor, *data: Tensor) -> Tensor:
@@ -242,7 +253,7 @@ class _Slope(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, u: Tensor, loss: ModuleLoss) -> Tensor:
         ctx.loss = loss
-        ctx.forward_way = loss.probe.way_to_products(u[0], loss.rows)
+        ctx.forward_way = loss.way_to_products(u)
         ctx.save_for_backward(u)
         return loss.gradients(u)
 
@@ -258,4 +269,4 @@ def flat_parameters(module: nn.Module) -> Tensor:
     Raises:
         ValueError: when there is none.
     """
-    return torch.cat([ordinary(value).flatten() for value in trained(module).values()])
+    return torch.cat([ordinary(value.detach()).flatten() for value in trained(module).values()])

@@ -184,11 +184,14 @@ class Probe:
 
 
 def _some(rows: Rows, dtype: torch.dtype) -> Rows:
-    x = rows.x[:TASKS]
+    """A few tasks, those with padding first: what is found of them stands for all."""
+    padded = (rows.weight == 0).any(1)
+    chosen = padded.to(torch.uint8).argsort(descending=True, stable=True)[:TASKS]
+    x, y, weight = rows.x[chosen], rows.y[chosen], rows.weight[chosen]
     return Rows(
         x.to(dtype) if x.is_floating_point() else x,
-        rows.y[:TASKS].to(dtype) if rows.y.is_floating_point() else rows.y[:TASKS],
-        rows.weight[:TASKS].to(dtype),
+        y.to(dtype) if y.is_floating_point() else y,
+        weight.to(dtype),
     )
 
 
@@ -219,11 +222,7 @@ def _agrees(
         found = (function(states + step * direction) - function(states - step * direction)) / (
             2 * step
         )
-        error = (
-            (found - derivative).flatten(1).norm(dim=1)
-            if found.ndim > 1
-            else ((found - derivative).abs())
-        )
+        error = (found - derivative).view(len(found), -1).norm(dim=1)
         if bool((error <= BOUND * scale).all()):
             return True
     return False
@@ -237,24 +236,50 @@ def _first_line(error: Exception) -> str:
 
 def _remedy(module: nn.Module) -> str:
     """What helps, by the layers that are known for it."""
-    for layer in module.modules():
-        names = {type(part).__name__ for part in layer.modules()}
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.training:
-            return "Batch norm: call `.eval()` on the module, or use GroupNorm or LayerNorm."
-        if isinstance(layer, nn.modules.dropout._DropoutNd) and layer.training and layer.p:
-            return "Dropout: call `.eval()` on the module, or set p to 0."
-        if isinstance(layer, nn.RNNBase):
-            cell = f"{type(layer).__name__.removesuffix('Base')}Cell"
-            return f"Recurrent layers: write the loop with `nn.{cell}`."
-        if isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.sparse:
-            return "Embeddings: use sparse=False."
-        if isinstance(layer, nn.EmbeddingBag):
-            return "Embedding bags: use `nn.Embedding` and a sum or mean."
-        if names & {"_SpectralNorm"} and layer.training:
-            return "Spectral norm: call `.eval()` on the module."
-        if names & {"_WeightNorm"} or hasattr(layer, "weight_g"):
-            return (
-                "Weight norm: torch's second derivative of it is wrong; write it as a "
-                "parametrization of your own, `g * v / v.norm(dim=1, keepdim=True)`."
-            )
+    layers = list(module.modules())
+    for is_known, remedy in _REMEDIES:
+        if any(is_known(layer) for layer in layers):
+            return remedy
     return ""
+
+
+def _is_named(layer: nn.Module, name: str) -> bool:
+    """Of a parametrization, whose class torch keeps to itself."""
+    return type(layer).__name__ == name
+
+
+# The first that fits: what is wrong in itself before what only some kernels cannot do.
+_REMEDIES: tuple[tuple[Callable[[nn.Module], bool], str], ...] = (
+    (
+        lambda layer: isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.training,
+        "Batch norm: call `.eval()` on the module, or use GroupNorm or LayerNorm.",
+    ),
+    (
+        lambda layer: (
+            isinstance(layer, nn.modules.dropout._DropoutNd) and layer.training and layer.p > 0
+        ),
+        "Dropout: call `.eval()` on the module, or set p to 0.",
+    ),
+    (
+        lambda layer: isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.sparse,
+        "Embeddings: use sparse=False.",
+    ),
+    (
+        lambda layer: isinstance(layer, nn.EmbeddingBag),
+        "Embedding bags: use `nn.Embedding` and a sum or mean.",
+    ),
+    (
+        lambda layer: _is_named(layer, "_SpectralNorm") and layer.training,
+        "Spectral norm: call `.eval()` on the module.",
+    ),
+    (
+        lambda layer: _is_named(layer, "_WeightNorm") or hasattr(layer, "weight_g"),
+        "Weight norm: torch's second derivative of it is wrong; write it as a parametrization of "
+        "your own, `g * v / v.norm(dim=1, keepdim=True)`.",
+    ),
+    (
+        lambda layer: isinstance(layer, nn.RNNBase),
+        "Recurrent layers: where a kernel cannot be derived twice, write the loop with "
+        "`nn.RNNCell`, `nn.GRUCell` or `nn.LSTMCell`.",
+    ),
+)

@@ -1,4 +1,6 @@
-"""Records of runs, profiles and studies to committed evidence, and back where a clone lacks them.
+"""Records to committed evidence, and back from it where a clone lacks them.
+
+Records are those of references, runs, profiles and studies.
 
 Evidence is good for a recipe with the same parameters as long as the code behaves as it did
 (pipeline/runs/probes.py). `restorable` looks, and knows of behaviour only what was measured
@@ -81,7 +83,8 @@ def restore_records(params: Params, root: Path = Path()) -> list[Path]:
     ask = behaviours(root / CACHE)
     done = Restored()
     by_setting: dict[str, list[tuple[Path, Recipe]]] = {}
-    faulty = [artifact for artifact in grid_artifacts(params, root) if fault_of(artifact, root)]
+    artifacts = grid_artifacts(params, root)
+    faulty = [artifact for artifact in artifacts if fault_of(artifact, root)]
     thought = restorable(params, faulty, root)  # what is known to be refused was said before
     for artifact in faulty:
         recipe, file = artifact.recipe, root / artifact.files[-1]
@@ -101,7 +104,7 @@ def restore_records(params: Params, root: Path = Path()) -> list[Path]:
         of_setting = restore(evidence_file(results, setting), wanted, ask)
         done.files += of_setting.files
         done.refused |= of_setting.refused
-    _write_blocks(params, root)
+    _write_blocks(artifacts, root)
     if done.refused:
         raise BadInput("\n".join([*_refusals(done.refused), REMEDY]))
     return done.files
@@ -116,10 +119,10 @@ def restore_runs(rows_file: Path, wanted: Sequence[tuple[Path, Recipe]]) -> list
     return _refusals(restore(rows_file, wanted, behaviours(CACHE)).refused)
 
 
-def _write_blocks(params: Params, root: Path) -> None:
+def _write_blocks(artifacts: Iterable[Artifact], root: Path) -> None:
     """The file of each block whose records are whole, where it is missing."""
     blocks: dict[Path, list[Artifact]] = {}
-    for artifact in grid_artifacts(params, root):
+    for artifact in artifacts:
         if artifact.recipe["kind"] == "run":
             blocks.setdefault(root / artifact.output, []).append(artifact)
     for file, runs in blocks.items():
@@ -148,7 +151,7 @@ def _refusals(refused: dict[Path, str]) -> list[str]:
 def keep_finished(
     results_dir: Path, *, methods: list[str], settings: list[str], seeds: list[int]
 ) -> int:
-    """Put every finished run, profile and study below `results_dir` into evidence.
+    """Put every finished run, reference, profile and study below `results_dir` into evidence.
 
     Returns:
         The number of runs.

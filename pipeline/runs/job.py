@@ -3,10 +3,11 @@
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
+from pipeline.config.schema import Capture
 from pipeline.core import MLP, MetaTrainer
 from pipeline.data.pools import Episodes
 from pipeline.files import file_digest, read_json
@@ -24,7 +25,6 @@ from pipeline.runs.testing import meta_test
 from pipeline.runs.training import MetaTraining
 
 CHECKPOINT = "checkpoint.pt"
-Capture = Literal["auto", "never"]
 
 
 def run(
@@ -128,7 +128,7 @@ def _train_together(
         outer_lr=given["outer_lr"],
         optimiser=given["outer_optimiser"],
         gradient_limit=given["gradient_limit"],
-        capture=capture == "auto" and "auto",
+        capture="auto" if capture == "auto" else False,
     )
     MetaTraining(seeds, checkpoint, trainer).train(checkpoint_every)
     about = {

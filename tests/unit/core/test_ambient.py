@@ -87,6 +87,25 @@ def test_training_and_adapting(name: str) -> None:
     assert torch.equal(found, states)
 
 
+@pytest.mark.parametrize("name", MODES)
+@pytest.mark.parametrize("kind", ["closed form", "attention"])
+def test_predictions(kind: str, name: str) -> None:
+    model, theta = models()[kind]
+    x = make_batch(features=8).query.x
+    expected = model.predict(theta.expand(3, -1), x)
+    with mode(name):
+        assert torch.equal(model.predict(theta.expand(3, -1), x), expected)
+
+
+@pytest.mark.parametrize("kind", ["closed form", "attention"])
+def test_predictions_may_be_derived(kind: str) -> None:
+    model, theta = models()[kind]
+    u = theta.expand(3, -1).clone().requires_grad_()
+    model.predict(u, make_batch(features=8).query.x).sum().backward()
+    assert torch.isfinite(u.grad).all()
+    assert u.grad.any()
+
+
 def test_all_made_in_inference_mode() -> None:
     """Model, theta and batch; then used outside of it."""
     with torch.inference_mode():

@@ -237,7 +237,7 @@ def test_rows_that_look_at_one_another_do_without_padding() -> None:
     module = made(RIGHT["MultiheadAttention"])
     batch = batch_for(module)
     weight = torch.ones(3, 6)
-    weight[1, 4:] = 0
+    weight[2, 4:] = 0  # not among the first two tasks
     padded = TaskBatch.from_arrays(
         batch.support.x, batch.support.y, batch.query.x, batch.query.y, support_weight=weight
     )
