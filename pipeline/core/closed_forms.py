@@ -2,13 +2,14 @@
 batched matrix products.
 
 Notation (R-operator: Pearlmutter, Neural Computation 6(1), 1994): z_l = a_{l-1} W_l^T + b_l,
-a_l = f(z_l), prediction z_L; delta_l = dL/dz_l, g_l = dL/da_l; R{.} is the derivative in
+a_l = f(z_l), outputs z_L of C units; delta_l = dL/dz_l, g_l = dL/da_l; R{.} is the derivative in
 direction v = (V_1, c_1, ..., V_L, c_L).
 
 Parameters are packed: layer l is the block [W_l^T; b_l], shape (in + 1, out), one block after
 another, so that inputs with a column of ones need one product for weight and bias, and every
-gradient is contiguous. `coordinates.py` packs and unpacks. Tensors of a hidden layer have shape
-(B, N, width); those of the output, and targets and weights, (B, 1, N).
+gradient is contiguous; the last block is W_L, then b_L. `coordinates.py` packs and unpacks.
+Tensors of a hidden layer have shape (B, N, width); outputs and targets (B, C, N), classes and
+weights (B, 1, N).
 """
 
 from collections.abc import Sequence
@@ -18,31 +19,41 @@ import torch
 from torch import Tensor
 
 from pipeline.core.activations import Activation
+from pipeline.core.losses import OutputLoss
 
 # of a hidden layer: W^T (B, in, out), W (B, out, in), b (B, 1, out); the first has its bias as
-# the last row of W^T and nothing more, the last has W = w^T (B, 1, in) and b only
+# the last row of W^T and nothing more, the last has W (B, C, in) and b (B, C, 1) only
 Layer = tuple[Tensor, Tensor, Tensor]
 
 
 class PackedLoss:
-    """L_b(u) = 1/2 sum_i weight_bi (yhat_bi(u_b) - y_bi)² at packed parameters u (B, P).
+    """L_b(u) = sum_i weight_bi l(z_bi(u_b), y_bi) at packed parameters u (B, P).
 
     Args:
-        widths: inputs (without the ones), hidden layers, 1.
+        widths: inputs (without the ones), hidden layers, outputs C.
+        loss: l.
         x: inputs with a last column of ones, (B, N, widths[0] + 1).
-        y, weight: (B, N).
+        y: (B, C, N), of classes (B, 1, N).
+        weight: (B, 1, N).
     """
 
     def __init__(
-        self, widths: Sequence[int], activation: Activation, x: Tensor, y: Tensor, weight: Tensor
+        self,
+        widths: Sequence[int],
+        activation: Activation,
+        loss: OutputLoss,
+        x: Tensor,
+        y: Tensor,
+        weight: Tensor,
     ) -> None:
         self.widths = tuple(widths)
         self.activation = activation
+        self.loss = loss
         self.x = x
         self.x_t = x.mT
         self.x_gain = x * activation.gain if activation.gain != 1 else x
-        self.y = y.unsqueeze(1)
-        self.weight = weight.unsqueeze(1)
+        self.y = y
+        self.weight = weight
         self._copies: dict[int, PackedLoss] = {}
 
     def at(self, u: Tensor) -> "PackedPoint":
@@ -60,8 +71,15 @@ class PackedLoss:
 
     def copy(self) -> "PackedLoss":
         """The same loss on rows of its own."""
-        rows = (self.x, self.y.squeeze(1), self.weight.squeeze(1))
-        return PackedLoss(self.widths, self.activation, *(values.clone() for values in rows))
+        return self._on(*(values.clone() for values in self._rows))
+
+    @property
+    def _rows(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.x, self.y, self.weight
+
+    def _on(self, x: Tensor, y: Tensor, weight: Tensor) -> "PackedLoss":
+        """The same loss on other rows."""
+        return PackedLoss(self.widths, self.activation, self.loss, x, y, weight)
 
     def tensors(self) -> list[Tensor]:
         """All that depends on the rows."""
@@ -80,27 +98,25 @@ class PackedLoss:
             if count < most:
                 self._copies[count] = self._copies[most].select(slice(0, count * len(self.x)))
             else:
-                rows = (self.x, self.y.squeeze(1), self.weight.squeeze(1))
-                copies = (rows_.repeat(count, *([1] * (rows_.ndim - 1))) for rows_ in rows)
-                whole = PackedLoss(self.widths, self.activation, *copies)
-                self._copies = {count: whole}
+                copies = (values.repeat(count, 1, 1) for values in self._rows)
+                self._copies = {count: self._on(*copies)}
         return self._copies[count]
 
     def select(self, tasks: Tensor | slice) -> "PackedLoss":
         """The loss of some of the tasks: a slice, or task numbers (K,)."""
-        rows = (self.x, self.y.squeeze(1), self.weight.squeeze(1))
-        part = PackedLoss(self.widths, self.activation, *(values[tasks] for values in rows))
+        part = self._on(*(values[tasks] for values in self._rows))
         if isinstance(tasks, slice):
             part.x_gain = self.x_gain[tasks]  # shared like the rest
         return part
 
     def point_bytes(self, u: Tensor) -> int:
-        """a_l and delta_l of every hidden layer (and g_l or f' where needed), the errors, and
-        the rows, which `at_states` copies for every point.
+        """a_l and delta_l of every hidden layer (and g_l or f' where needed), the outputs and
+        their delta, and the rows, which `at_states` copies for every point.
         """
         kept, rows = (2, 2) if self.activation.gain != 1 else (4, 1)
-        numbers = kept * sum(self.widths[1:-1]) + 2 + rows * self.x.shape[2] + 2
-        return self.y.numel() * numbers * u.element_size()
+        numbers = kept * sum(self.widths[1:-1]) + 2 * self.widths[-1] + rows * self.x.shape[2]
+        numbers += self.y.shape[1] + 1
+        return self.weight.numel() * numbers * u.element_size()
 
     def layers(self, u: Tensor) -> list[Layer]:
         """Views of u (B, P), made with `as_strided`: thousands of them are wanted a second."""
@@ -109,15 +125,16 @@ class PackedLoss:
         first = u.as_strided((batch, into + 1, out), (stride, out, 1), offset)
         offset += (into + 1) * out
         views = [(first, first, first)]
-        for into, out in pairwise(self.widths[1:]):
+        for into, out in pairwise(self.widths[1:-1]):
             row = u.as_strided((batch, out, into), (stride, 1, out), offset)
-            column = row
-            if out > 1:
-                column = u.as_strided((batch, into, out), (stride, out, 1), offset)
+            column = u.as_strided((batch, into, out), (stride, out, 1), offset)
             offset += into * out
             views.append((column, row, u.as_strided((batch, 1, out), (stride, out, 1), offset)))
             offset += out
-        return views
+        into, out = self.widths[-2:]
+        row = u.as_strided((batch, out, into), (stride, into, 1), offset)
+        bias = u.as_strided((batch, out, 1), (stride, 1, 1), offset + into * out)
+        return [*views, (row, row, bias)]
 
 
 class PackedPoint:
@@ -139,7 +156,8 @@ class PackedPoint:
             if number < last:
                 z = torch.baddbmm(bias, a, column, beta=gain, alpha=gain)
             else:
-                self._error = torch.baddbmm(bias - loss.y, row, a.mT)
+                shift = bias - loss.y if loss.loss.of_errors else bias
+                self._output = torch.baddbmm(shift, row, a.mT)
         self._deltas: list[Tensor] | None = None
         self._g: list[Tensor] = []  # per hidden layer: dL/da_l, where f'' needs it
 
@@ -150,25 +168,27 @@ class PackedPoint:
         point._layers = loss.layers(u)
         point._kept = [value[tasks] for value in self._kept]
         point._a = [value[tasks] for value in self._a]
-        point._error = self._error[tasks]
+        point._output = self._output[tasks]
         point._deltas = [value[tasks] for value in self.deltas()]
         point._g = [value[tasks] for value in self._g]
         return point
 
-    def errors(self) -> Tensor:
-        """Predictions less targets, (B, N)."""
-        return self._error.squeeze(1)
+    def outputs(self) -> Tensor:
+        """z_L, (B, C, N); where the loss is one of errors, less the targets."""
+        return self._output
 
     def value(self) -> Tensor:
         """L_b, shape (B,)."""
-        return 0.5 * (self._loss.weight * self._error.square()).sum((1, 2))
+        of_rows = self._loss.loss.value(self._output, self._loss.y)
+        return (self._loss.weight.squeeze(1) * of_rows).sum(1)
 
     def deltas(self) -> list[Tensor]:
-        """delta_1, ..., delta_L: (B, N, width), the last (B, 1, N)."""
+        """delta_1, ..., delta_L: (B, N, width), the last (B, C, N)."""
         if self._deltas is None:
             activation = self._loss.activation
-            deltas = [self._loss.weight * self._error]
-            g = deltas[0].mT * self._layers[-1][1]  # an outer product
+            slope = self._loss.loss.slope(self._output, self._loss.y)
+            deltas = [self._loss.weight * slope]
+            g = _through(deltas[0], self._layers[-1][1])
             for number in range(len(self._a) - 1, -1, -1):
                 if activation.needs_g:
                     self._g.insert(0, g)
@@ -202,13 +222,18 @@ class PackedPoint:
         ra.append(activation.backward(rz[-1], kept[-1]))
         row, (_, v_row, v_bias) = layers[-1][1], directions[-1]
         output = torch.bmm(v_row, self._a[-1].mT).baddbmm_(row, ra[-1].mT)
-        r_delta = output.add_(v_bias).mul_(self._loss.weight)
+        output = self._loss.loss.product(self._output, output.add_(v_bias))
+        r_delta = output.mul_(self._loss.weight)
         delta = deltas[-1]
         parts = [
             r_delta.sum(2),
             torch.bmm(r_delta, self._a[-1]).baddbmm_(delta, ra[-1]).flatten(1),
         ]
-        r_g = (r_delta.mT * row).addcmul_(delta.mT, v_row)
+        r_g = _through(r_delta, row)
+        if len(delta[0]) == 1:
+            r_g.addcmul_(delta.mT, v_row)
+        else:
+            r_g.baddbmm_(delta.mT, v_row)
         for number in range(last - 1, -1, -1):
             delta = deltas[number]
             r_delta = activation.backward(r_g, kept[number])
@@ -222,3 +247,8 @@ class PackedPoint:
                 r_g.baddbmm_(delta, directions[number][1])
         parts.append(torch.bmm(self._loss.x_t, r_delta).flatten(1))
         return torch.cat(parts[::-1], dim=1)
+
+
+def _through(delta: Tensor, row: Tensor) -> Tensor:
+    """From outputs (B, C, N) to the layer below, (B, N, in); of one output an outer product."""
+    return delta.mT * row if len(delta[0]) == 1 else torch.bmm(delta.mT, row)

@@ -53,9 +53,10 @@ class Packing:
         self._width, self._inputs = shapes[0]
         place = torch.arange(sum(out * into + out for out, into in shapes))
         order, offset = [], 0
-        for out, into in shapes:
+        for layer, (out, into) in enumerate(shapes, 1):
             weight = place[offset : offset + out * into].view(out, into)
-            order += [weight.T.flatten(), place[offset + out * into : offset + out * into + out]]
+            packed = weight if layer == len(shapes) else weight.T
+            order += [packed.flatten(), place[offset + out * into : offset + out * into + out]]
             offset += out * into + out
         whole = torch.cat(order)
         self._first = 0 if columns is None else len(order[0])

@@ -31,7 +31,7 @@ class Point(Protocol):
 
 
 class Loss(Protocol):
-    """L_b(u) = 1/2 sum_i weight_bi (yhat_bi - y_bi)², or another per-row loss."""
+    """L_b(u) = sum_i weight_bi l(z_bi(u_b), y_bi), of a loss l by name (losses.py) or another."""
 
     def at(self, u: Tensor) -> Point:
         """The loss at u, shape (R, Q)."""
@@ -72,7 +72,7 @@ class Coordinates(Protocol):
 
 
 class Model(Protocol):
-    """A regressor whose P parameters are one flat vector, as in `parameters_to_vector`."""
+    """A predictor whose P parameters are one flat vector, as in `parameters_to_vector`."""
 
     n_parameters: int
     capturable: bool  # whether a loss can take over another batch's rows in place (graphs.py)
@@ -84,4 +84,4 @@ class Model(Protocol):
         """The loss on rows of B tasks, at parameters (B, P)."""
 
     def predict(self, u: Tensor, x: Tensor) -> Tensor:
-        """Predictions (B, N) of parameters (B, P) on x, (B, N, D) or item indices (B, N)."""
+        """Predictions (B, N) or (B, N, C) of parameters (B, P) on x, as in `Rows`."""

@@ -1,6 +1,7 @@
 """The outer loop, one meta-update at a time (Algorithm 1). It does no I/O."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,15 +14,25 @@ from pipeline.core.interface import Model
 from pipeline.core.meta_gradient import meta_gradient
 from pipeline.core.registry import check_settings
 from pipeline.core.seeds import not_finite, take
-from pipeline.core.settings import check_positive, is_finite
+from pipeline.core.settings import check_positive, is_finite, one_of
 from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from pipeline.core.solvers.flow import Diverged
 from pipeline.core.tasks import TaskBatch
 from pipeline.core.work import Work
 
+# Those of torch that treat each number alike, so that seeds trained together stay apart. NAdam
+# is left out: torch gives part of its state another dtype when a checkpoint is loaded.
 OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "sgd": torch.optim.SGD,
+    "adadelta": torch.optim.Adadelta,
+    "adagrad": torch.optim.Adagrad,
+    "adamax": torch.optim.Adamax,
+    "adamw": torch.optim.AdamW,
+    "asgd": torch.optim.ASGD,
+    "radam": torch.optim.RAdam,
+    "rmsprop": torch.optim.RMSprop,
+    "rprop": torch.optim.Rprop,
 }
 
 
@@ -54,13 +65,14 @@ class MetaTrainer:
     Args:
         method, settings: as for `meta_gradient`.
         theta: (P,), or (S, P) for S seeds that are trained together, each as if alone.
-        optimiser: a key of `OPTIMISERS`: `adam`, or `sgd`, a plain gradient step.
+        optimiser: a key of `OPTIMISERS`: `adam`, `sgd` (a plain gradient step), another.
+        optimiser_settings: what else it takes, `momentum=0.9` say.
         gradient_limit: a meta-gradient norm above it counts as divergence.
         capture: repeat inner loops as CUDA graphs; `auto`: where that is possible and batches
             keep their shapes (`graphs.Capturing`), never on a CPU.
 
     Raises:
-        ValueError: for unknown or impossible settings, an unknown optimiser, or capture that is
+        ValueError: for unknown or impossible settings, also of the optimiser, or capture that is
             asked for without a CUDA device or with a model that is not capturable.
     """
 
@@ -73,6 +85,7 @@ class MetaTrainer:
         settings: dict[str, Any],
         outer_lr: float,
         optimiser: str = "adam",
+        optimiser_settings: Mapping[str, Any] | None = None,
         gradient_limit: float = float("inf"),
         capture: bool | Literal["auto"] = False,
     ) -> None:
@@ -80,10 +93,7 @@ class MetaTrainer:
         check_positive("outer_lr", outer_lr)
         if not (is_finite(gradient_limit) or gradient_limit == float("inf")) or gradient_limit <= 0:
             raise ValueError(f"gradient_limit must be positive, found {gradient_limit!r}.")
-        if optimiser not in OPTIMISERS:
-            raise ValueError(
-                f"optimiser must be one of {', '.join(OPTIMISERS)}, found '{optimiser}'."
-            )
+        one_of(list(OPTIMISERS))("optimiser", optimiser)
         self._capturing = Capturing(capture, model, theta.device)
         self.method = method
         self.model = model
@@ -93,7 +103,15 @@ class MetaTrainer:
         self._memory = ChebyshevMemory()
         with own_modes(theta.device):
             self._theta = ordinary(theta.detach()).clone()
-            self._optimiser = OPTIMISERS[optimiser]([self._theta], lr=outer_lr)
+            try:
+                self._optimiser = OPTIMISERS[optimiser](
+                    [self._theta], lr=outer_lr, **(optimiser_settings or {})
+                )
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise ValueError(
+                    f"optimiser '{optimiser}' does not take {dict(optimiser_settings or {})}: "
+                    f"{error}."
+                ) from None
 
     @property
     def theta(self) -> Tensor:
@@ -148,10 +166,11 @@ class MetaTrainer:
         self._memory.keep(positions)
         chosen = torch.tensor(list(positions), device=self._theta.device)
         state = self._optimiser.state.pop(self._theta, {})
+        shape = self._theta.shape
         self._theta = self._theta[chosen].clone()
-        for name in ("exp_avg", "exp_avg_sq"):
-            if name in state:
-                state[name] = state[name][chosen].clone()
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == shape:
+                state[name] = value[chosen].clone()
         self._optimiser.param_groups[0]["params"] = [self._theta]
         if state:
             self._optimiser.state[self._theta] = state
@@ -161,7 +180,7 @@ class MetaTrainer:
         return {
             "updates": self.updates,
             "theta": self._theta.detach().cpu().clone(),
-            "optimiser": self._optimiser.state_dict(),
+            "optimiser": deepcopy(self._optimiser.state_dict()),
             "memory": self._memory.state_dict(),
         }
 

@@ -127,7 +127,7 @@ def check_theta(model: Model, theta: Tensor, rows: Rows) -> None:
         )
     if not bool(torch.isfinite(theta).all()):
         raise ValueError("theta holds NaN or infinity; start from finite parameters.")
-    found = rows.y
+    found = rows.weight
     if found.dtype != theta.dtype or found.device != theta.device:
         raise ValueError(
             f"theta is {theta.dtype} on {theta.device}, the batch is {found.dtype} on "

@@ -1,4 +1,4 @@
-"""Any `nn.Module` regressor and any per-row loss, through `torch.func`."""
+"""Any `nn.Module` and any per-row loss, through `torch.func`."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,23 +9,18 @@ from torch.func import functional_call, grad, jvp, vjp, vmap
 
 from pipeline.core.ambient import ordinary, own_modes
 from pipeline.core.coordinates import OwnCoordinates
+from pipeline.core.losses import LOSSES, RowLoss, check_classes, row_loss
 from pipeline.core.module_probe import Probe, copy_of, refusing, trained
 from pipeline.core.tasks import Rows
 
-RowLoss = Callable[[Tensor, Tensor], Tensor]  # predictions (N,), targets (N,) -> losses (N,)
-
-
-def half_squared_error(prediction: Tensor, target: Tensor) -> Tensor:
-    """1/2 (yhat - y)², row by row."""
-    return 0.5 * (prediction - target) ** 2
-
 
 class ModuleModel:
-    """A module from inputs (N, D) of one task to predictions (N,) or (N, 1).
+    """A module from inputs (N, ...) of one task to predictions (N,), or (N, C) of C outputs.
 
     The module must be a pure function of its parameters (no dropout, no batch norm in
     training mode). Item indices (N,) are handed on as they are, for an embedding. A module
-    that wants another form of the inputs gets it in its `forward`.
+    that wants another form of the inputs gets it in its `forward`. Predictions (N, 1) count as
+    (N,).
 
     The module is copied: what happens to it later changes nothing here, and nothing here changes
     it. Before rows of a new shape are used, values, gradients and Hessian-vector products are held
@@ -34,7 +29,8 @@ class ModuleModel:
     Args:
         module: its parameters that require a gradient, in the order of `parameters()`, are the
             flat vector u; the others stay as they are.
-        row_loss: from predictions (N,) and targets (N,) to losses (N,).
+        loss: the name of one in losses.py, or a function from predictions (N,) or (N, C) and
+            targets as in `Rows`, (N,) or (N, C), to losses (N,).
 
     Raises:
         ValueError: when there is nothing to train, or the module cannot be copied.
@@ -42,9 +38,10 @@ class ModuleModel:
 
     capturable = False  # `torch.func` holds on to the rows that it was given
 
-    def __init__(self, module: nn.Module, row_loss: RowLoss = half_squared_error) -> None:
+    def __init__(self, module: nn.Module, loss: str | RowLoss = "squared") -> None:
         self._module = copy_of(module)
-        self.row_loss = row_loss
+        self._named = LOSSES.get(loss) if isinstance(loss, str) else None
+        self.row_loss = row_loss(loss) if isinstance(loss, str) else loss
         parameters = trained(self._module)
         self._names = list(parameters)
         self._shapes = [parameter.shape for parameter in parameters.values()]
@@ -68,32 +65,40 @@ class ModuleModel:
         return module
 
     def predict_one(self, u: Tensor, x: Tensor) -> Tensor:
-        """Predictions (N,) of one task at u (P,); differentiable in u."""
+        """Predictions (N,) or (N, C) of one task at u (P,); differentiable in u."""
         parts = zip(self._names, u.split(self._sizes), self._shapes, strict=True)
         parameters = {name: part.reshape(shape) for name, part, shape in parts}
         given = parameters | self._constants_like(u)
         output: Any = functional_call(self._module, given, (x,))
-        if not isinstance(output, Tensor) or output.shape not in (x.shape[:1], (len(x), 1)):
+        if not isinstance(output, Tensor) or not (
+            output.ndim in (1, 2) and len(output) == len(x) and output.numel()
+        ):
             found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
             raise ValueError(
-                f"{self.name} must give predictions ({len(x)},) or ({len(x)}, 1) for {len(x)} "
+                f"{self.name} must give predictions ({len(x)},) or ({len(x)}, C) for {len(x)} "
                 f"rows, found {found}."
             )
-        return output.reshape(len(x))
+        return output.squeeze(1) if output.ndim == 2 and output.shape[1] == 1 else output
 
     def loss_one(self, u: Tensor, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
         """The weighted mean of `row_loss` on the rows (N, ...) of one task, a scalar."""
-        losses: Any = self.row_loss(self.predict_one(u, x), y)
-        if not isinstance(losses, Tensor) or losses.shape != y.shape:
+        prediction = self.predict_one(u, x)
+        if self._named is not None and self._named.of_classes and prediction.ndim != 2:
+            raise ValueError(
+                f"{self.name} must give log odds (N, C) of C classes, found predictions "
+                f"{tuple(prediction.shape)}."
+            )
+        losses: Any = self.row_loss(prediction, y)
+        if not isinstance(losses, Tensor) or losses.shape != weight.shape:
             found = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
             raise ValueError(
-                f"row_loss must give a loss for each row, shape {tuple(y.shape)}, found {found}. "
-                "Losses of `torch.nn` give them with reduction='none'."
+                f"the loss must give a loss for each row, shape {tuple(weight.shape)}, found "
+                f"{found}. Losses of `torch.nn` give them with reduction='none'."
             )
         return (weight * losses).sum()
 
     def predict(self, u: Tensor, x: Tensor) -> Tensor:
-        """Predictions (B, N) at u (B, P) on x, (B, N, D) or item indices (B, N)."""
+        """Predictions (B, N) or (B, N, C) at u (B, P) on x as in `Rows`."""
         with own_modes(u.device, graph=True), refusing(self._module, x):
             return _of_tasks(self.predict_one, ordinary(u), ordinary(x))
 
@@ -106,10 +111,22 @@ class ModuleModel:
         """
         sides = [rows for rows in (support, query) if rows is not None]
         for rows in sides:
+            self._check_targets(theta[0], rows)
             self._probe.check_gradients(theta[0], rows)
-        start = theta.repeat_interleave(len(support.y) // len(theta), 0)
+        start = theta.repeat_interleave(len(support) // len(theta), 0)
         losses = [self.loss(rows) for rows in sides]
         return OwnCoordinates(start, losses[0], losses[-1], len(theta))
+
+    def _check_targets(self, u: Tensor, rows: Rows) -> None:
+        """Refuse targets that the named loss does not know; torch takes some of them."""
+        if self._named is None:
+            return
+        self._named.check(rows.y)
+        if self._named.of_classes:
+            with refusing(self._module, rows.x):
+                outputs = self.predict_one(u, rows.x[0])
+            if outputs.ndim == 2:
+                check_classes(rows.y, outputs.shape[1])
 
     def loss(self, rows: Rows) -> "ModuleLoss":
         """The weighted mean of `row_loss` on rows of B tasks."""
@@ -145,8 +162,7 @@ class ModuleLoss:
         return [ModulePoint(self, u) for u in states]
 
     def select(self, tasks: Tensor | slice) -> "ModuleLoss":
-        part = Rows(self.rows.x[tasks], self.rows.y[tasks], self.rows.weight[tasks])
-        return ModuleLoss(self.model, part, self._probe)
+        return ModuleLoss(self.model, self.rows.select(tasks), self._probe)
 
     def point_bytes(self, u: Tensor) -> int:
         return 0  # a point keeps nothing but u

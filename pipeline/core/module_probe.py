@@ -103,7 +103,7 @@ class Probe:
     def check_gradients(self, u: Tensor, rows: Rows) -> None:
         """Raise ValueError unless value and gradient at u (P,) can be trusted on such rows."""
         if rows.is_indexed:  # whether an embedding has the items depends on the numbers
-            task = int(rows.x.amax(1).argmax())
+            task = int(rows.x.flatten(1).amax(1).argmax())
             with refusing(self._module, rows.x):
                 self._predict_one(u, rows.x[task])
         key = _kind(u, rows)
@@ -187,11 +187,11 @@ def _some(rows: Rows, dtype: torch.dtype) -> Rows:
     """A few tasks, those with padding first: what is found of them stands for all."""
     padded = (rows.weight == 0).any(1)
     chosen = padded.to(torch.uint8).argsort(descending=True, stable=True)[:TASKS]
-    x, y, weight = rows.x[chosen], rows.y[chosen], rows.weight[chosen]
+    few = rows.select(chosen)
     return Rows(
-        x.to(dtype) if x.is_floating_point() else x,
-        y.to(dtype) if y.is_floating_point() else y,
-        weight.to(dtype),
+        few.x.to(dtype) if few.x.is_floating_point() else few.x,
+        few.y.to(dtype) if few.y.is_floating_point() else few.y,
+        few.weight.to(dtype),
     )
 
 

@@ -1,5 +1,6 @@
 """Batches of tasks: padded arrays with row weights, so that ragged tasks run together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,15 +11,124 @@ from pipeline.core.ambient import ordinary
 
 @dataclass(frozen=True)
 class Rows:
-    """One side (support or query) of B tasks.
+    """One side (support or query) of B tasks. Made by `from_arrays` or `from_tasks`.
 
-    x: (B, N, D) floats, or (B, N) integer item indices standing for one-hot rows.
-    y: (B, N) targets. weight: (B, N), summing to 1 in each task; padding rows weigh 0.
+    x: (B, N, ...) floats, or (B, N) integer item indices standing for one-hot rows.
+    y: (B, N) or (B, N, C) targets, or (B, N) integers: numbers of classes.
+    weight: (B, N), summing to 1 in each task; padding rows weigh 0.
     """
 
     x: Tensor
     y: Tensor
     weight: Tensor
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: object,
+        y: object,
+        weight: object = None,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        name: str = "rows",
+    ) -> "Rows":
+        """Build one side from tensors or arrays.
+
+        Args:
+            x: inputs (B, N, ...) of any shape, which become floats; or integer item indices (B, N).
+            y: targets (B, N), or (B, N, C) of C outputs; whole numbers (B, N) stay integers, and
+                may be the numbers of classes.
+            weight: non-negative row weights (B, N); 0 marks padding. Rows weigh alike by default.
+                They are scaled to sum to 1 in each task, so that a loss is a weighted mean.
+            dtype: of floats; default that of `y`, or torch's own when it holds integers.
+            device: default that of `y` when it is a tensor, else the CPU.
+            name: for messages.
+
+        Raises:
+            ValueError: for shapes that do not fit, NaN or infinity, negative item indices,
+                or a task without a row.
+        """
+        targets = _tensor(f"{name}: targets", y, device)
+        inputs = _tensor(f"{name}: inputs", x, targets.device)
+        dtype = _dtype(dtype, targets)
+        _check_shapes(name, inputs, targets)
+        if targets.ndim == 3 and targets.shape[2] == 1:
+            targets = targets.squeeze(2)
+        targets = targets.to(dtype if targets.is_floating_point() else torch.int64)
+        inputs = inputs.to(torch.int64 if inputs.ndim == 2 else dtype)
+        if inputs.ndim == 2 and int(inputs.min()) < 0:
+            raise ValueError(f"{name}: found item index {int(inputs.min())}; indices start at 0.")
+        for what, values in (("inputs", inputs), ("targets", targets)):
+            if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+                raise ValueError(f"{name}: {what} hold NaN or infinity; every row must be finite.")
+        shape = targets.shape[:2]
+        if weight is None:
+            given = torch.ones(shape, dtype=dtype, device=targets.device)
+        else:
+            given = _tensor(f"{name}: row weights", weight, targets.device).to(dtype)
+        return cls(inputs, targets, _weights(name, given, shape))
+
+    @classmethod
+    def from_tasks(
+        cls,
+        xs: Sequence[object],
+        ys: Sequence[object],
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+        name: str = "rows",
+    ) -> "Rows":
+        """Tasks of different lengths, padded to the longest; a task's own rows weigh alike.
+
+        Padding repeats a task's first row with weight 0.
+
+        Args:
+            xs: for each task its inputs (N_b, ...), or item indices (N_b,).
+            ys: for each task its targets (N_b,) or (N_b, C).
+            dtype, device, name: as for `from_arrays`.
+
+        Raises:
+            ValueError: as `from_arrays` does, and for tasks that do not fit each other.
+        """
+        if len(xs) != len(ys) or not len(xs):
+            raise ValueError(f"{name}: found {len(xs)} inputs and {len(ys)} targets of tasks.")
+        inputs = [_tensor(f"{name}: inputs of task {b}", x, device) for b, x in enumerate(xs)]
+        targets = [_tensor(f"{name}: targets of task {b}", y, device) for b, y in enumerate(ys)]
+        longest = max((len(y) for y in targets if y.ndim), default=0)
+        padded_x, padded_y, weights = [], [], []
+        for task, (x, y) in enumerate(zip(inputs, targets, strict=True)):
+            if not y.ndim or not x.ndim or len(x) != len(y) or not len(y):
+                raise ValueError(
+                    f"{name}: task {task} has inputs {tuple(x.shape)} and targets "
+                    f"{tuple(y.shape)}; needed is a row or more, each with an input and a target."
+                )
+            for what, found, first in (("inputs", x, inputs[0]), ("targets", y, targets[0])):
+                if found.shape[1:] != first.shape[1:]:
+                    raise ValueError(
+                        f"{name}: {what} of task {task} have rows of shape "
+                        f"{tuple(found.shape[1:])}, those of task 0 {tuple(first.shape[1:])}."
+                    )
+            place = torch.arange(longest, device=y.device)
+            weights.append(place < len(y))
+            place = torch.where(weights[-1], place, 0)
+            padded_x.append(x[place.to(x.device)])
+            padded_y.append(y[place])
+        return cls.from_arrays(
+            torch.stack(padded_x),
+            torch.stack(padded_y),
+            torch.stack(weights),
+            dtype=dtype,
+            device=device,
+            name=name,
+        )
+
+    def select(self, tasks: Tensor | slice) -> "Rows":
+        """Some of the tasks."""
+        return Rows(self.x[tasks], self.y[tasks], self.weight[tasks])
 
     @property
     def is_indexed(self) -> bool:
@@ -32,18 +142,38 @@ class Rows:
 
 @dataclass(frozen=True)
 class TaskBatch:
-    """Support and query rows of B tasks."""
+    """Support and query rows of B tasks.
+
+    Raises:
+        ValueError: when the two do not hold the same number of tasks, or inputs of other shapes.
+    """
 
     support: Rows
     query: Rows
 
+    def __post_init__(self) -> None:
+        if len(self.support) != len(self.query):
+            raise ValueError(
+                f"support has {len(self.support)} tasks and query has {len(self.query)}; "
+                "both need the same tasks in the same order."
+            )
+        if self.support.x.shape[2:] != self.query.x.shape[2:]:
+            raise ValueError(
+                f"support inputs {tuple(self.support.x.shape)} and query inputs "
+                f"{tuple(self.query.x.shape)} differ in their features."
+            )
+
     def __len__(self) -> int:
-        return self.support.y.shape[0]
+        return len(self.support)
 
     @property
     def shapes(self) -> tuple[torch.Size, torch.Size]:
         """Of the inputs of support and query."""
         return self.support.x.shape, self.query.x.shape
+
+    def select(self, tasks: Tensor | slice) -> "TaskBatch":
+        """Some of the tasks."""
+        return TaskBatch(self.support.select(tasks), self.query.select(tasks))
 
     @classmethod
     def from_arrays(
@@ -58,86 +188,64 @@ class TaskBatch:
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
     ) -> "TaskBatch":
-        """Build a batch from tensors or arrays.
+        """Build a batch from tensors or arrays: support (sx, sy), query (qx, qy).
 
-        Args:
-            sx, qx: inputs (B, N, D), (B, M, D); or integer item indices (B, N), (B, M).
-            sy, qy: targets (B, N), (B, M).
-            support_weight, query_weight: non-negative row weights of the same shape as the
-                targets; 0 marks padding. Rows weigh alike by default. They are scaled to sum
-                to 1 in each task, so that a loss is a weighted mean.
-            dtype: of floats; default that of `sy`, or float32 when it is an integer array.
-            device: default that of `sy` when it is a tensor, else the CPU.
+        Args are those of `Rows.from_arrays`; dtype and device by default those of `sy`.
 
         Raises:
-            ValueError: for shapes that do not fit, NaN or infinity, negative item indices,
-                or a task without a row.
+            ValueError: for what `Rows.from_arrays` refuses, and sides that do not fit each other.
         """
         target = _tensor("support: targets", sy, device)
-        if dtype is None:
-            dtype = target.dtype if target.is_floating_point() else torch.get_default_dtype()
-        elif not dtype.is_floating_point:
-            raise ValueError(f"dtype must be one of floats, found {dtype}.")
-        support = _rows("support", sx, sy, support_weight, dtype, target.device)
-        query = _rows("query", qx, qy, query_weight, dtype, target.device)
-        if len(support.y) != len(query.y):
-            raise ValueError(
-                f"support has {len(support.y)} tasks and query has {len(query.y)}; "
-                "both need the same tasks in the same order."
-            )
-        if support.x.shape[2:] != query.x.shape[2:]:
-            raise ValueError(
-                f"support inputs {tuple(support.x.shape)} and query inputs "
-                f"{tuple(query.x.shape)} differ in their features."
-            )
+        device, dtype = target.device, _dtype(dtype, target)
+        support = Rows.from_arrays(
+            sx, sy, support_weight, dtype=dtype, device=device, name="support"
+        )
+        query = Rows.from_arrays(qx, qy, query_weight, dtype=dtype, device=device, name="query")
         return cls(support, query)
 
 
-def _rows(
-    name: str, x: object, y: object, weight: object, dtype: torch.dtype, device: torch.device
-) -> Rows:
-    inputs = _tensor(f"{name}: inputs", x, device)
-    targets = _tensor(f"{name}: targets", y, device)
-    if targets.ndim != 2 or inputs.ndim not in (2, 3) or inputs.shape[:2] != targets.shape:
+def _dtype(wanted: torch.dtype | None, targets: Tensor) -> torch.dtype:
+    """Of floats."""
+    if wanted is None:
+        return targets.dtype if targets.is_floating_point() else torch.get_default_dtype()
+    if not wanted.is_floating_point:
+        raise ValueError(f"dtype must be one of floats, found {wanted}.")
+    return wanted
+
+
+def _check_shapes(name: str, inputs: Tensor, targets: Tensor) -> None:
+    if targets.ndim not in (2, 3) or inputs.ndim < 2 or inputs.shape[:2] != targets.shape[:2]:
         raise ValueError(
             f"{name}: found inputs {tuple(inputs.shape)} and targets {tuple(targets.shape)}; "
-            "needed inputs (B, N, D), or item indices (B, N), and targets (B, N)."
+            "needed inputs (B, N, ...), or item indices (B, N), and targets (B, N) or (B, N, C)."
         )
     if inputs.ndim == 2 and (inputs.is_floating_point() or inputs.dtype == torch.bool):
         raise ValueError(
             f"{name}: inputs (B, N) must be integer item indices, found {inputs.dtype}; "
             "give real inputs the shape (B, N, D)."
         )
-    if inputs.shape[-1] == 0 and 0 not in targets.shape:
+    if 0 in targets.shape[:2]:
+        raise ValueError(f"{name}: found {tuple(targets.shape)} rows; every task needs a row.")
+    if 0 in inputs.shape:
         raise ValueError(f"{name}: found inputs {tuple(inputs.shape)}; rows need a feature.")
     if 0 in targets.shape:
-        raise ValueError(f"{name}: found {tuple(targets.shape)} rows; every task needs a row.")
-    targets = targets.to(dtype)
-    if inputs.ndim == 3:
-        inputs = inputs.to(dtype)
-    else:
-        inputs = inputs.to(torch.int64)
-        if int(inputs.min()) < 0:
-            raise ValueError(f"{name}: found item index {int(inputs.min())}; indices start at 0.")
-    for what, values in (("inputs", inputs), ("targets", targets)):
-        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
-            raise ValueError(f"{name}: {what} hold NaN or infinity; every row must be finite.")
-    if weight is None:
-        weights = torch.ones_like(targets)
-    else:
-        weights = _tensor(f"{name}: row weights", weight, device).to(dtype)
-        if weights.shape != targets.shape or not bool((weights >= 0).all()):
-            raise ValueError(
-                f"{name}: row weights must be non-negative and of shape {tuple(targets.shape)}, "
-                f"found {tuple(weights.shape)}."
-            )
-        weights = weights / weights.amax(1, keepdim=True).clamp_min(1)  # their sum is finite
-        if not bool(torch.isfinite(weights).all()):
-            raise ValueError(f"{name}: row weights hold infinity; every one must be finite.")
+        raise ValueError(f"{name}: found targets {tuple(targets.shape)}; rows need an output.")
+
+
+def _weights(name: str, given: Tensor, shape: torch.Size) -> Tensor:
+    """Row weights that sum to 1 in each task."""
+    if given.shape != shape or not bool((given >= 0).all()):
+        raise ValueError(
+            f"{name}: row weights must be non-negative and of shape {tuple(shape)}, "
+            f"found {tuple(given.shape)}."
+        )
+    weights = given / given.amax(1, keepdim=True).clamp_min(1)  # their sum is finite
+    if not bool(torch.isfinite(weights).all()):
+        raise ValueError(f"{name}: row weights hold infinity; every one must be finite.")
     total = weights.sum(1, keepdim=True)
     if not bool((total > 0).all()):
         raise ValueError(f"{name}: a task has no row of positive weight; every task needs one.")
-    return Rows(inputs, targets, weights / total)
+    return weights / total
 
 
 def _tensor(what: str, values: object, device: torch.device | str | None) -> Tensor:
