@@ -33,6 +33,17 @@ SYNTHETIC_TASKS = _schema(
     x1=pa.float64(),
     y=pa.float64(),
 )
+
+
+def table_tasks(inputs: int, *, split: bool) -> pa.Schema:
+    """Of an own table with this many inputs; `split`: it says which tasks are for what."""
+    kinds: dict[str, pa.DataType] = {"task": pa.int32()}
+    if split:
+        kinds["split"] = pa.string()
+    kinds |= {f"x{place}": pa.float64() for place in range(inputs)}
+    return _schema(**kinds, y=pa.float64())
+
+
 EPISODES = _schema(
     task=pa.int32(),
     role=pa.string(),  # train | validation | test

@@ -1,0 +1,307 @@
+"""Columns of a person's own file: CSV of any delimiter, or Parquet.
+
+A column is read as what it is said to hold. What does not fit is refused, with its line.
+"""
+
+import csv
+import difflib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from pipeline.errors import BadInput
+
+Kind = Literal["number", "text", "any"]  # of a column; any: numbers or texts, as the values are
+
+DELIMITERS = (",", ";", "\t", "|")
+PARQUET = (".parquet", ".pq")
+TEXT = (".csv", ".tsv", ".tab", ".txt", ".dat", ".psv")
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
+_BLOCK = 1 << 24  # bytes of text that are parsed at a time
+_HEAD = 1 << 16  # bytes that tell delimiter and kinds
+
+
+@dataclass(frozen=True)
+class OwnColumns:
+    """Columns of one length N.
+
+    Attributes:
+        path: the file.
+        numbers: float64 by name, NaN where a value is missing.
+        codes: of text, by name: the place of each row's value in `values`, -1 where missing.
+        values: of text, by name: the different values, sorted.
+        delimiter: of a text file; None of Parquet.
+    """
+
+    path: Path
+    numbers: dict[str, np.ndarray]
+    codes: dict[str, np.ndarray]
+    values: dict[str, list[str]]
+    delimiter: str | None
+
+    def __len__(self) -> int:
+        return len(next(iter([*self.numbers.values(), *self.codes.values()])))
+
+    def missing(self, name: str) -> np.ndarray:
+        """Which rows of a column have no value, (N,)."""
+        return np.isnan(self.numbers[name]) if name in self.numbers else self.codes[name] < 0
+
+    def place(self, row: int) -> str:
+        """Where a row stands in the file: its line, or of Parquet its number from 1."""
+        if self.delimiter is None:
+            return f"{self.path}: row {row + 1}"
+        for number, (line, _) in enumerate(_lines(self.path, self.delimiter)):
+            if number == row:
+                return f"{self.path}: line {line}"
+        return f"{self.path}: row {row + 1}"
+
+
+def read_columns(
+    path: Path, wanted: Mapping[str, Kind], *, delimiter: str | None = None
+) -> OwnColumns:
+    """Read some columns of a file.
+
+    Args:
+        wanted: column -> what it holds. Of the kind `any`, a column in which every value is a
+            number holds numbers, one in which none is holds texts.
+        delimiter: of a text file; None: found by looking.
+
+    Raises:
+        BadInput: no such file, neither text nor Parquet, no such column, a line of another width,
+            text among numbers, infinity, no rows.
+    """
+    _check_there(path)
+    if path.suffix.lower() in PARQUET:
+        _check_names(path, wanted, _parquet_schema(path).names)
+        table = pq.read_table(path, columns=list(wanted))
+        separator = None
+    else:
+        names, separator = _header(path, delimiter)
+        _check_names(path, wanted, names, separator=separator)
+        table = _read_text(path, wanted, names, separator)
+    if not len(table):
+        raise BadInput(f"{path}: found no rows, needed rows below the header.")
+    found = OwnColumns(path, {}, {}, {}, separator)
+    for name, kind in wanted.items():
+        _add(found, name, kind, table.column(name).combine_chunks())
+    return found
+
+
+def column_names(path: Path, *, delimiter: str | None = None) -> list[str]:
+    """Names of all columns.
+
+    Raises:
+        BadInput: no such file, neither text nor Parquet, or no header.
+    """
+    _check_there(path)
+    if path.suffix.lower() in PARQUET:
+        return list(_parquet_schema(path).names)
+    return _header(path, delimiter)[0]
+
+
+def _check_there(path: Path) -> None:
+    if path.is_dir():
+        raise BadInput(f"{path}: found a folder, needed a CSV or Parquet file.")
+    if not path.is_file():
+        raise BadInput(f"{path}: found no such file. Correct the path.")
+    if path.suffix.lower() not in PARQUET + TEXT:
+        raise BadInput(
+            f"{path}: found the ending '{path.suffix}', needed {', '.join(TEXT)} for text with a "
+            f"header line, or {' or '.join(PARQUET)}. Rename or convert the file."
+        )
+
+
+def _check_names(
+    path: Path, wanted: Mapping[str, Kind], names: Sequence[str], *, separator: str | None = None
+) -> None:
+    for name in wanted:
+        if name in names:
+            continue
+        close = difflib.get_close_matches(name, names, n=1)
+        guess = f" Did you mean `{close[0]}`?" if close else ""
+        shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+        if separator is not None and len(names) == 1:
+            shown += f" (one column, split at {separator!r}: is the `delimiter` another?)"
+        raise BadInput(f"{path}: found no column '{name}'.{guess} There are: {shown}.")
+
+
+def _parquet_schema(path: Path) -> pa.Schema:
+    try:
+        return pq.read_schema(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadInput(
+            f"{path}: found no readable Parquet ({str(error)[:120]}). Write it anew, or as CSV."
+        ) from error
+
+
+def _header(path: Path, delimiter: str | None) -> tuple[list[str], str]:
+    """Column names, and the delimiter."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if not head.strip():
+        raise BadInput(f"{path}: found an empty file, needed a header line and rows.")
+    try:
+        text = head.splitlines()[0].decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise BadInput(f"{path}: line 1: is not UTF-8. Save the file as UTF-8.") from None
+    if "\0" in text:
+        raise BadInput(f"{path}: found no text. Save it as CSV in UTF-8, or as Parquet.")
+    separator = delimiter or max(DELIMITERS, key=text.count)
+    names = [name.strip() for name in next(csv.reader(io.StringIO(text), delimiter=separator))]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise BadInput(f"{path}: line 1: names the column '{twice[0]}' twice. Rename one of them.")
+    return names, separator
+
+
+def _lines(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Number and values of each line below the header that is not empty."""
+    with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
+        reader = csv.reader(file, delimiter=separator)
+        next(reader)
+        for row in reader:
+            if row:
+                yield reader.line_num, row
+
+
+def _read_text(
+    path: Path, wanted: Mapping[str, Kind], names: Sequence[str], separator: str
+) -> pa.Table:
+    kinds = _kinds_at_start(path, wanted, names, separator)
+    types = {
+        name: pa.float64() if kind == "number" else pa.dictionary(pa.int32(), pa.string())
+        for name, kind in kinds.items()
+    }
+    try:
+        return pacsv.read_csv(
+            path,
+            read_options=pacsv.ReadOptions(block_size=_BLOCK, column_names=names, skip_rows=1),
+            parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True),
+            convert_options=pacsv.ConvertOptions(
+                include_columns=list(kinds),
+                column_types=types,
+                null_values=list(MISSING),
+                strings_can_be_null=True,
+            ),
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        raise _unreadable(path, names, kinds, separator, str(error)) from error
+
+
+def _kinds_at_start(
+    path: Path, wanted: Mapping[str, Kind], names: Sequence[str], separator: str
+) -> dict[str, Kind]:
+    """What the columns of the kind `any` hold, by most of the first rows."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+        whole = not file.read(1)
+    lines = head.decode("utf-8-sig", errors="replace").splitlines()
+    rows = list(csv.reader(lines[1:] if whole else lines[1:-1], delimiter=separator))
+    kinds = dict(wanted)
+    for name in [name for name, kind in wanted.items() if kind == "any"]:
+        place = names.index(name)
+        given = [row[place].strip() for row in rows if len(row) > place]
+        given = [value for value in given if value not in MISSING]
+        numbers = sum(is_number(value) for value in given)
+        kinds[name] = "text" if numbers < len(given) / 2 else "number"
+    return kinds
+
+
+def is_number(text: str) -> bool:
+    """Whether a text reads as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
+
+
+def _unreadable(
+    path: Path, names: Sequence[str], kinds: Mapping[str, Kind], separator: str, said: str
+) -> BadInput:
+    """What is wrong with the first line that cannot be read."""
+    for line, row in _lines(path, separator):
+        where = f"{path}: line {line}"
+        if any("\ufffd" in value for value in row):
+            return BadInput(f"{where}: is not UTF-8. Save the file as UTF-8.")
+        if len(row) != len(names):
+            return BadInput(
+                f"{where}: found {len(row)} values, needed {len(names)} as in line 1 (split at "
+                f"{separator!r}). Mend the line, or name the `delimiter`."
+            )
+        for name, kind in kinds.items():
+            value = row[names.index(name)].strip()
+            if kind == "number" and value not in MISSING and not is_number(value):
+                return _no_number(where, name, value)
+    return BadInput(f"{path}: cannot be read: {said[:200]}.")
+
+
+def _no_number(where: str, name: str, value: str) -> BadInput:
+    return BadInput(
+        f"{where}: column '{name}': found {value[:40]!r}, needed a number as in other rows. Mend "
+        "it; a column of categories goes under `categories`."
+    )
+
+
+def _add(found: OwnColumns, name: str, kind: Kind, column: pa.Array) -> None:
+    """Take over a column as numbers or texts."""
+    types = pa.types
+    is_number_type = (
+        types.is_integer(column.type)
+        or types.is_floating(column.type)
+        or types.is_decimal(column.type)
+    )
+    is_text_type = (
+        types.is_dictionary(column.type)
+        or types.is_string(column.type)
+        or types.is_large_string(column.type)
+        or types.is_boolean(column.type)
+    )
+    if not (is_number_type or is_text_type) or (kind == "number" and not is_number_type):
+        needed = "numbers" if kind == "number" else "numbers or text"
+        raise BadInput(
+            f"{found.path}: column '{name}' holds {column.type}, needed {needed}. Convert it."
+        )
+    if kind == "text" or not is_number_type:
+        _add_text(found, name, column)
+        if kind == "any":
+            _refuse_numbers(found, name)
+        return
+    numbers = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
+    found.numbers[name] = np.array(numbers, dtype=np.float64)
+    infinite = np.isinf(found.numbers[name])
+    if infinite.any():
+        raise BadInput(
+            f"{found.place(int(infinite.argmax()))}: column '{name}': found infinity, needed "
+            "finite numbers. Mend it."
+        )
+
+
+def _add_text(found: OwnColumns, name: str, column: pa.Array) -> None:
+    if not pa.types.is_dictionary(column.type):
+        column = pc.dictionary_encode(pc.cast(column, pa.string()))
+    texts = [str(value).strip() for value in column.dictionary.to_pylist()]
+    order = sorted({text for text in texts if text not in MISSING})
+    place = {text: code for code, text in enumerate(order)}
+    codes = np.array([place.get(text, -1) for text in texts] or [-1], dtype=np.int32)
+    rows = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    found.codes[name] = np.where(rows < 0, -1, codes[rows]).astype(np.int32)
+    found.values[name] = order
+
+
+def _refuse_numbers(found: OwnColumns, name: str) -> None:
+    """Of a column that nobody called one of categories: all its values are texts."""
+    odd = [code for code, value in enumerate(found.values[name]) if is_number(value)]
+    if odd:
+        row = int(np.isin(found.codes[name], odd).argmax())
+        raise BadInput(
+            f"{found.place(row)}: column '{name}': found the number {found.values[name][odd[0]]} "
+            "among texts. Mend it; a column of categories goes under `categories`."
+        )

@@ -1,0 +1,300 @@
+"""Task sets of a person's own table, and ratings of a person's own file.
+
+A table has a row for each observation, and a column that says to which task it belongs. Inputs are
+numbers, or categories, which become one column each (one-hot).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data import schemas
+from pipeline.data.own_files import Kind, OwnColumns, read_columns
+from pipeline.errors import BadInput
+
+MOST_CATEGORIES = 200  # of one input; more are ids rather than categories
+SPLITS = ("train", "validation", "test")
+Missing = Literal["refuse", "drop"]
+
+
+@dataclass(frozen=True)
+class OwnTable:
+    """A table of tasks, as an entry of `datasets` in the parameter file describes it.
+
+    Attributes:
+        name: of the entry.
+        file: CSV or Parquet.
+        task: column of task ids, of any type.
+        inputs: columns of inputs.
+        target: column of numbers.
+        categories: inputs of numbers that are categories all the same.
+        split: column that says of each task whether it is for `train`, `validation` or `test`;
+            None: drawn.
+        missing: rows in which a value is missing are refused, or dropped.
+        delimiter: of a text file; None: found by looking.
+    """
+
+    name: str
+    file: Path
+    task: str
+    inputs: tuple[str, ...]
+    target: str
+    categories: tuple[str, ...] = ()
+    split: str | None = None
+    missing: Missing = "refuse"
+    delimiter: str | None = None
+
+
+@dataclass(frozen=True)
+class OwnRatings:
+    """Ratings of items by users; one user is one task.
+
+    Attributes:
+        name, file, missing, delimiter: as for `OwnTable`.
+        user, item, rating: columns; ids of any type.
+        lo, hi: lowest and highest rating; None: those found.
+    """
+
+    name: str
+    file: Path
+    user: str = "user"
+    item: str = "item"
+    rating: str = "rating"
+    lo: float | None = None
+    hi: float | None = None
+    missing: Missing = "refuse"
+    delimiter: str | None = None
+
+
+def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Read a table and write its rows by task, inputs as numbers.
+
+    Writes task (the place of its id among the sorted ids), x0, x1, ..., y, and split where the
+    table has one; sorted by task, otherwise in the file's order.
+
+    Args:
+        metadata: further entries for the file's metadata.
+
+    Returns:
+        The file's metadata: dataset, title, kind, fingerprint (of the rows), task_ids, inputs (a
+        name for each of x0, ...), target, tasks, rows, dropped (rows with missing values), repeated
+        (rows that stand there once more), and the entries of `metadata`.
+
+    Raises:
+        BadInput: for what `read_columns` refuses, missing values unless they are dropped, fewer
+            than two tasks, tasks of one row only, a target or an input that is the same
+            everywhere, an input with too many categories, a split that is none.
+    """
+    kinds: dict[str, Kind] = dict.fromkeys(given.inputs, "any")
+    kinds |= dict.fromkeys(given.categories, "text")
+    kinds |= {given.task: "text", given.target: "number"}
+    if given.split is not None:
+        kinds[given.split] = "text"
+    columns = read_columns(given.file, kinds, delimiter=given.delimiter)
+    kept = _without_missing(columns, list(kinds), given.missing)
+    used, task = np.unique(columns.codes[given.task][kept], return_inverse=True)
+    ids = [columns.values[given.task][code] for code in used]
+    counts = np.bincount(task)
+    if len(ids) < 2 or counts.max() < 2:
+        raise BadInput(
+            f"{given.file}: found {_tasks(len(ids))} in column '{given.task}', the largest of "
+            f"{counts.max()} rows, needed several tasks of several rows. Is `task` another column?"
+        )
+    order = np.argsort(task, kind="stable")
+    rows = kept[order]
+    inputs: dict[str, np.ndarray] = {}
+    for name in given.inputs:
+        inputs |= _input(columns, name, rows)
+    y = columns.numbers[given.target][rows]
+    if y.min() == y.max():
+        raise BadInput(
+            f"{given.file}: found the same {given.target} in all {len(rows)} rows, needed a target "
+            "that differs. Is `target` another column?"
+        )
+    written: dict[str, Any] = {"task": task[order].astype(np.int32)}
+    if given.split is not None:
+        written["split"] = _split(columns, given, rows, task[order], ids)
+    x = list(inputs.values())
+    written |= {f"x{place}": values for place, values in enumerate(x)} | {"y": y}
+    summary = {
+        **metadata,
+        "kind": "table",
+        "dataset": given.name,
+        "title": given.name,
+        "fingerprint": _digest(ids, written),
+        "task_ids": ids,
+        "inputs": list(inputs),
+        "target": given.target,
+        "tasks": len(ids),
+        "rows": len(rows),
+        "dropped": len(columns) - len(kept),
+        "repeated": int(pd.DataFrame(written).duplicated().sum()),
+    }
+    schema = schemas.table_tasks(len(x), split=given.split is not None)
+    schemas.write_rows(out, written, schema, summary)
+    return summary
+
+
+def build_own_ratings(
+    given: OwnRatings, out: Path, *, metadata: Mapping[str, str]
+) -> dict[str, Any]:
+    """Read ratings and write them like those of an archive, ids as numbers.
+
+    Returns:
+        The file's metadata: dataset, title, kind, fingerprint, ratings, users, items, lo, hi,
+        user_names and item_names (of the numbers 0, 1, ...), dropped, and the entries of
+        `metadata`.
+
+    Raises:
+        BadInput: for what `read_columns` refuses, missing values unless they are dropped, a rating
+            outside of the scale, an item rated twice by a user, ratings that are all the same.
+    """
+    kinds: dict[str, Kind] = {given.user: "text", given.item: "text", given.rating: "number"}
+    columns = read_columns(given.file, kinds, delimiter=given.delimiter)
+    kept = _without_missing(columns, list(kinds), given.missing)
+    rating = columns.numbers[given.rating][kept]
+    lo = float(rating.min()) if given.lo is None else given.lo
+    hi = float(rating.max()) if given.hi is None else given.hi
+    outside = (rating < lo) | (rating > hi)
+    if outside.any():
+        row = int(outside.argmax())
+        raise BadInput(
+            f"{columns.place(int(kept[row]))}: found the rating {rating[row]:g}, needed one from "
+            f"{lo:g} to {hi:g}, the `scale`. Mend the line or the scale."
+        )
+    if lo == hi:
+        raise BadInput(
+            f"{given.file}: found the rating {lo:g} in all {len(kept)} rows, needed ratings that "
+            "differ. Is `rating` another column?"
+        )
+    users, user = np.unique(columns.codes[given.user][kept], return_inverse=True)
+    items, item = np.unique(columns.codes[given.item][kept], return_inverse=True)
+    _refuse_twice(columns, given, kept, user.astype(np.int64) * len(items) + item)
+    written = {
+        "user": user.astype(np.int32),
+        "item": item.astype(np.int32),
+        "rating": rating.astype(np.float32),
+    }
+    names = {
+        "user_names": [columns.values[given.user][code] for code in users],
+        "item_names": [columns.values[given.item][code] for code in items],
+    }
+    summary = {
+        **metadata,
+        "kind": "ratings",
+        "dataset": given.name,
+        "title": given.name,
+        "fingerprint": _digest([*names["user_names"], *names["item_names"]], written),
+        "ratings": len(kept),
+        "users": len(users),
+        "items": len(items),
+        "lo": lo,
+        "hi": hi,
+        **names,
+        "dropped": len(columns) - len(kept),
+    }
+    schemas.write_rows(out, written, schemas.RATINGS, summary)
+    return summary
+
+
+def _without_missing(columns: OwnColumns, names: list[str], missing: Missing) -> np.ndarray:
+    """The rows in which no value is missing."""
+    holes = {name: columns.missing(name) for name in names}
+    anywhere = np.logical_or.reduce(list(holes.values()))
+    if missing == "refuse" and anywhere.any():
+        name = next(name for name in names if holes[name].any())
+        row = int(holes[name].argmax())
+        raise BadInput(
+            f"{columns.place(row)}: column '{name}': found no value, and {int(anywhere.sum())} "
+            f"rows with missing values in all; needed a value in each. Mend them, or write "
+            "`missing: drop`."
+        )
+    kept = np.flatnonzero(~anywhere)
+    if not len(kept):
+        raise BadInput(f"{columns.path}: found no row in which no value is missing.")
+    return kept
+
+
+def _input(columns: OwnColumns, name: str, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """An input by name: its numbers, or a column for each category."""
+    if name in columns.numbers:
+        values = columns.numbers[name][rows]
+        found = {name: values}
+        is_constant = values.min() == values.max()
+    else:
+        codes = columns.codes[name][rows]
+        used = np.unique(codes)
+        if len(used) > MOST_CATEGORIES:
+            raise BadInput(
+                f"{columns.path}: column '{name}': found {len(used):,} different texts, needed at "
+                f"most {MOST_CATEGORIES} categories. Is it an id? Leave it out of `inputs`."
+            )
+        texts = columns.values[name]
+        found = {f"{name}={texts[code]}": (codes == code).astype(np.float64) for code in used}
+        is_constant = len(used) == 1
+    if is_constant:
+        raise BadInput(
+            f"{columns.path}: column '{name}': found the same value in all {len(rows)} rows, "
+            "needed one that differs. Leave it out of `inputs`."
+        )
+    return found
+
+
+def _split(
+    columns: OwnColumns, given: OwnTable, rows: np.ndarray, task: np.ndarray, ids: list[str]
+) -> np.ndarray:
+    """The split of each row, the same in all rows of a task."""
+    assert given.split is not None
+    codes, values = columns.codes[given.split][rows], columns.values[given.split]
+    if odd := [value for value in values if value not in SPLITS]:
+        row = int((codes == values.index(odd[0])).argmax())
+        raise BadInput(
+            f"{columns.place(int(rows[row]))}: column '{given.split}': found '{odd[0]}', needed "
+            f"one of {', '.join(SPLITS)}."
+        )
+    first = codes[np.r_[True, task[1:] != task[:-1]]]
+    differs = codes != first[task]
+    if differs.any():
+        row = int(differs.argmax())
+        raise BadInput(
+            f"{columns.place(int(rows[row]))}: column '{given.split}': found "
+            f"'{values[codes[row]]}', but other rows of task '{ids[task[row]]}' say "
+            f"'{values[first[task[row]]]}'. A task is of one split."
+        )
+    return np.array(values, dtype=object)[codes]
+
+
+def _refuse_twice(
+    columns: OwnColumns, given: OwnRatings, kept: np.ndarray, pair: np.ndarray
+) -> None:
+    order = np.argsort(pair, kind="stable")
+    same = np.flatnonzero(pair[order][1:] == pair[order][:-1])
+    if not len(same):
+        return
+    first, second = kept[order[same[0]]], kept[order[same[0] + 1]]
+    user = columns.values[given.user][columns.codes[given.user][second]]
+    item = columns.values[given.item][columns.codes[given.item][second]]
+    raise BadInput(
+        f"{columns.place(int(second))}: user '{user}' rates item '{item}' again, as in "
+        f"{columns.place(int(first)).removeprefix(f'{columns.path}: ')} ({len(same)} such rows in "
+        "all). Keep one of them."
+    )
+
+
+def _tasks(count: int) -> str:
+    return f"{count} task" if count == 1 else f"{count} tasks"
+
+
+def _digest(names: list[str], columns: Mapping[str, np.ndarray]) -> str:
+    """Sha256 of names and rows: of the content, whatever the file's format and order of columns."""
+    digest = hashlib.sha256("\n".join(names).encode())
+    for name, values in columns.items():
+        digest.update(name.encode())
+        is_text = values.dtype == object
+        digest.update("\n".join(values).encode() if is_text else values.tobytes())
+    return digest.hexdigest()

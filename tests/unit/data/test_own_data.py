@@ -1,0 +1,254 @@
+"""Tables and ratings of one's own: what is read, and every fault with its place and remedy."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.data import schemas
+from pipeline.data.own_files import column_names, read_columns
+from pipeline.data.own_tasks import OwnRatings, OwnTable, build_own_ratings, build_table_tasks
+from pipeline.errors import BadInput
+
+SENSORS = """site,hour,wind,kind,load
+b,0,1.5,old,10
+a,1,2.5,new,11
+b,2,3.5,new,12.5
+a,3,0.5,old,9
+"""
+SHOP = """customer;sku;stars
+ann;007;5
+bob;007;3
+ann;8;1
+"""
+
+
+def table(file: Path, **changes) -> OwnTable:
+    given = {"task": "site", "inputs": ("hour", "wind", "kind"), "target": "load"} | changes
+    return OwnTable("sensors", file, **given)
+
+
+def ratings(file: Path, **changes) -> OwnRatings:
+    given = {"user": "customer", "item": "sku", "rating": "stars"} | changes
+    return OwnRatings("shop", file, **given)
+
+
+def written(tmp_path: Path, content: str | bytes, name: str = "own.csv") -> Path:
+    file = tmp_path / name
+    file.write_bytes(content.encode() if isinstance(content, str) else content)
+    return file
+
+
+def built(tmp_path: Path, file: Path, **changes) -> tuple[pd.DataFrame, dict]:
+    out = tmp_path / "tasks.parquet"
+    build_table_tasks(table(file, **changes), out, metadata={"spec": "{}"})
+    return pd.read_parquet(out), schemas.read_metadata(out)
+
+
+def test_rows_by_task_and_inputs_as_numbers(tmp_path: Path) -> None:
+    rows, about = built(tmp_path, written(tmp_path, SENSORS))
+    assert about["task_ids"] == ["a", "b"]
+    assert about["inputs"] == ["hour", "wind", "kind=new", "kind=old"]
+    assert rows["task"].tolist() == [0, 0, 1, 1]
+    assert rows.drop(columns="task").to_numpy().tolist() == [
+        [1, 2.5, 1, 0, 11],
+        [3, 0.5, 0, 1, 9],
+        [0, 1.5, 0, 1, 10],
+        [2, 3.5, 1, 0, 12.5],
+    ]
+    assert (about["tasks"], about["rows"], about["dropped"], about["repeated"]) == (2, 4, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace(",", "\t"),
+        lambda text: text.replace(",", "|"),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("site", '"site"').replace("old", '"old"'),
+        lambda text: text.replace(",", ", ").replace("\n", "\n\n"),
+        lambda text: text.rstrip("\n"),
+    ],
+    ids=["semicolon", "tab", "bar", "crlf", "bom", "quotes", "spaces", "no last newline"],
+)
+def test_the_form_of_the_file_changes_nothing(tmp_path: Path, change) -> None:
+    plain = built(tmp_path, written(tmp_path, SENSORS))
+    other = built(tmp_path, written(tmp_path, change(SENSORS), "other.csv"))
+    pd.testing.assert_frame_equal(plain[0], other[0])
+    assert plain[1] == other[1]
+
+
+def test_parquet_and_columns_in_another_order_are_the_same_content(tmp_path: Path) -> None:
+    plain = built(tmp_path, written(tmp_path, SENSORS))
+    frame = pd.read_csv(tmp_path / "own.csv")[["load", "kind", "wind", "hour", "site"]]
+    frame.astype({"kind": "category"}).to_parquet(tmp_path / "own.parquet")
+    other = built(tmp_path, tmp_path / "own.parquet")
+    pd.testing.assert_frame_equal(plain[0], other[0])
+    assert plain[1] == other[1]
+
+
+def test_ids_that_look_like_numbers_stay_texts(tmp_path: Path) -> None:
+    text = SENSORS.replace("\na,", "\n007,").replace("\nb,", "\n7,")
+    _, about = built(tmp_path, written(tmp_path, text))
+    assert about["task_ids"] == ["007", "7"]
+    out = tmp_path / "ratings.parquet"
+    about = build_own_ratings(ratings(written(tmp_path, SHOP)), out, metadata={})
+    assert about["item_names"] == ["007", "8"]
+    assert about["user_names"] == ["ann", "bob"]
+    assert pd.read_parquet(out).to_numpy().tolist() == [[0, 0, 5], [1, 0, 3], [0, 1, 1]]
+    assert (about["lo"], about["hi"], about["ratings"]) == (1, 5, 3)
+
+
+def test_numbers_may_be_categories(tmp_path: Path) -> None:
+    rows, about = built(tmp_path, written(tmp_path, SENSORS), categories=("hour",))
+    assert about["inputs"][:4] == ["hour=0", "hour=1", "hour=2", "hour=3"]
+    assert rows["x1"].tolist() == [1, 0, 0, 0]
+
+
+def test_missing_values_are_dropped_where_it_is_said(tmp_path: Path) -> None:
+    text = SENSORS + "a,,2,old,7\nb,5,NA,old,7\na,4,1,,7\nb,6,1,old,nan\n,6,1,old,8\n"
+    file = written(tmp_path, text)
+    rows, about = built(tmp_path, file, missing="drop")
+    assert about["dropped"] == 5
+    assert len(rows) == 4
+    with pytest.raises(BadInput, match=r"line 6: column 'hour': found no value, and 5 rows"):
+        built(tmp_path, file)
+
+
+def test_repeated_rows_are_counted(tmp_path: Path) -> None:
+    _, about = built(tmp_path, written(tmp_path, SENSORS + "a,3,0.5,old,9\n"))
+    assert about["repeated"] == 1
+
+
+def test_a_split_of_its_own(tmp_path: Path) -> None:
+    lines = SENSORS.splitlines()
+    roles = ["role", "test", "train", "test", "train"]
+    text = "\n".join(f"{line},{role}" for line, role in zip(lines, roles, strict=True))
+    rows, _ = built(tmp_path, written(tmp_path, text), split="role")
+    assert rows["split"].tolist() == ["train", "train", "test", "test"]
+    with pytest.raises(BadInput, match=r"line 5: column 'role': found 'test', but other rows of"):
+        built(tmp_path, written(tmp_path, text.replace("9,train", "9,test")), split="role")
+    with pytest.raises(BadInput, match=r"line 2: column 'role': found 'tset', needed one of"):
+        built(tmp_path, written(tmp_path, text.replace("10,test", "10,tset")), split="role")
+
+
+FAULTY = [
+    ("", {}, r"own\.csv: found an empty file"),
+    ("\n\n", {}, r"own\.csv: found an empty file"),
+    ("site,hour,wind,kind,load\n", {}, "found no rows"),
+    (SENSORS.replace(",", ":"), {}, r"found no column 'hour'.*one column, split at ','"),
+    (SENSORS, {"delimiter": ";"}, r"found no column 'hour'.*one column, split at ';'"),
+    (SENSORS, {"target": "laod"}, r"found no column 'laod'\. Did you mean `load`\?"),
+    (SENSORS, {"task": "Site"}, r"found no column 'Site'\. Did you mean `site`\?"),
+    (SENSORS.replace("load", "hour"), {}, "line 1: names the column 'hour' twice"),
+    (SENSORS.replace("12.5", "12.5,3"), {}, "line 4: found 6 values, needed 5"),
+    (SENSORS.replace(",new,12.5", ""), {}, "line 4: found 3 values, needed 5"),
+    (SENSORS.replace("12.5", "12,5"), {}, "line 4: found 6 values"),
+    (SENSORS.replace("12.5", "twelve"), {}, "line 4: column 'load': found 'twelve', needed a num"),
+    (SENSORS.replace("3.5", "fast"), {}, "line 4: column 'wind': found 'fast', needed a number"),
+    (SENSORS.replace("\nb,2,3.5,new", "\nb,2,3.5,5"), {}, "line 4: column 'kind': found the numb"),
+    (SENSORS.replace("12.5", "inf"), {}, "line 4: column 'load': found infinity"),
+    (SENSORS.replace("12.5", "1e999"), {}, "line 4: column 'load': found infinity"),
+    (SENSORS.replace("12.5", ""), {}, "line 4: column 'load': found no value, and 1 row"),
+    (SENSORS.replace("12.5", "NaN"), {}, "line 4: column 'load': found no value"),
+    (SENSORS.replace("\nb", "\na"), {}, "found 1 task in column 'site', the largest of 4 rows"),
+    (SENSORS, {"task": "load", "target": "wind", "inputs": ("hour",)}, "found 4 tasks in column"),
+    (SENSORS, {"target": "hour", "inputs": ("one",)}, "found no column 'one'"),
+    (
+        SENSORS.replace("10\n", "9\n").replace("11\n", "9\n").replace("12.5\n", "9\n"),
+        {},
+        "found the same load in all 4 rows",
+    ),
+    (SENSORS.replace("old", "new"), {}, "column 'kind': found the same value in all 4 rows"),
+    (SENSORS.replace("new", "\xe9t\xe9").encode("latin-1"), {}, "line 3: is not UTF-8"),
+    (SENSORS.replace("site", "s\xefte").encode("latin-1"), {}, "line 1: is not UTF-8"),
+    (SENSORS.encode("utf-16"), {}, "line 1: is not UTF-8"),
+    (SENSORS.encode("utf-16-le"), {}, "found no text"),
+    (b"PAR1 nonsense", {}, "found no column 'hour'"),
+    (
+        "site,hour,load\n" + "".join(f"{i % 3},id{i},{i}\n" for i in range(300)),
+        {"inputs": ("hour",)},
+        "column 'hour': found 300 different texts, needed at most 200",
+    ),
+    ("site,hour,load\n,1,2\na,,3\n", {"inputs": ("hour",), "missing": "drop"}, "found no row in"),
+]
+
+
+@pytest.mark.parametrize(("content", "changes", "said"), FAULTY)
+def test_faulty_tables_are_refused(tmp_path: Path, content, changes, said) -> None:
+    file = written(tmp_path, content)
+    with pytest.raises(BadInput, match=said) as refused:
+        built(tmp_path, file, **changes)
+    assert str(refused.value).startswith(str(file))
+    assert [path.name for path in tmp_path.iterdir()] == ["own.csv"], "nothing half-written"
+
+
+@pytest.mark.parametrize(
+    ("content", "changes", "said"),
+    [
+        (SHOP + "ann;007;4\n", {}, r"line 5: user 'ann' rates item '007' again, as in line 2"),
+        (SHOP, {"lo": 2.0, "hi": 5.0}, r"line 4: found the rating 1, needed one from 2 to 5"),
+        (SHOP.replace(";1", ";5").replace(";3", ";5"), {}, "found the rating 5 in all 3 rows"),
+        (SHOP.replace(";3", ";three"), {}, "line 3: column 'stars': found 'three'"),
+        (SHOP.replace(";3", ";"), {}, "line 3: column 'stars': found no value"),
+        (SHOP.replace("bob", ""), {}, "line 3: column 'customer': found no value"),
+        (SHOP, {"user": "costumer"}, r"found no column 'costumer'\. Did you mean `customer`\?"),
+    ],
+)
+def test_faulty_ratings_are_refused(tmp_path: Path, content, changes, said) -> None:
+    file = written(tmp_path, content)
+    with pytest.raises(BadInput, match=said) as refused:
+        build_own_ratings(ratings(file, **changes), tmp_path / "out.parquet", metadata={})
+    assert str(refused.value).startswith(str(file))
+    assert [path.name for path in tmp_path.iterdir()] == ["own.csv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("folder.csv", "found a folder"),
+        ("gone.csv", "found no such file"),
+        ("own.xlsx", r"found the ending '\.xlsx'"),
+        ("own.parquet", "found no readable Parquet"),
+    ],
+)
+def test_files_that_are_none(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    written(tmp_path, SENSORS, "own.xlsx")
+    written(tmp_path, SENSORS, "own.parquet")
+    for read in (lambda p: read_columns(p, {"load": "number"}), column_names):
+        with pytest.raises(BadInput, match=said):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize("column", ["when", "parts"])
+def test_parquet_columns_that_are_no_numbers(tmp_path: Path, column: str) -> None:
+    frame = pd.read_csv(written(tmp_path, SENSORS))
+    frame["when"] = pd.Timestamp("2026-01-01")
+    frame["parts"] = [[1, 2]] * len(frame)
+    frame.to_parquet(tmp_path / "own.parquet")
+    with pytest.raises(BadInput, match=rf"column '{column}' holds .*, needed numbers"):
+        built(tmp_path, tmp_path / "own.parquet", inputs=(column,))
+
+
+def test_lines_are_counted_over_empty_ones_and_breaks_in_quotes(tmp_path: Path) -> None:
+    text = SENSORS.replace("new,11", '"n\new",11\n').replace("12.5", "inf")
+    with pytest.raises(BadInput, match="line 6: column 'load': found infinity"):
+        built(tmp_path, written(tmp_path, text))
+
+
+def test_a_large_file_is_read_in_little_memory(tmp_path: Path) -> None:
+    """Only the columns that are wanted are kept: here 40 of 44 MB are other text."""
+    file = tmp_path / "large.csv"
+    with file.open("w") as handle:
+        handle.write("site,note,hour,load\n")
+        for row in range(200_000):
+            handle.write(f"s{row % 50},{'x' * 200},{row % 24},{row % 7}\n")
+    columns = read_columns(file, {"site": "text", "hour": "any", "load": "number"})
+    kept = sum(values.nbytes for values in (*columns.numbers.values(), *columns.codes.values()))
+    assert len(columns) == 200_000
+    assert kept == 200_000 * (8 + 8 + 4)
+    assert np.unique(columns.codes["site"]).size == 50
