@@ -8,7 +8,10 @@ import typer
 from pipeline.cli.options import ParamsFile, Seed, Setting, Spec, given_or, refuse_others, take
 from pipeline.errors import BadInput
 
-DatasetName = Annotated[str, typer.Argument(help="a card in pipeline/data/sets/ or families/")]
+DatasetName = Annotated[
+    str,
+    typer.Argument(help="a card in pipeline/data/sets/ or families/, or an entry of `datasets`"),
+]
 Out = Annotated[Path, typer.Argument(help="file to write")]
 
 
@@ -39,47 +42,59 @@ def download(
 
 def build_ratings(
     dataset: DatasetName,
-    archive: Annotated[Path, typer.Argument(help="raw archive")],
+    archive: Annotated[Path, typer.Argument(help="raw archive, or an own file of ratings")],
     out: Out,
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Parse an archive, verify every rating and the fingerprint, write a ratings parquet."""
-    from pipeline.data import ratings
+    """Parse an archive, verify every rating and the fingerprint, write a ratings parquet.
+
+    Of an own file the fingerprint is recorded.
+    """
+    from pipeline.data import own_tasks, ratings
     from pipeline.jobs.recipes import ratings_recipe
 
-    source = _source(dataset)
     recipe = given_or(spec, ratings_recipe, params, dataset)
-    summary = ratings.build_ratings(source, archive, out, metadata=_metadata(recipe))
-    typer.echo(f"{out}: {summary}")
+    if "own" in recipe:
+        given = _own(recipe, ratings=archive)
+        summary = own_tasks.build_own_ratings(given, out, metadata=_metadata(recipe))
+    else:
+        source = _source(dataset)
+        summary = ratings.build_ratings(source, archive, out, metadata=_metadata(recipe))
+    shown = {name: value for name, value in summary.items() if not name.endswith("_names")}
+    typer.echo(f"{out}: {shown}")
 
 
 def build_tasks(
     dataset: DatasetName,
     out: Out,
-    ratings: Annotated[Path | None, typer.Option(help="ratings parquet (rating data)")] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="ratings parquet (rating data), or an own table")
+    ] = None,
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
-    """Turn ratings into tasks (one user, one task), or draw a synthetic family."""
-    from pipeline.config.grids import DATASETS
-    from pipeline.data import task_sets
-    from pipeline.data.sets import SOURCES
+    """Turn ratings into tasks (one user, one task), read an own table, or draw a family."""
+    from pipeline.data import own_tasks, task_sets
+    from pipeline.data.families import FAMILIES
     from pipeline.jobs.recipes import tasks_recipe
 
-    refuse_others("data set", dataset, DATASETS)
     recipe = given_or(spec, tasks_recipe, params, dataset)
-    if dataset in SOURCES:
-        if ratings is None:
-            raise BadInput(f"--ratings: missing; {dataset} is made from its ratings parquet")
-        settings = take(recipe, "n_items", "min_ratings")
-        task_sets.build_rating_tasks(ratings, out, **settings, metadata=_metadata(recipe))
-    else:
+    metadata = _metadata(recipe)
+    if dataset in FAMILIES:
         settings = take(recipe, "n_train", "n_test", "points")
         seeds = list(range(take(recipe, "seeds")["seeds"]))
-        task_sets.build_synthetic_tasks(
-            dataset, out, seeds=seeds, **settings, metadata=_metadata(recipe)
+        task_sets.build_synthetic_tasks(dataset, out, seeds=seeds, **settings, metadata=metadata)
+        return
+    if source is None:
+        raise BadInput(
+            f"--source: missing; {dataset} is made from its ratings parquet, or from an own table"
         )
+    if "own" in recipe:
+        own_tasks.build_table_tasks(_own(recipe, table=source), out, metadata=metadata)
+    else:
+        settings = take(recipe, "n_items", "min_ratings")
+        task_sets.build_rating_tasks(source, out, **settings, metadata=metadata)
 
 
 def freeze_episodes(
@@ -108,6 +123,15 @@ def _source(dataset: str) -> Any:
 
     refuse_others("data set", dataset, SOURCES)
     return SOURCES[dataset]
+
+
+def _own(recipe: dict[str, Any], **file: Path) -> Any:
+    """An entry of `datasets` that a recipe holds, with the file that a command was given."""
+    from pipeline.config.own_data import RatingsEntry, TableEntry
+
+    kind = RatingsEntry if "ratings" in file else TableEntry
+    path = {name: str(value) for name, value in file.items()}
+    return kind.model_validate(recipe["own"] | path).named(recipe["dataset"])
 
 
 def _metadata(recipe: dict[str, Any]) -> dict[str, str]:

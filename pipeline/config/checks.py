@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config.grids import NAME, Grid, grid_file
+from pipeline.config.grids import DATASETS, NAME, Grid, grid_file
 from pipeline.config.messages import explain, not_among
 from pipeline.config.methods import TRAINS_STUDIES, WAYS
 from pipeline.data.sets import SOURCES
@@ -49,6 +49,9 @@ def _file_faults(params: Any, where: str) -> Iterator[str]:
             f"data.min_ratings: found {data.min_ratings}, but only data.items = {data.items} "
             "items are kept; lower it"
         )
+    for dataset in params.datasets:
+        if dataset in DATASETS:
+            yield f"datasets: found '{dataset}', the name of a data set that is there; rename it"
     used = {setting.dataset for setting in params.settings.values()}
     for dataset in sorted(used & SOURCES.keys()):
         there = params.simulated.items if SOURCES[dataset].simulated else SOURCES[dataset].n_items
@@ -139,6 +142,8 @@ def _setting_faults(name: str, params: Any) -> Iterator[str]:
     setting, data = params.settings[name], params.data
     needs = {"support + query": setting.support + setting.query}
     rows, source = data.items, "data.items"
+    if setting.dataset in params.datasets:
+        needs = {}  # its tasks are not known before its file is read
     if setting.is_synthetic:
         rows, source = params.synthetic.points, "synthetic.points"
         needs["support + synthetic.evaluation_points"] = (

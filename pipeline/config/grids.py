@@ -10,7 +10,7 @@ Names are made here and read nowhere: what a method or setting varies goes with 
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -155,19 +155,24 @@ def grid_file(params_file: str, grid: str) -> str:
 
 
 def expanded(
-    methods: Mapping[str, MethodSettings], files: Mapping[str, GridFile], *, params_file: str
+    methods: Mapping[str, MethodSettings],
+    files: Mapping[str, GridFile],
+    *,
+    params_file: str,
+    own: Collection[str] = (),
 ) -> Expanded:
     """All methods and settings that the files of grids/ ask for.
 
     Args:
         methods: those of the parameter file.
         params_file: for messages.
+        own: names of its `datasets`.
     """
     done = Expanded(dict(methods))
     for grid, given in files.items():
         faults: list[str] = []
         labels = list(_methods(given, methods, faults))
-        names = list(_settings(given, faults))
+        names = list(_settings(given, (*DATASETS, *own), faults))
         done.methods |= {label: entry for label, entry, _ in labels}
         done.settings |= {name: entry for name, entry, _ in names}
         done.faults += [f"{grid_file(params_file, grid)}: {fault}" for fault in faults]
@@ -235,13 +240,13 @@ def _switched_methods(
         yield switched_name(label, point), entry, Variant(base=label, switched=[point])
 
 
-def _settings(given: GridFile, faults: list[str]) -> Iterator[Named]:
-    """Every combination of the axes of each entry."""
+def _settings(given: GridFile, known: Sequence[str], faults: list[str]) -> Iterator[Named]:
+    """Every combination of the axes of each entry; `known` are the data sets that there are."""
     for place, axes in enumerate(given.settings):
         where = f"settings.{place}"
         for dataset, shots in product(axes.dataset, axes.shots):
-            if dataset not in DATASETS:
-                said = not_among(dataset, DATASETS, "no data set")
+            if dataset not in known:
+                said = not_among(dataset, known, "no data set")
                 faults.append(f"{where}.dataset: {said}")
                 continue
             support, query = map(int, shots.split("/"))

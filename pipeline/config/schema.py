@@ -20,7 +20,10 @@ from pipeline.config.grids import NAME, Grid, GridFile, Setting, expanded, grid_
 from pipeline.config.load import read_config
 from pipeline.config.messages import explain, not_among
 from pipeline.config.methods import METHODS
+from pipeline.config.own_data import OwnData, TableEntry
 from pipeline.config.variants import Variant
+from pipeline.data.families import FAMILIES
+from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
 
 # Sections of `params.yaml` that say what data and network there are, and bounds all share.
@@ -115,6 +118,7 @@ class ParamsFile(Strict):
     dtype: Literal["float32", "float64"]
     raw_dir: str | None = Field(default=None, description="replaces data.raw_dir (--config)")
     data: Data
+    datasets: dict[Name, OwnData] = Field(default={}, description="data of one's own, by name")
     synthetic: Synthetic
     simulated: Simulated
     model: Model
@@ -136,6 +140,16 @@ class Params(ParamsFile):
     @property
     def active(self) -> Grid:
         return self.grids[self.grid]
+
+    def kind_of(self, dataset: str) -> Literal["ratings", "table", "synthetic"]:
+        """What a task of a data set is: a user's ratings, rows of a table, a function."""
+        if dataset in FAMILIES:
+            return "synthetic"
+        return "table" if isinstance(self.datasets.get(dataset), TableEntry) else "ratings"
+
+    def has_archive(self, dataset: str) -> bool:
+        """Whether it comes from an archive with ratings: it has a card in data/sets/."""
+        return dataset in SOURCES
 
     def variants(self) -> dict[str, Variant]:
         """What names of the active grid, and of companions that it is shown with, vary."""
@@ -185,7 +199,7 @@ def check_params(raw: Mapping[str, Any], *, where: str = "params.yaml") -> Param
     if file is None or faults:
         raise BadInput("\n".join(faults))
     sound = {name: found for name, found in files.items() if found is not None}
-    done = expanded(file.methods, sound, params_file=where)
+    done = expanded(file.methods, sound, params_file=where, own=file.datasets)
     own = {name: getattr(file, name) for name in ParamsFile.model_fields}
     every = {"methods": done.methods, "settings": done.settings, "grids": done.grids}
     params = Params.model_construct(**own | every)

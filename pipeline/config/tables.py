@@ -38,7 +38,8 @@ def has_families(params: Params) -> bool:
 
 def has_ratings(params: Params) -> bool:
     """Whether a grid has rating data."""
-    return any(not params.settings[name].is_synthetic for name in params.active.settings)
+    datasets = {params.settings[name].dataset for name in params.active.settings}
+    return any(params.kind_of(dataset) == "ratings" for dataset in datasets)
 
 
 def has_study(name: str) -> Callable[[Params], bool]:

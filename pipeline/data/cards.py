@@ -1,12 +1,19 @@
-"""What the card of a data set says: of ratings in an archive, or of a family of functions."""
+"""What is said of a data set: ratings in an archive, a family of functions, a person's own file.
+
+The first two are cards; the last comes from the parameter file.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 PAPERS_STEPS = {50: 200, 100: 500}  # support rows of a family's task -> K, of arXiv:2110.08432
 RELEASED_SUFFIX = "-released"  # ends the name of a family as the authors' code has it
+
+Missing = Literal["refuse", "drop"]  # what is done with rows in which a value is missing
 
 
 @dataclass(frozen=True)
@@ -86,3 +93,52 @@ class Family:
     differs: str = ""
     released: "Family | None" = None
     is_profiled: bool = False
+
+
+@dataclass(frozen=True)
+class OwnTable:
+    """A table of tasks, as an entry of `datasets` in the parameter file describes it.
+
+    Attributes:
+        name: of the entry.
+        file: CSV or Parquet.
+        task: column of task ids, of any type.
+        inputs: columns of inputs.
+        target: column of numbers.
+        categories: inputs of numbers that are categories all the same.
+        split: column that says of each task whether it is for `train`, `validation` or `test`;
+            None: drawn.
+        missing: rows in which a value is missing are refused, or dropped.
+        delimiter: of a text file; None: found by looking.
+    """
+
+    name: str
+    file: Path
+    task: str
+    inputs: tuple[str, ...]
+    target: str
+    categories: tuple[str, ...] = ()
+    split: str | None = None
+    missing: Missing = "refuse"
+    delimiter: str | None = None
+
+
+@dataclass(frozen=True)
+class OwnRatings:
+    """Ratings of items by users; one user is one task.
+
+    Attributes:
+        name, file, missing, delimiter: as for `OwnTable`.
+        user, item, rating: columns; ids of any type.
+        lo, hi: lowest and highest rating; None: those found.
+    """
+
+    name: str
+    file: Path
+    user: str = "user"
+    item: str = "item"
+    rating: str = "rating"
+    lo: float | None = None
+    hi: float | None = None
+    missing: Missing = "refuse"
+    delimiter: str | None = None

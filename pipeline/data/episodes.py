@@ -49,10 +49,11 @@ def freeze_episodes(
 ) -> dict[str, Any]:
     """Draw the roles of all tasks and the rows of the frozen ones; write them to `out`.
 
-    Rating data: test and validation tasks are drawn among those with at least `support + 5`
-    rows; all rows that are not support are query. Synthetic: the task set's split decides;
-    validation tasks come from the training split and, like training tasks, use the first
-    `support + query` points; a test task's query is its last `evaluation_points` points.
+    Rating data and own tables: test and validation tasks are those that the table says, or are
+    drawn among those with at least `support + 5` rows; all rows that are not support are query.
+    Synthetic: the task set's split decides; validation tasks come from the training split and,
+    like training tasks, use the first `support + query` points; a test task's query is its last
+    `evaluation_points` points.
 
     Args:
         tasks: file written by `task_sets`.
@@ -80,14 +81,14 @@ def freeze_episodes(
         raise BadInput(f"scaling: found {scaling!r}, allowed: {', '.join(SCALINGS)}.")
     if min_ratings is not None:
         given = with_ratings(given, min_ratings)
-    if given.kind == "ratings":
-        roles = draw_rating_roles(given, seed, support, query, test_tasks, validation_tasks)
-    else:
+    if given.kind == "synthetic":
         roles = draw_synthetic_roles(
             given, seed, support, query, validation_tasks, evaluation_points
         )
+    else:
+        roles = draw_roles(given, seed, support, query, test_tasks, validation_tasks)
     train, frozen = roles
-    limit = None if given.kind == "ratings" else support + query
+    limit = support + query if given.kind == "synthetic" else None
     rows = given.rows_of(train, limit=limit)
     statistics = measure_scaling(tasks, given.x[rows], given.y[rows], standardise=standardise)
     if scaling == "all":
@@ -128,7 +129,7 @@ def load_episodes(tasks: Path, episodes: Path) -> Episodes:
     given = read_tasks(tasks, seed=about["seed"])
     _check_same_tasks(tasks, episodes, given, lines, about)
     scaling = Scaling(**about["scaling"])
-    limit = None if given.kind == "ratings" else about["support"] + about["query"]
+    limit = about["support"] + about["query"] if given.kind == "synthetic" else None
     train = np.flatnonzero(np.isin(given.tasks, lines["task"][lines["role"] == "train"]))
     rows = given.rows_of(train, limit=limit)
     ids, starts, counts = group_rows(given.task[rows])
@@ -192,7 +193,7 @@ def with_ratings(given: TaskSet, least: int) -> TaskSet:
     """Only the tasks with at least `least` rows; the rows stay where they are in the file."""
     if given.kind != "ratings":
         raise BadInput(
-            f"{given.path}: found a synthetic family and min_ratings {least}, but only rating "
+            f"{given.path}: found no ratings and min_ratings {least}, but only rating "
             "data have such a threshold. In params.yaml, set the setting's `min_ratings` to null."
         )
     stays = given.counts >= least
@@ -206,30 +207,24 @@ def with_ratings(given: TaskSet, least: int) -> TaskSet:
         tasks=given.tasks[stays],
         starts=given.starts[stays],
         counts=given.counts[stays],
-        is_train=given.is_train[stays],
+        split=None if given.split is None else given.split[stays],
     )
 
 
-def draw_rating_roles(
+def draw_roles(
     given: TaskSet, seed: int, support: int, query: int, n_test: int, n_validation: int
 ) -> tuple[np.ndarray, dict[str, Frozen]]:
     """Return the positions of the training tasks, and each frozen role's tasks and rows."""
     least = support + MARGIN
     eligible = np.flatnonzero(given.counts >= least)
-    if len(eligible) < n_test + n_validation:
-        raise BadInput(
-            f"{given.path}: found {len(eligible)} tasks with at least {least} rows ({support} "
-            f"support + {MARGIN}; the largest task has {given.counts.max()}), but "
-            f"{n_test + n_validation} are needed ({n_test} test + {n_validation} validation). "
-            "In params.yaml, lower the setting's `support`, `data.test_tasks` or "
-            "`data.validation_tasks`."
-        )
-    shuffled = _generator(given, seed, "tasks").permutation(eligible)
-    chosen = {
-        "test": np.sort(shuffled[:n_test]),
-        "validation": np.sort(shuffled[n_test : n_test + n_validation]),
-    }
-    train = np.setdiff1d(np.arange(len(given.tasks)), np.concatenate(list(chosen.values())))
+    if given.split is None:
+        chosen = _drawn_roles(given, seed, eligible, least, n_test, n_validation)
+    else:
+        chosen = _said_roles(given, seed, eligible, least, n_validation)
+    free = np.arange(len(given.tasks))
+    if given.split is not None:
+        free = np.flatnonzero(given.split == "train")
+    train = np.setdiff1d(free, np.concatenate(list(chosen.values())))
     largest = int(given.counts[train].max()) if len(train) else 0
     if largest < support + query:
         raise BadInput(
@@ -247,6 +242,48 @@ def draw_rating_roles(
     return train, frozen
 
 
+def _drawn_roles(
+    given: TaskSet, seed: int, eligible: np.ndarray, least: int, n_test: int, n_validation: int
+) -> dict[str, np.ndarray]:
+    """Positions of the test and validation tasks, drawn among those with enough rows."""
+    if len(eligible) < n_test + n_validation:
+        raise BadInput(
+            f"{given.path}: found {len(eligible)} tasks with at least {least} rows "
+            f"({least - MARGIN} support + {MARGIN}; the largest task has {given.counts.max()}), "
+            f"but {n_test + n_validation} are needed ({n_test} test + {n_validation} validation). "
+            "In params.yaml, lower the setting's `support`, `data.test_tasks` or "
+            "`data.validation_tasks`."
+        )
+    shuffled = _generator(given, seed, "tasks").permutation(eligible)
+    return {
+        "test": np.sort(shuffled[:n_test]),
+        "validation": np.sort(shuffled[n_test : n_test + n_validation]),
+    }
+
+
+def _said_roles(
+    given: TaskSet, seed: int, eligible: np.ndarray, least: int, n_validation: int
+) -> dict[str, np.ndarray]:
+    """Those that the table says, as far as they have enough rows.
+
+    Where it names no validation tasks, they are drawn from the training tasks.
+    """
+    assert given.split is not None
+    found = {name: eligible[given.split[eligible] == name] for name in ("test", "validation")}
+    if not (given.split == "validation").any():
+        trained = eligible[given.split[eligible] == "train"]
+        drawn = _generator(given, seed, "tasks").permutation(trained)
+        found["validation"] = np.sort(drawn[:n_validation])
+    for name, positions in found.items():
+        if not len(positions):
+            raise BadInput(
+                f"{given.path}: found no {name} task with at least {least} rows ({least - MARGIN} "
+                f"support + {MARGIN}). Name some in the column of the split, or lower the "
+                "setting's `support`."
+            )
+    return found
+
+
 def draw_synthetic_roles(
     given: TaskSet, seed: int, support: int, query: int, n_validation: int, n_evaluation: int
 ) -> tuple[np.ndarray, dict[str, Frozen]]:
@@ -259,7 +296,8 @@ def draw_synthetic_roles(
                 f"needed ({support} support + {n_second} {second}). In params.yaml, raise "
                 "`synthetic.points`, or lower the shots or `synthetic.evaluation_points`."
             )
-    trainable, test = np.flatnonzero(given.is_train), np.flatnonzero(~given.is_train)
+    is_train = given.split == "train"
+    trainable, test = np.flatnonzero(is_train), np.flatnonzero(~is_train)
     if len(trainable) <= n_validation or not len(test):
         raise BadInput(
             f"{given.path}: found {len(trainable)} training and {len(test)} test tasks of seed "

@@ -6,69 +6,19 @@ numbers, or categories, which become one column each (one-hot).
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.data import schemas
+from pipeline.data.cards import Missing, OwnRatings, OwnTable
 from pipeline.data.own_files import Kind, OwnColumns, read_columns
 from pipeline.errors import BadInput
 
 MOST_CATEGORIES = 200  # of one input; more are ids rather than categories
 SPLITS = ("train", "validation", "test")
-Missing = Literal["refuse", "drop"]
-
-
-@dataclass(frozen=True)
-class OwnTable:
-    """A table of tasks, as an entry of `datasets` in the parameter file describes it.
-
-    Attributes:
-        name: of the entry.
-        file: CSV or Parquet.
-        task: column of task ids, of any type.
-        inputs: columns of inputs.
-        target: column of numbers.
-        categories: inputs of numbers that are categories all the same.
-        split: column that says of each task whether it is for `train`, `validation` or `test`;
-            None: drawn.
-        missing: rows in which a value is missing are refused, or dropped.
-        delimiter: of a text file; None: found by looking.
-    """
-
-    name: str
-    file: Path
-    task: str
-    inputs: tuple[str, ...]
-    target: str
-    categories: tuple[str, ...] = ()
-    split: str | None = None
-    missing: Missing = "refuse"
-    delimiter: str | None = None
-
-
-@dataclass(frozen=True)
-class OwnRatings:
-    """Ratings of items by users; one user is one task.
-
-    Attributes:
-        name, file, missing, delimiter: as for `OwnTable`.
-        user, item, rating: columns; ids of any type.
-        lo, hi: lowest and highest rating; None: those found.
-    """
-
-    name: str
-    file: Path
-    user: str = "user"
-    item: str = "item"
-    rating: str = "rating"
-    lo: float | None = None
-    hi: float | None = None
-    missing: Missing = "refuse"
-    delimiter: str | None = None
 
 
 def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]) -> dict[str, Any]:
@@ -83,7 +33,8 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
     Returns:
         The file's metadata: dataset, title, kind, fingerprint (of the rows), task_ids, inputs (a
         name for each of x0, ...), target, tasks, rows, dropped (rows with missing values), repeated
-        (rows that stand there once more), and the entries of `metadata`.
+        (rows that stand there once more), splits (tasks of each, where the table says it), and the
+        entries of `metadata`.
 
     Raises:
         BadInput: for what `read_columns` refuses, missing values unless they are dropped, fewer
@@ -135,6 +86,9 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
         "dropped": len(columns) - len(kept),
         "repeated": int(pd.DataFrame(written).duplicated().sum()),
     }
+    if given.split is not None:
+        of_tasks = written["split"][np.r_[True, np.diff(written["task"]) > 0]]
+        summary["splits"] = {name: int((of_tasks == name).sum()) for name in SPLITS}
     schema = schemas.table_tasks(len(x), split=given.split is not None)
     schemas.write_rows(out, written, schema, summary)
     return summary

@@ -198,11 +198,12 @@ def measure_scaling(where: Path, x: np.ndarray, y: np.ndarray, *, standardise: b
     x = x.astype(np.float64) if x.ndim == 2 else np.empty((1, 0))
     y = y.astype(np.float64)
     x_std, target_std = x.std(axis=0), float(y.std())
-    if not target_std > 0 or not (x_std > 0).all():
+    if not target_std > 0 or (len(x_std) and not (x_std > 0).any()):
         raise BadInput(
             f"{where}: found the same value in all {len(y)} meta-training rows, but values "
             "that differ are needed to scale by. Choose another data set or filter."
         )
+    x_std = np.where(x_std > 0, x_std, 1.0)  # a category that no training task has
     if not standardise:
         return Scaling([0.0] * x.shape[1], [1.0] * x.shape[1], 0.0, 1.0, target_std)
     return Scaling(x.mean(axis=0).tolist(), x_std.tolist(), float(y.mean()), target_std, target_std)

@@ -1,7 +1,7 @@
 """Task sets: every task of a data set, whatever the setting and the seed.
 
 Rating data: one user is one task, from the index of an item to the rating. Synthetic families:
-one function is one task; one file holds the tasks of every seed.
+one function is one task; one file holds the tasks of every seed. Own tables: own_tasks.py.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ def build_rating_tasks(
     ratings: Path,
     out: Path,
     *,
-    n_items: int = 100,
+    n_items: int | None = 100,
     min_ratings: int = 10,
     metadata: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -43,19 +43,20 @@ def build_rating_tasks(
 
     Args:
         ratings: file written by `ratings.build_ratings`.
-        n_items: number of items kept.
+        n_items: number of items kept; None: all.
         min_ratings: ratings of kept items that a user needs to be a task.
         metadata: further entries for the file's metadata.
 
     Returns:
         The file's metadata: dataset, kind, fingerprint (of the ratings), n_items, min_ratings,
-        item_ids (in the kept order), tasks, rows, task_counts (tasks at thresholds 10 and 20),
-        lo, hi, and the entries of `metadata`.
+        item_ids (in the kept order), item_names (of own ratings), tasks, rows, task_counts (tasks
+        at thresholds 10 and 20), lo, hi, and the entries of `metadata`.
 
     Raises:
         BadInput: fewer items than asked for, or no user with enough ratings.
     """
     columns, about = schemas.read_rows(ratings, schemas.RATINGS), schemas.read_metadata(ratings)
+    n_items = n_items or len(np.unique(columns["item"]))
     kept = _most_rated(ratings, columns["item"], n_items)
     is_kept = np.isin(columns["item"], kept)
     by_id = np.argsort(kept)
@@ -83,6 +84,7 @@ def build_rating_tasks(
         "n_items": n_items,
         "min_ratings": min_ratings,
         "item_ids": kept.tolist(),
+        **{name: [about[name][i] for i in kept] for name in ("item_names",) if name in about},
         "tasks": int(is_task.sum()),
         "rows": len(order),
         "task_counts": {str(least): int((per_user >= least).sum()) for least in COUNTED_AT},
@@ -174,13 +176,13 @@ class TaskSet:
     """The tasks of a file, those of one seed for a synthetic family; R rows, T tasks.
 
     Attributes:
-        path: the file. about: its metadata. kind: "ratings" or "synthetic".
-        task, x, y: the file's rows in raw units: (R,), (R,) item indices or (R, 2), (R,).
+        path: the file. about: its metadata. kind: "ratings", "table" or "synthetic".
+        task, x, y: the file's rows in raw units: (R,), (R,) item indices or (R, D), (R,).
             A row of another seed has task -1.
         tasks, starts, counts: of each task its id, first row and number of rows, (T,).
-        is_train: the split of each task of a synthetic family, (T,); all True for ratings.
+        split: of each task, train, validation or test, (T,); None where it is drawn.
         fingerprint: of the source's content. filter: what was kept of it.
-        n_items: number of items; 0 for synthetic families.
+        n_items: number of items; 0 where inputs are numbers.
     """
 
     path: Path
@@ -192,7 +194,7 @@ class TaskSet:
     tasks: np.ndarray
     starts: np.ndarray
     counts: np.ndarray
-    is_train: np.ndarray
+    split: np.ndarray | None
     fingerprint: str
     filter: dict[str, int]
     n_items: int
@@ -213,8 +215,14 @@ def read_tasks(path: Path, *, seed: int) -> TaskSet:
         BadInput: another kind of file, or a seed that was not drawn into it.
     """
     about = schemas.read_metadata(path)
-    kind = "synthetic" if about.get("kind") == "synthetic" else "ratings"
-    if kind == "synthetic":
+    kind = about.get("kind", "ratings")
+    if kind == "table":
+        schema = schemas.table_tasks(len(about["inputs"]), split="splits" in about)
+        columns = schemas.read_rows(path, schema)
+        task = columns["task"]
+        x = np.stack([columns[f"x{place}"] for place in range(len(about["inputs"]))], axis=1)
+        identity, kept = about["fingerprint"], []
+    elif kind == "synthetic":
         columns = schemas.read_rows(path, schemas.SYNTHETIC_TASKS)
         if seed not in about["seeds"]:
             raise BadInput(
@@ -230,9 +238,7 @@ def read_tasks(path: Path, *, seed: int) -> TaskSet:
         identity, kept = about["fingerprint"], ["n_items", "min_ratings"]
     tasks, starts, counts = group_rows(task)
     tasks, starts, counts = tasks[tasks >= 0], starts[tasks >= 0], counts[tasks >= 0]
-    is_train = np.ones(len(tasks), dtype=bool)
-    if kind == "synthetic":
-        is_train = columns["split"][starts] == "train"
+    split = columns["split"][starts] if "split" in columns else None
     return TaskSet(
         path=path,
         about=about,
@@ -243,7 +249,7 @@ def read_tasks(path: Path, *, seed: int) -> TaskSet:
         tasks=tasks,
         starts=starts,
         counts=counts,
-        is_train=is_train,
+        split=split,
         fingerprint=identity,
         filter={name: about[name] for name in kept},
         n_items=about.get("n_items", 0),

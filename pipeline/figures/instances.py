@@ -50,7 +50,7 @@ def draw_instances(chosen: list[pd.Series], tasks_dir: Path, seed: int) -> Figur
 def _draw_task(figure: Figure, axes: Axes, row: pd.Series, path: Path, seed: int) -> None:
     family = str(row["dataset"])
     tasks = read_tasks(path, seed=seed)
-    test = np.flatnonzero(~tasks.is_train)
+    test = np.flatnonzero(tasks.split == "test")
     if not len(test):
         raise BadInput(f"{path}: found no meta-test task of seed {seed}; make the file again")
     position = int(test[0])

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pipeline.config.schema import Params
 from pipeline.data.schemas import read_metadata
-from pipeline.data.sets import SOURCES
 from pipeline.files import read_json
 from pipeline.jobs import recipes
 from pipeline.runs.recipe import Recipe
@@ -97,13 +96,18 @@ def _data(params: Params) -> Iterator[Artifact]:
     for dataset in sorted({params.settings[setting].dataset for setting in active.settings}):
         tasks = Path(f"data/tasks/{dataset}.parquet")
         inputs: tuple[Path, ...] = ()
-        if dataset in SOURCES:
-            raw = Path(f"data/raw/{dataset}.zip")
-            carrier = raw.with_suffix(".json")
+        kind = params.kind_of(dataset)
+        if kind == "table":
+            inputs = (recipes.own_file(params, dataset),)
+        if kind == "ratings":
             ratings = Path(f"data/ratings/{dataset}.parquet")
-            yield Artifact(recipes.archive_recipe(params, dataset), (raw, carrier), raw)
-            recipe = recipes.ratings_recipe(params, dataset)
-            yield Artifact(recipe, (ratings,), ratings, (raw,))
+            if params.has_archive(dataset):
+                source = Path(f"data/raw/{dataset}.zip")
+                carrier = source.with_suffix(".json")
+                yield Artifact(recipes.archive_recipe(params, dataset), (source, carrier), source)
+            else:
+                source = recipes.own_file(params, dataset)
+            yield Artifact(recipes.ratings_recipe(params, dataset), (ratings,), ratings, (source,))
             inputs = (ratings,)
         yield Artifact(recipes.tasks_recipe(params, dataset), (tasks,), tasks, inputs)
     for setting in active.settings:

@@ -21,7 +21,6 @@ from pipeline.core import MLP, MetaTrainer, TaskBatch
 from pipeline.core.meta import SeedsDiverged
 from pipeline.data.families import PROFILED
 from pipeline.data.pools import Episodes, FrozenTasks, Scaling, TaskPool
-from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
 from pipeline.jobs.costs import Seconds, shape
 from pipeline.runs.device import DTYPES, choose_device, device_name, keep_freed_memory
@@ -169,8 +168,8 @@ def random_episodes(params: Params, recipe: Recipe) -> Episodes:
     """
     draw = np.random.default_rng(recipe["seed"])
     support = recipe["support"]
-    rated = recipe["dataset"] in SOURCES
-    items = params.data.items if rated else 0
+    rated = params.kind_of(recipe["dataset"]) == "ratings"
+    items = (recipe["data"]["tasks"]["n_items"] or params.data.items) if rated else 0
     needed = support + recipe["query"]
     if rated and items < needed:
         raise BadInput(

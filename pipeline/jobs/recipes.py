@@ -8,16 +8,19 @@ pandas, so that a workflow with hundreds of jobs parses in a moment.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.methods import BUDGET, METHODS, TRAINS_STUDIES, WAYS
+from pipeline.config.own_data import RatingsEntry
 from pipeline.config.schema import Params
 from pipeline.config.studies import STUDIES
 from pipeline.data.families import MODULES as FAMILY_MODULES
 from pipeline.data.families import PROFILED
 from pipeline.data.sets import MODULES as SET_MODULES
 from pipeline.data.sets import SOURCES
+from pipeline.errors import BadInput
 from pipeline.files import file_digest
 from pipeline.jobs.code import code_digest, texts_digest
 from pipeline.runs.recipe import Recipe, digest, flow_time
@@ -27,6 +30,7 @@ JOBS = {
     # the simulated archive states the fingerprint that `build_ratings` then looks for
     "archive": "pipeline.data.simulated",
     "ratings": "pipeline.data.ratings",
+    "own": "pipeline.data.own_tasks",
     "tasks": "pipeline.data.task_sets",
     "episodes": "pipeline.data.episodes",
     "run": "pipeline.runs.job",
@@ -65,6 +69,8 @@ def archive_recipe(params: Params, dataset: str) -> Recipe:
 
 def ratings_recipe(params: Params, dataset: str) -> Recipe:
     """Recipe of `data/ratings/{dataset}.parquet`."""
+    if not params.has_archive(dataset):
+        return {"kind": "ratings", "dataset": dataset} | _own_recipe(params, dataset)
     source = SOURCES[dataset]
     return {
         "kind": "ratings",
@@ -77,13 +83,18 @@ def ratings_recipe(params: Params, dataset: str) -> Recipe:
 
 def tasks_recipe(params: Params, dataset: str) -> Recipe:
     """Recipe of `data/tasks/{dataset}.parquet`."""
-    own = [] if dataset in SOURCES else [FAMILY_MODULES[dataset]]
-    code = code_digest(JOBS["tasks"], *own)
+    kind = params.kind_of(dataset)
+    if kind == "table":
+        return {"kind": "tasks", "dataset": dataset} | _own_recipe(params, dataset)
+    family = [FAMILY_MODULES[dataset]] if kind == "synthetic" else []
+    code = code_digest(JOBS["tasks"], *family)
     recipe: Recipe = {"kind": "tasks", "dataset": dataset, "code": code}
-    if dataset in SOURCES:
+    if kind == "ratings":
+        own = params.datasets.get(dataset)
+        kept = own if isinstance(own, RatingsEntry) else params.data
         return recipe | {
-            "n_items": params.data.items,
-            "min_ratings": params.data.min_ratings,
+            "n_items": kept.items,
+            "min_ratings": kept.min_ratings,
             "ratings": digest(ratings_recipe(params, dataset)),
         }
     synthetic = params.synthetic
@@ -93,6 +104,45 @@ def tasks_recipe(params: Params, dataset: str) -> Recipe:
         "n_test": synthetic.test_tasks,
         "points": synthetic.points,
     }
+
+
+def own_file(params: Params, dataset: str) -> Path:
+    """The file of an entry of `datasets`."""
+    return params.datasets[dataset].named(dataset).file
+
+
+_NOT_READ = ("ratings", "table", "items", "min_ratings")  # by the job that reads the file
+
+
+def _own_recipe(params: Params, dataset: str) -> Recipe:
+    """What is read of a person's own file: its content, wherever the file lies.
+
+    Raises:
+        BadInput: when there is no such file.
+    """
+    entry = params.datasets[dataset].model_dump()
+    file = own_file(params, dataset)
+    if not file.is_file():
+        raise BadInput(
+            f"params.yaml: datasets.{dataset}: found no file {file}. Correct the path; it starts "
+            "at the project's folder."
+        )
+    return {
+        "own": {name: value for name, value in entry.items() if name not in _NOT_READ},
+        "content": _content(file, *_stamp(file)),
+        "code": code_digest(JOBS["own"]),
+    }
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    found = file.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+@cache
+def _content(file: Path, size: int, changed: int) -> str:
+    """Digest of a file, taken once a call: every job's recipe asks for it."""
+    return file_digest(file)
 
 
 def episodes_recipe(params: Params, setting: str, seed: int) -> Recipe:
@@ -123,7 +173,9 @@ def data_parameters(params: Params, setting: str, seed: int) -> Recipe:
     episodes, tasks = episodes_recipe(params, setting, seed), tasks_recipe(params, dataset)
     found = _without(episodes, "kind", "seed", "tasks", "code")
     found["tasks"] = _without(tasks, "kind", "ratings", "code")
-    if dataset in SOURCES:
+    if not params.has_archive(dataset) and params.kind_of(dataset) == "ratings":
+        found["tasks"] |= _without(ratings_recipe(params, dataset), "kind", "dataset", "code")
+    if params.has_archive(dataset):
         source = _without(ratings_recipe(params, dataset), "kind", "dataset", "archive", "code")
         archive = _without(archive_recipe(params, dataset), "kind", "dataset", "code")
         found["tasks"] |= source | archive
@@ -260,7 +312,9 @@ def figures_recipe(params: Params, tables: Recipe) -> Recipe:
         "settings": sorted(params.active.settings),
         "tables": digest(tables),
         "tasks": {
-            name: digest(tasks_recipe(params, name)) for name in sorted(used - SOURCES.keys())
+            name: digest(tasks_recipe(params, name))
+            for name in sorted(used)
+            if params.kind_of(name) == "synthetic"
         },
         "code": code_digest(JOBS["figures"], *_cards(params)),
     }
@@ -304,7 +358,7 @@ def _cards(params: Params) -> list[str]:
     datasets = {params.settings[name].dataset for grid in grids for name in grid.settings}
     return sorted(
         {f"pipeline.config.methods.{name}" for name in used}
-        | {SET_MODULES.get(name) or FAMILY_MODULES[name] for name in datasets}
+        | {modules[name] for name in datasets if name in (modules := SET_MODULES | FAMILY_MODULES)}
     )
 
 
@@ -319,7 +373,7 @@ def _companion_files(params: Params, root: Path) -> dict[str, str]:
 
 
 def _hidden(params: Params, dataset: str) -> list[int]:
-    return params.model.ratings if dataset in SOURCES else params.model.synthetic
+    return params.model.ratings if params.kind_of(dataset) == "ratings" else params.model.synthetic
 
 
 # Recipes of the studies, `results/{grid}/studies/{name}.json`.

@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data import schemas
+from pipeline.data.families import FAMILIES, PROFILED
 from pipeline.files import file_digest, read_json, write_json
 from pipeline.runs.behaviour import SCALES, Behaviour, difference
 from pipeline.runs.recipe import Recipe, digest, flow_time
@@ -71,7 +72,8 @@ def _small(recipe: Recipe) -> Recipe:
     rating = "n_items" in data["tasks"]
     return {
         "setting": "probe",
-        "dataset": "ratings" if rating else data["tasks"]["dataset"],
+        # a table of one's own is no family: its runs are probed on another's tasks
+        "dataset": "ratings" if rating else _family(data["tasks"]["dataset"]),
         "seed": 0,
         **(RATING_ROWS if rating else POINT_ROWS),
         "inner_steps": min(recipe["inner_steps"], INNER_STEPS),
@@ -84,6 +86,10 @@ def _small(recipe: Recipe) -> Recipe:
             "threshold": data.get("min_ratings") is not None,
         },
     }
+
+
+def _family(dataset: str) -> str:
+    return dataset if dataset in FAMILIES else PROFILED.name
 
 
 def run_behaviour(probe: Recipe) -> Behaviour:

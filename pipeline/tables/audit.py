@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config.titles import OFFSET
 from pipeline.data.sets import SOURCES
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns
@@ -95,7 +96,7 @@ def audit_rows(grid: list[SettingRuns]) -> list[Row]:
     of the 100 most-rated items; blank where that is not known.
     """
     return [
-        _row(runs, label) for runs in grid if runs.dataset in SOURCES for label in runs.predictors
+        _row(runs, label) for runs in grid if OFFSET in runs.trivial for label in runs.predictors
     ]
 
 
@@ -114,7 +115,8 @@ def _row(runs: SettingRuns, label: str) -> Row:
         "target_std": _mean([metrics["target_std"] for metrics in about]),
         "target_range": _mean([metrics["target_range"] for metrics in about]),
     }
-    counts = SOURCES[runs.dataset].users
+    source = SOURCES.get(runs.dataset)
+    counts = source.users if source else {}
     row |= {f"users_at_{least}": counts.get(least) for least in (10, 20)}
     with np.errstate(over="ignore", invalid="ignore"):  # of a diverged task
         return row | {

@@ -19,11 +19,11 @@ from pipeline.config.grids import DATASETS
 from pipeline.config.load import read_mapping, read_parameters
 from pipeline.config.schema import load_params, with_methods_named
 from pipeline.config.studies import STUDIES
-from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
 from pipeline.jobs import process
 from pipeline.jobs.artifacts import seed_blocks
 from pipeline.jobs.look import look
+from pipeline.jobs.recipes import own_file
 from pipeline.runs.recipe import canonical
 
 try:
@@ -81,7 +81,7 @@ shell.prefix(
 
 
 wildcard_constraints:
-    dataset="|".join(DATASETS),
+    dataset="|".join([*DATASETS, *PARAMS.datasets]),
     method="|".join(ACTIVE.methods),
     setting="|".join(ACTIVE.settings),
     seed=r"\d+",
@@ -125,10 +125,19 @@ def tasks_of(wildcards):
     return [ancient(f"data/tasks/{dataset_of(wildcards.setting)}.parquet")]
 
 
-def ratings_of(wildcards):
-    """Rating tasks are made from ratings; a synthetic family is drawn."""
-    known = wildcards.dataset in SOURCES
-    return [ancient(f"data/ratings/{wildcards.dataset}.parquet")] if known else []
+def archive_of(wildcards):
+    """What ratings are read from: an archive, or a person's own file."""
+    if PARAMS.has_archive(wildcards.dataset):
+        return ancient(f"data/raw/{wildcards.dataset}.zip")
+    return ancient(str(own_file(PARAMS, wildcards.dataset)))
+
+
+def source_of(wildcards):
+    """What tasks are made from: ratings, or a person's own table; a synthetic family is drawn."""
+    kind = PARAMS.kind_of(wildcards.dataset)
+    if kind == "table":
+        return [ancient(str(own_file(PARAMS, wildcards.dataset)))]
+    return [ancient(f"data/ratings/{wildcards.dataset}.parquet")] if kind == "ratings" else []
 
 
 def gpus_wanted(wildcards):

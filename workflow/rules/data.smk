@@ -24,7 +24,7 @@ rule download:
 
 rule build_ratings:
     input:
-        archive=ancient("data/raw/{dataset}.zip"),
+        archive=archive_of,
         stale=if_stale("data/ratings/{dataset}.parquet"),
     output:
         "data/ratings/{dataset}.parquet",
@@ -43,7 +43,7 @@ rule build_ratings:
 
 rule build_tasks:
     input:
-        ratings=ratings_of,
+        source=source_of,
         stale=if_stale("data/tasks/{dataset}.parquet"),
     output:
         "data/tasks/{dataset}.parquet",
@@ -54,10 +54,10 @@ rule build_tasks:
     resources:
         mem_mb=1500,
     params:
-        ratings=lambda wildcards, input: [f"--ratings={path}" for path in input.ratings],
+        source=lambda wildcards, input: [f"--source={path}" for path in input.source],
         spec=recipe_of("data/tasks/{dataset}.parquet"),
     shell:
-        "python -m pipeline build-tasks {wildcards.dataset} {output:q} {params.ratings:q}"
+        "python -m pipeline build-tasks {wildcards.dataset} {output:q} {params.source:q}"
         " --spec {params.spec:q} > {log:q} 2>&1"
 
 

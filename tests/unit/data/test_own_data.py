@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from pipeline.data import schemas
+from pipeline.data.cards import OwnRatings, OwnTable
 from pipeline.data.own_files import column_names, read_columns
-from pipeline.data.own_tasks import OwnRatings, OwnTable, build_own_ratings, build_table_tasks
+from pipeline.data.own_tasks import build_own_ratings, build_table_tasks
 from pipeline.errors import BadInput
 
 SENSORS = """site,hour,wind,kind,load

@@ -1,0 +1,112 @@
+"""Data of one's own: what an entry of `datasets` in the parameter file may hold.
+
+A file of ratings becomes tasks as those of an archive do: a user is a task, an item an input. A
+table has a column of task ids, columns of inputs and one of targets.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from pipeline.config.card import Count, Strict
+from pipeline.data.cards import Missing, OwnRatings, OwnTable
+
+Column = Annotated[str, Field(min_length=1, description="a column's name")]
+Delimiter = Annotated[
+    str | None,
+    Field(default=None, min_length=1, max_length=1, description="null: found by looking"),
+]
+
+
+class RatingColumns(Strict):
+    user: Column = "user"
+    item: Column = "item"
+    rating: Column = "rating"
+
+
+class RatingsEntry(Strict):
+    """Ratings of items by users: one user is one task."""
+
+    ratings: str = Field(description="CSV or Parquet file, from the project's folder or absolute")
+    columns: RatingColumns = RatingColumns()
+    scale: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(
+        default=None, description="lowest and highest rating; null: those found"
+    )
+    items: Count | None = Field(default=None, description="most-rated items kept; null: all")
+    min_ratings: Count = Field(default=2, description="ratings that make a user a task")
+    missing: Missing = Field(default="refuse", description="rows with missing values")
+    delimiter: Delimiter
+
+    @model_validator(mode="after")
+    def _scale_ascends(self) -> "RatingsEntry":
+        if self.scale is not None and not self.scale[0] < self.scale[1]:
+            raise ValueError(f"scale: found {self.scale}, needed a lower and a higher rating")
+        return self
+
+    def named(self, name: str) -> OwnRatings:
+        """For the data room."""
+        lo, hi = self.scale or (None, None)
+        return OwnRatings(
+            name,
+            Path(self.ratings),
+            **self.columns.model_dump(),
+            lo=lo,
+            hi=hi,
+            missing=self.missing,
+            delimiter=self.delimiter,
+        )
+
+
+class TableEntry(Strict):
+    """A table with a row for each observation of a task."""
+
+    table: str = Field(description="CSV or Parquet file, from the project's folder or absolute")
+    task: Column = Field(description="column of task ids")
+    inputs: Annotated[list[Column], Field(min_length=1)] = Field(description="columns of inputs")
+    target: Column = Field(description="column of numbers to predict")
+    categories: list[Column] = Field(
+        default=[], description="inputs whose numbers are categories; texts always are"
+    )
+    split: Column | None = Field(
+        default=None, description="column: train, validation or test; null: drawn per seed"
+    )
+    missing: Missing = Field(default="refuse", description="rows with missing values")
+    delimiter: Delimiter
+
+    @model_validator(mode="after")
+    def _columns_differ(self) -> "TableEntry":
+        columns = [self.task, *self.inputs, self.target]
+        if twice := [name for name in columns if columns.count(name) > 1]:
+            raise ValueError(f"found the column '{twice[0]}' twice among task, inputs and target")
+        if odd := [name for name in self.categories if name not in self.inputs]:
+            raise ValueError(f"categories: found '{odd[0]}', which is not among the inputs")
+        return self
+
+    def named(self, name: str) -> OwnTable:
+        """For the data room."""
+        given: dict[str, Any] = self.model_dump()
+        given["file"] = Path(given.pop("table"))
+        for key in ("inputs", "categories"):
+            given[key] = tuple(given[key])
+        return OwnTable(name, **given)
+
+
+def _kind(given: Any) -> str | None:
+    """`ratings` or `table`, by the key that names the file."""
+    if isinstance(given, Strict):
+        return "ratings" if isinstance(given, RatingsEntry) else "table"
+    if not isinstance(given, dict):
+        return None
+    found = [key for key in ("ratings", "table") if key in given]
+    return found[0] if len(found) == 1 else None
+
+
+OwnData = Annotated[
+    Annotated[RatingsEntry, Tag("ratings")] | Annotated[TableEntry, Tag("table")],
+    Discriminator(
+        _kind,
+        custom_error_type="no_own_data",
+        custom_error_message="needed a file under one of the keys `ratings` and `table`",
+    ),
+]
