@@ -26,10 +26,16 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+# those of pipeline/core/meta.py
+OuterOptimiser = Literal[
+    "adam", "sgd", "adadelta", "adagrad", "adamax", "adamw", "asgd", "radam", "rmsprop", "rprop"
+]
+
+
 class OwnTraining(Strict):
     """Values of `training` that one entry of `methods` may have for itself."""
 
-    outer_optimiser: Literal["adam", "sgd"] | None = Field(
+    outer_optimiser: OuterOptimiser | None = Field(
         default=None, description="replaces training.outer_optimiser for this method"
     )
     outer_lr: Annotated[float, Field(gt=0)] | None = Field(

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from pipeline.config.own_data import OWN_KINDS
+
 _NO_MAPPING = ("dict_type", "model_type", "model_attributes_type")
 
 
@@ -33,6 +35,8 @@ def _explain_one(fault: Any, root: type[BaseModel]) -> str:
     if path[:1] == ("methods",) and len(path) > 2:
         # pydantic names the method after the label: it says which keys are allowed
         path, typed = path[:2] + path[3:], path[:1] + path[2:]
+    if path[:1] == ("datasets",) and len(path) > 2:  # and here the kind of the entry
+        root, path, typed = OWN_KINDS[path[2]], path[:2] + path[3:], path[3:]
     key = ".".join(str(part) for part in path)
     found = fault.get("input")
     kind = fault["type"]

@@ -92,13 +92,14 @@ class TableEntry(Strict):
         return OwnTable(name, **given)
 
 
+OWN_KINDS: dict[str, type[Strict]] = {"ratings": RatingsEntry, "table": TableEntry}
+
+
 def _kind(given: Any) -> str | None:
     """`ratings` or `table`, by the key that names the file."""
     if isinstance(given, Strict):
         return "ratings" if isinstance(given, RatingsEntry) else "table"
-    if not isinstance(given, dict):
-        return None
-    found = [key for key in ("ratings", "table") if key in given]
+    found = [key for key in OWN_KINDS if isinstance(given, dict) and key in given]
     return found[0] if len(found) == 1 else None
 
 

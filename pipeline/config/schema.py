@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, create_model
 
-from pipeline.config.card import Count, MethodCard, MethodSettings, NotNegative, Positive, Strict
+from pipeline.config.card import (
+    Count,
+    MethodCard,
+    MethodSettings,
+    NotNegative,
+    OuterOptimiser,
+    Positive,
+    Strict,
+)
 from pipeline.config.checks import combination_faults
 from pipeline.config.grids import NAME, Grid, GridFile, Setting, expanded, grid_file
 from pipeline.config.load import read_config
@@ -69,7 +77,7 @@ class Model(Strict):
 
 class Training(Strict):
     inner_lr: Positive = Field(description="alpha of inner gradient descent")
-    outer_optimiser: Literal["adam", "sgd"] = Field(description="sgd: a plain gradient step")
+    outer_optimiser: OuterOptimiser = Field(description="sgd: a plain gradient step")
     outer_lr: Positive = Field(description="learning rate of the outer optimiser")
     meta_batch: Count = Field(description="tasks per meta-update")
     meta_updates: Count

@@ -18,6 +18,7 @@ _SYNTHETIC = (  # terms and source
     "Drawn by this project's code from a seed; no terms",
     "Li et al. 2023, equations (12) and (13)",
 )
+_OWN = ("Your own", "an entry of `datasets` in params.yaml")
 
 
 def summary_block(grid: str, runs: list[Run], claims: GridTable | None) -> Part:
@@ -75,9 +76,12 @@ def _data_table(runs: list[Run]) -> Table:
             expected = found == [source.fingerprint]
             state += " (as published)" if expected else " (NOT the expected one)"
         terms, origin = (source.licence, source.citation) if source else _SYNTHETIC
+        if name not in DATASETS:
+            terms, origin = _OWN
         title = DATASETS.get(name, name).removeprefix("SIMULATED ")
         badge = "SIMULATED" if name in SIMULATED else ""
-        cells = [Cell(_size(source), tone="words"), Cell(state, tone="code")]
+        size = _size(source) if name in DATASETS else "own file"
+        cells = [Cell(size, tone="words"), Cell(state, tone="code")]
         cells.append(Cell(terms, tone="words", note=Cell(origin)))
         rows.append(Row([Cell(title, badge=badge)], cells))
     heads = [

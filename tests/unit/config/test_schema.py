@@ -67,6 +67,15 @@ def test_solvers_are_those_of_the_core():
     assert get_args(choices) == SOLVERS
 
 
+def test_outer_optimisers_are_those_of_the_core():
+    from typing import get_args
+
+    from pipeline.config.card import OuterOptimiser
+    from pipeline.core.meta import OPTIMISERS
+
+    assert get_args(OuterOptimiser) == tuple(OPTIMISERS)
+
+
 def test_a_grid_replaces_single_values():
     params = check_params(RAW | {"grid": "ci"})
     assert params.grid_training().meta_updates == 3
@@ -258,7 +267,7 @@ def test_a_label_may_name_another_method():
             f"{THRESHOLD}: found min_ratings = 20, allowed: data.min_ratings = 21",
         ),
         ("grids.ci.settings", [RATED | {"vary": {"min_ratings": 101}}], "to data.items = 100"),
-        ("training.outer_optimiser", "adamw", "found 'adamw', not allowed. Did you mean `adam`?"),
+        ("training.outer_optimiser", "adan", "found 'adan', not allowed. Did you mean `adam`?"),
         ("grids.ci.training", {"meta_batch": 91}, "leaves 90; raise synthetic.train_tasks"),
     ],
 )

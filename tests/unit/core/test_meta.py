@@ -45,8 +45,8 @@ def test_steps_of_sgd_are_plain_gradient_steps():
 
 
 def test_an_unknown_optimiser_is_refused():
-    with pytest.raises(ValueError, match="optimiser must be one of adam, sgd, found 'adamw'"):
-        trainer(optimiser="adamw")
+    with pytest.raises(ValueError, match=r"optimiser must be one of adam, .*, found 'lbfgs'"):
+        trainer(optimiser="lbfgs")
 
 
 def test_training_lowers_the_meta_loss():

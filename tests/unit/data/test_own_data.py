@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.data import schemas
 from pipeline.data.cards import OwnRatings, OwnTable
+from pipeline.data.episodes import freeze_episodes, load_episodes
 from pipeline.data.own_files import column_names, read_columns
 from pipeline.data.own_tasks import build_own_ratings, build_table_tasks
 from pipeline.errors import BadInput
@@ -253,3 +254,72 @@ def test_a_large_file_is_read_in_little_memory(tmp_path: Path) -> None:
     assert len(columns) == 200_000
     assert kept == 200_000 * (8 + 8 + 4)
     assert np.unique(columns.codes["site"]).size == 50
+
+
+def made_tasks(tmp_path: Path, *, roles: bool) -> Path:
+    """30 tasks of 12 rows; by roles, 6 of them are for the test and 3 of those are too short."""
+    draw = np.random.default_rng(0)
+    frames = []
+    for number in range(30):
+        role = "test" if number < 6 else "train"
+        rows = 8 if number < 3 else 12
+        x = draw.normal(size=rows)
+        frames.append(
+            pd.DataFrame({"site": f"s{number:02}", "hour": x, "load": x * number, "role": role})
+        )
+    file = tmp_path / "made.csv"
+    pd.concat(frames).to_csv(file, index=False)
+    built(tmp_path, file, inputs=("hour",), split="role" if roles else None)
+    return tmp_path / "tasks.parquet"
+
+
+@pytest.mark.parametrize("roles", [False, True])
+def test_roles_are_drawn_or_those_of_the_table(tmp_path: Path, roles: bool) -> None:
+    tasks = made_tasks(tmp_path, roles=roles)
+    out = tmp_path / "episodes.parquet"
+    given = {"support": 5, "query": 5, "test_tasks": 4, "validation_tasks": 3, "metadata": {}}
+    summary = freeze_episodes(tasks, out, seed=1, **given)
+    episodes = load_episodes(tasks, out)
+    test, validation, train = (
+        set(part.tasks.tolist()) for part in (episodes.test, episodes.validation, episodes.train)
+    )
+    assert not (test & validation | test & train | validation & train)
+    assert summary["tasks"] == {
+        "train": len(train),
+        "validation": len(validation),
+        "test": len(test),
+    }
+    assert len(validation) == 3
+    if roles:
+        assert test == {3, 4, 5}, "those of 12 rows"
+        assert train | validation == set(range(6, 30)), "short test tasks train nothing"
+    else:
+        assert len(test) == 4
+        assert len(train) == 23
+    assert episodes.test.sx.shape == (len(test), 5, 1)
+    assert episodes.n_items == 0
+    rows = pd.read_parquet(tasks)
+    of_training = rows[rows["task"].isin(train)]
+    assert episodes.scaling.y_mean == pytest.approx(of_training["y"].mean())
+    assert episodes.train.x.std() == pytest.approx(1)
+
+
+def test_a_category_that_no_training_task_has_is_no_fault(tmp_path: Path) -> None:
+    lines = ["site,kind,hour,load,role"]
+    for number in range(12):
+        role = "test" if number < 2 else "train"
+        kind = "rare" if number < 2 else "usual"
+        lines += [f"s{number},{kind},{row},{row * number},{role}" for row in range(12)]
+    file = written(tmp_path, "\n".join(lines))
+    built(tmp_path, file, inputs=("kind", "hour"), split="role")
+    tasks, out = tmp_path / "tasks.parquet", tmp_path / "episodes.parquet"
+    freeze_episodes(tasks, out, seed=0, support=5, query=5, validation_tasks=2, metadata={})
+    assert np.isfinite(load_episodes(tasks, out).test.sx).all()
+
+
+def test_too_few_tasks_of_a_role_are_refused(tmp_path: Path) -> None:
+    tasks = made_tasks(tmp_path, roles=True)
+    out = tmp_path / "episodes.parquet"
+    with pytest.raises(BadInput, match="found no test task with at least 14 rows"):
+        freeze_episodes(tasks, out, seed=0, support=9, query=1, validation_tasks=2, metadata={})
+    assert not out.exists()

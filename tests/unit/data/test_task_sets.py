@@ -153,4 +153,4 @@ def test_rows_of_takes_the_first_of_each(tmp_path):
     assert given_tasks.rows_of(np.array([7]), limit=None).tolist() == list(
         range(start + 84, start + 96)
     )
-    assert given_tasks.is_train.tolist() == [True] * 5 + [False] * 3
+    assert given_tasks.split.tolist() == ["train"] * 5 + ["test"] * 3

@@ -1,0 +1,89 @@
+"""A person's own table and ratings through the real workflow, from files to the page."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.workflow.project import Project
+
+SETTINGS = [
+    {"dataset": "sensors", "shots": "5/5", "inner_steps": 5},
+    {"dataset": "shop", "shots": "5/5", "inner_steps": 5},
+]
+DATASETS = {
+    "sensors": {"table": "sensors.csv", "task": "site", "inputs": ["hour", "kind"], "target": "y"},
+    "shop": {
+        "ratings": "shop.csv",
+        "columns": {"user": "customer", "item": "sku", "rating": "stars"},
+    },
+}
+
+
+def write_files(folder: Path) -> None:
+    """140 sites whose curves differ by a shift and a factor; 140 customers of 20 articles."""
+    draw = np.random.default_rng(0)
+    tables, ratings = [], []
+    for number in range(140):
+        hour = draw.uniform(0, 24, 15).round(3)
+        kind = draw.choice(["old", "new"], 15)
+        y = number % 7 + np.sin(hour / 4) * (1 + number % 3) + (kind == "old")
+        tables.append(pd.DataFrame({"site": f"s{number}", "hour": hour, "kind": kind, "y": y}))
+        items = draw.choice(20, 12, replace=False)
+        stars = np.clip(np.rint(3 + draw.normal(size=12) + items % 3 - 1), 1, 5).astype(int)
+        named = {"customer": f"c{number}", "sku": [f"00{i}" for i in items], "stars": stars}
+        ratings.append(pd.DataFrame(named))
+    pd.concat(tables).to_csv(folder / "sensors.csv", index=False)
+    pd.concat(ratings).to_csv(folder / "shop.csv", index=False, sep=";")
+
+
+@pytest.fixture
+def own(fresh: Project) -> Project:
+    write_files(fresh.root)
+    fresh.set(
+        datasets=DATASETS,
+        grids__ci__settings=SETTINGS,
+        grids__ci__methods=["fomaml", "amaml_rkc"],
+        grids__ci__studies={},
+        grids__ci__profile={"inner_steps": [1], "repeats": 1},
+    )
+    return fresh
+
+
+def test_from_files_to_the_page_and_what_a_change_makes_stale(own: Project) -> None:
+    own.snakemake()
+    assert own.planned() == Counter()
+    main = pd.read_csv(own.path("results/ci/tables/main.csv"))
+    assert set(main["status"].dropna()) == {"ok"}
+    labels = main.groupby("dataset")["label"].apply(set)
+    assert labels["sensors"] >= {"fomaml", "amaml_rkc", "untrained", "global_mean", "support_mean"}
+    assert labels["shop"] >= {"fomaml", "amaml_rkc", "item_mean", "item_user_offset"}
+    page = own.path("results/ci/report.html").read_text()
+    assert "Your own" in page
+    assert "mlflow.db" in {path.name for path in own.root.iterdir()}
+
+    with own.path("sensors.csv").open("a") as file:
+        file.write("s0,1,old,2\n")
+    planned = own.planned()
+    assert planned["build_tasks"] == 1
+    assert planned["build_ratings"] == 0
+    assert planned["meta_train"] == 2, "those of the shop stay"
+
+    own.path("sensors.csv").unlink()
+    said = own.snakemake("--dry-run", rc=2)
+    assert "datasets.sensors: found no file sensors.csv" in said
+    assert "Traceback" not in said
+
+
+def test_a_faulty_file_fails_its_job_with_the_line(own: Project) -> None:
+    text = own.path("sensors.csv").read_text().splitlines()
+    text[41] = text[41].rsplit(",", 1)[0] + ",many"
+    own.path("sensors.csv").write_text("\n".join(text))
+    own.snakemake("data_all", "--keep-going", rc=1)
+    said = own.path("logs/build_tasks/sensors.log").read_text()
+    assert "sensors.csv: line 42: column 'y': found 'many', needed a number" in said
+    assert "Traceback" not in said
+    assert not own.path("data/tasks/sensors.parquet").exists()
+    assert own.path("data/tasks/shop.parquet").is_file()
