@@ -132,7 +132,9 @@ class PackedLoss:
             views.append((column, row, u.as_strided((batch, 1, out), (stride, out, 1), offset)))
             offset += out
         into, out = self.widths[-2:]
-        row = u.as_strided((batch, out, into), (stride, into, 1), offset)
+        # of one output a vector, which BLAS takes as such by its stride
+        along = into if out > 1 else 1
+        row = u.as_strided((batch, out, into), (stride, along, 1), offset)
         bias = u.as_strided((batch, out, 1), (stride, 1, 1), offset + into * out)
         return [*views, (row, row, bias)]
 
