@@ -1,11 +1,21 @@
 """Commands from archives to frozen episodes."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import ParamsFile, Seed, Setting, Spec, given_or, refuse_others, take
+from pipeline.cli.options import (
+    ParamsFile,
+    Seed,
+    Setting,
+    Spec,
+    given_or,
+    parameters,
+    refuse_others,
+    take,
+)
 from pipeline.errors import BadInput
 
 DatasetName = Annotated[
@@ -52,8 +62,10 @@ def build_ratings(
     Of an own file the fingerprint is recorded.
     """
     from pipeline.data import own_tasks, ratings
+    from pipeline.data.sets import SOURCES
     from pipeline.jobs.recipes import ratings_recipe
 
+    _refuse_unknown(dataset, SOURCES, spec, params)
     recipe = given_or(spec, ratings_recipe, params, dataset)
     if "own" in recipe:
         given = _own(recipe, ratings=archive)
@@ -75,10 +87,12 @@ def build_tasks(
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Turn ratings into tasks (one user, one task), read an own table, or draw a family."""
+    from pipeline.config.grids import DATASETS
     from pipeline.data import own_tasks, task_sets
     from pipeline.data.families import FAMILIES
     from pipeline.jobs.recipes import tasks_recipe
 
+    _refuse_unknown(dataset, DATASETS, spec, params)
     recipe = given_or(spec, tasks_recipe, params, dataset)
     metadata = _metadata(recipe)
     if dataset in FAMILIES:
@@ -123,6 +137,13 @@ def _source(dataset: str) -> Any:
 
     refuse_others("data set", dataset, SOURCES)
     return SOURCES[dataset]
+
+
+def _refuse_unknown(dataset: str, cards: Collection[str], spec: str | None, params: Path) -> None:
+    """Refuse a data set that has neither a card nor an entry of `datasets`."""
+    if dataset not in cards and not spec:
+        own = parameters(params).datasets if params.is_file() else {}
+        refuse_others("data set", dataset, [*cards, *own])
 
 
 def _own(recipe: dict[str, Any], **file: Path) -> Any:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from pipeline.data.sets import SOURCES
 from pipeline.files import read_json
 from pipeline.runs.recipe import Recipe, canonical
 from pipeline.runs.records import holds_run
@@ -51,8 +52,8 @@ def shape(recipe: Recipe) -> str:
     kept = {name: value for name, value in recipe.items() if name not in OF_NO_COST}
     if "training" in kept:
         kept["training"] = {k: v for k, v in kept["training"].items() if k != "meta_updates"}
-    tasks = recipe.get("data", {}).get("tasks", {})
-    return canonical(kept | {"rated": "n_items" in tasks})
+    rated = recipe.get("dataset") in SOURCES or "n_items" in recipe.get("data", {}).get("tasks", {})
+    return canonical(kept | {"rated": rated})
 
 
 def job_seconds(recipes: Sequence[Recipe], cost: Seconds) -> float:

@@ -95,9 +95,8 @@ def audit_rows(grid: list[SettingRuns]) -> list[Row]:
     `n_tasks` counts those of all seeds. `users_at_10`, `users_at_20`: users with so many ratings
     of the 100 most-rated items; blank where that is not known.
     """
-    return [
-        _row(runs, label) for runs in grid if OFFSET in runs.trivial for label in runs.predictors
-    ]
+    rated = [runs for runs in grid if runs.dataset in SOURCES or OFFSET in runs.trivial]
+    return [_row(runs, label) for runs in rated for label in runs.predictors]
 
 
 def _row(runs: SettingRuns, label: str) -> Row:

@@ -107,7 +107,7 @@ def test_help_starts_without_torch():
             "found 'ml-9k', not allowed. Did you mean `ml-100k`? Allowed: ",
         ),
         (["build-tasks", "ml-9k", "o", *PARAMS], "cosmixture-released, alpine"),
-        (["build-tasks", "ml-100k", "o", *PARAMS], "--ratings: missing; ml-100k is made from"),
+        (["build-tasks", "ml-100k", "o", *PARAMS], "--source: missing; ml-100k is made from"),
         (["build-tasks", "alpine", "o", "--spec", "{}"], "--spec: found no n_train, n_test, poin"),
         (
             ["freeze-episodes", "t", "o", *PARAMS],
