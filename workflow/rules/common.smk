@@ -137,7 +137,11 @@ def source_of(wildcards):
     kind = PARAMS.kind_of(wildcards.dataset)
     if kind == "table":
         return [ancient(str(own_file(PARAMS, wildcards.dataset)))]
-    return [ancient(f"data/ratings/{wildcards.dataset}.parquet")] if kind == "ratings" else []
+    return (
+        [ancient(f"data/ratings/{wildcards.dataset}.parquet")]
+        if kind == "ratings"
+        else []
+    )
 
 
 def gpus_wanted(wildcards):
