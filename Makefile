@@ -35,7 +35,7 @@ run: $(READY) ## run the grid of params.yaml (GRID=ci for another): tables, figu
 	snakemake --cores $(CORES) --resources gpu=1 $(CONFIG)
 
 test: $(READY) ## all tests but the slow ones and those that need a GPU
-	pytest -n 2 --dist loadfile -m "not slow and not gpu"
+	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
 
 test-slow: $(READY) ## the slow tests
 	pytest -m "slow and not gpu"

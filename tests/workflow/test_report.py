@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.files import read_json
 from tests.unit.report.page_reader import of, read_page
+from tests.workflow.conftest import METHODS
 from tests.workflow.project import Project
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -44,7 +45,7 @@ def test_page_names_every_run_and_the_commit(finished: Project) -> None:
     elements = read_page(finished.path("results/ci/report.html"))
     text = elements[0].text
     runs = [path.parent for path in finished.path("results/ci").glob("runs/*/*/*/spec.json")]
-    assert len(runs) == 36
+    assert len(runs) == len(METHODS) * 2 * 2  # settings, seeds
     for run in runs:
         assert str(run.relative_to(finished.root)) in text
     commits = {read_json(run / "metrics.json")["git_commit"] for run in runs}

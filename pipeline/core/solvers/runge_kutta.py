@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchdiffeq import odeint
 
 from pipeline.core.interface import Point
 from pipeline.core.recording import Budget, Recording, Step
@@ -182,6 +181,9 @@ def integrate(
     diverged: Callable[[str], Diverged],
 ) -> Any:
     """`torchdiffeq.odeint`, with its assertions turned into `Diverged`."""
+    # here, since it loads SciPy's integrators: half a second that most jobs do without
+    from torchdiffeq import odeint
+
     if solver in ADAPTIVE:
         options = options | {"max_num_steps": MAX_STEPS}
     try:
