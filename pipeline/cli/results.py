@@ -117,10 +117,8 @@ def restore_runs(
     training and test of each method is compared with the numbers that evidence holds. Where one
     differs, it is named and those records are left to be made anew.
     """
-    from pipeline.jobs.process import die_with_parent
     from pipeline.jobs.restore import restore_records
 
-    die_with_parent()
     given = parameters(params, grid, json.loads(config) if config else None)
     written = restore_records(given)
     typer.echo(f"{len(written)} records restored from evidence")

@@ -21,9 +21,6 @@ def _command(name: str, card: StudyCard) -> Callable[..., None]:
         threads: Threads = 1,
         evidence: Evidence = None,
     ) -> None:
-        from pipeline.jobs.process import die_with_parent
-
-        die_with_parent()
         recipe = given_or(spec, _recipe_in(params), params, name, grid=grid)
         getattr(import_module(card.module), card.function)(recipe, out, threads=threads)
         if evidence is not None:

@@ -62,10 +62,8 @@ def meta_train(
     seeds: repeat --seed, or give --spec a list of recipes; `{seed}` in EPISODES and RUN_DIR
     then stands for each one's seed.
     """
-    from pipeline.jobs.process import die_with_parent
     from pipeline.jobs.recipes import run_recipe
 
-    die_with_parent()
     if spec:
         given = parse_specs(spec)
     else:
@@ -125,10 +123,8 @@ def build_reference(
     evidence: Evidence = None,
 ) -> None:
     """Adapt the untrained start and predict trivially: what every method is compared with."""
-    from pipeline.jobs.process import die_with_parent
     from pipeline.jobs.recipes import reference_recipe
 
-    die_with_parent()
     recipe = given_or(spec, reference_recipe, params, seed, grid=grid, setting=setting)
 
     from pipeline.runs import evidence as kept
@@ -150,10 +146,8 @@ def profile_cost(
     evidence: Evidence = None,
 ) -> None:
     """Measure memory and seconds per meta-update against the number of inner steps."""
-    from pipeline.jobs.process import die_with_parent
     from pipeline.jobs.recipes import profile_recipe
 
-    die_with_parent()
     recipe = given_or(spec, profile_recipe, params, grid=grid, method=method)
 
     from pipeline.runs.profile import profile

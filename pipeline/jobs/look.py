@@ -96,8 +96,9 @@ def jobs_left(found: Look) -> set[str]:
             left.add(output)
             made.add(output)
     needed = {path for output in left for path in _inputs(found.artifacts[output])}
+    to_make = found.faults.keys() - set(found.restored)  # evidence needs no data
     for output, group in reversed(list(found.artifacts.items())):
-        if output in needed & found.faults.keys():
+        if output in needed & to_make:
             left.add(output)
             needed |= _inputs(group)
     return left - set(found.restored)

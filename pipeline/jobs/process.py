@@ -106,24 +106,25 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent() -> None:
-    """End this process when its parent ends, if the environment asks for it.
+    """End this process when the workflow that started it ends, or has ended already.
 
-    The workflow sets `PIPELINE_PARENT_DEATH=1` and starts its jobs with `exec`, so that their
-    parent is Snakemake itself and no shell in between. Commands that people start (with
-    `nohup` or `&`, say) are left alone. Linux has this in the kernel; elsewhere a thread looks
-    every second.
+    The workflow sets `PIPELINE_PARENT_DEATH` to the number of its own process, and starts its jobs
+    with `exec`, so that it is their parent and no shell in between. It has to be asked before
+    anything slow is imported. Commands that people start (with `nohup` or `&`, say) are left
+    alone. Linux has this in the kernel; elsewhere a thread looks every second.
     """
-    if os.environ.get(VARIABLE) != "1":
+    said = os.environ.get(VARIABLE, "")
+    if not said.isdecimal():
         return
-    parent = os.getppid()
+    parent = int(said)
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-        if os.getppid() != parent:  # it died between the two calls
-            os.kill(os.getpid(), signal.SIGKILL)
-        return
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:  # it died before it could be watched
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _watch(parent: int) -> None:

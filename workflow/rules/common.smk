@@ -8,10 +8,15 @@ import sys
 import uuid
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-# the folder that holds pipeline/, so that this checkout's own code is the one used
-sys.path.insert(0, str(Path(workflow.basedir).resolve().parent))
+# The folder that holds pipeline/, so that this checkout's own code is the one used: that of the
+# Snakefile, or the one above where workflow/Snakefile is the main one.
+FOLDER = Path(workflow.basedir).resolve()
+if not (FOLDER / "pipeline").is_dir():
+    FOLDER = FOLDER.parent
+sys.path.insert(0, str(FOLDER))
 sys.dont_write_bytecode = True
 
 from pipeline.config import figures, tables
@@ -35,12 +40,17 @@ except BadInput as error:
 
 # The schemas for editors and the workflow catalogue are generated from what was just applied.
 GIVEN = with_methods_named(read_parameters(Path("params.yaml"), config))
-validate(GIVEN, "../schemas/params.schema.json", set_default=False)
-validate(
-    dict(read_mapping(Path(f"grids/{PARAMS.grid}.yaml"))),
-    "../schemas/grid.schema.json",
-    set_default=False,
-)
+GRID_GIVEN = dict(read_mapping(Path(f"grids/{PARAMS.grid}.yaml")))
+try:
+    validate(GIVEN, "../schemas/params.schema.json", set_default=False)
+    validate(GRID_GIVEN, "../schemas/grid.schema.json", set_default=False)
+except WorkflowError:
+    print(
+        "error: workflow/schemas/: the schemas are older than the cards of pipeline/config, which "
+        "find params.yaml and the grid sound. Write them anew: `make schema`.",
+        file=sys.stderr,
+    )
+    sys.exit(2)
 
 GRID = PARAMS.grid
 ACTIVE = PARAMS.active
@@ -72,11 +82,11 @@ envvars:
 # The environment that Snakemake runs in is the job's, unless Snakemake has activated another.
 # The code is this checkout's wherever `--directory` points to.
 PYTHON = shlex.quote(str(Path(sys.executable).parent))
-ROOT = shlex.quote(str(Path(workflow.basedir).resolve().parent))
+ROOT = shlex.quote(str(FOLDER))
 CONDA = shlex.quote(os.environ.get("CONDA_PREFIX", ""))
 shell.prefix(
     f'[ "${{{{CONDA_PREFIX-}}}}" != {CONDA} ] || PATH={PYTHON}:"$PATH"; '
-    f"exec env PIPELINE_PARENT_DEATH=1 PYTHONPATH={ROOT} "
+    f"exec env PIPELINE_PARENT_DEATH=$PPID PYTHONPATH={ROOT} "
 )
 
 

@@ -103,28 +103,33 @@ def test_files_of_the_future_get_the_present(tmp_path):
     assert not gone.exists()
 
 
-@pytest.mark.parametrize("asked", ["1", ""])
-def test_a_job_dies_with_the_workflow_that_asks_for_it(asked):
-    job = "from pipeline.jobs import process; process.die_with_parent(); print('up', flush=True);"
-    child = f"{sys.executable!r}, '-c', {job + ' import time; time.sleep(60)'!r}"
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize("before", [True, False], ids=["already gone", "goes later"])
+def test_a_job_dies_with_the_workflow_that_asks_for_it(asked: bool, before: bool) -> None:
+    """Also one whose workflow has died before the job could ask."""
+    wait = "import time; os.getppid() == parent and time.sleep(1); " if before else ""
+    job = (
+        f"import os; parent = os.getppid(); print('up', flush=True); {wait}"
+        "from pipeline.jobs import process; process.die_with_parent(); "
+        "import time; time.sleep(60)"
+    )
+    late = "" if before else "import time; time.sleep(1)\n"
+    environment = f"os.environ | {{{process.VARIABLE!r}: str(os.getpid())}}" if asked else "None"
     parent = (
         "import os, subprocess, sys\n"
         # of the parent's pipes the child keeps none: whoever reads them would wait for it
-        f"child = subprocess.Popen([{child}], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)\n"
-        "child.stdout.readline()\nprint(child.pid, flush=True)\nos.kill(os.getpid(), 9)"
+        f"child = subprocess.Popen([{sys.executable!r}, '-c', {job!r}], env={environment},\n"
+        "    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)\n"
+        f"child.stdout.readline()\nprint(child.pid, flush=True)\n{late}os.kill(os.getpid(), 9)"
     )
     said = subprocess.run(
-        [sys.executable, "-c", parent],
-        cwd=ROOT,
-        env=os.environ | {process.VARIABLE: asked},
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", parent], cwd=ROOT, capture_output=True, text=True, env=os.environ
     )
     pid = int(said.stdout)
-    end = time.monotonic() + 5
-    while asked and _runs(pid) and time.monotonic() < end:
+    end = time.monotonic() + (30 if asked else 2)
+    while _runs(pid) and time.monotonic() < end:
         time.sleep(0.05)
-    assert _runs(pid) is not bool(asked)
+    assert _runs(pid) is not asked
     if not asked:
         os.kill(pid, signal.SIGKILL)
 
