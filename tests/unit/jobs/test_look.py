@@ -144,7 +144,13 @@ def test_evidence_gives_back_what_holds(tmp_path):
     assert {BLOCK, *references} - set(found.restored) == {
         f"results/tiny/reference/{RATINGS}/0.parquet"
     }
-    assert jobs_left(found).isdisjoint(found.restored)
+    left = jobs_left(found)
+    assert left.isdisjoint(found.restored)
+    # what evidence gives back needs no data
+    alone = grid.model_copy(update={"methods": ["imaml"], "settings": [SYNTHETIC]})
+    given = given.model_copy(update={"grids": {"tiny": alone}})
+    left = jobs_left(look(given, tmp_path))
+    assert not {name for name in left if name.startswith("data/episodes/")}
     lost = {path.parent.name for path in found.lost if f"imaml/{RATINGS}" in path.as_posix()}
     assert lost == {"0"}
     assert not {path for path in found.lost if f"imaml/{SYNTHETIC}" in path.as_posix()}
