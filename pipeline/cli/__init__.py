@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from pipeline.cli import data, plan, project, report, results, studies, training
+from pipeline.cli import data, plan, project, report, results, studies, training, use
 from pipeline.errors import BadInput
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     help="A-MAML and its baselines: one command per step, from raw archives to tables. "
     "The workflow calls the same commands (`snakemake --cores 2`); each can be run by hand.",
 )
-for group in (project, plan, data, training, studies, results, report):
+for group in (project, plan, data, training, studies, results, report, use):
     for command in group.COMMANDS:
         app.command(command.__name__.replace("_", "-"))(command)
 

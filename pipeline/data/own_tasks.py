@@ -59,8 +59,11 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
     order = np.argsort(task, kind="stable")
     rows = kept[order]
     inputs: dict[str, np.ndarray] = {}
+    described: list[dict[str, Any]] = []
     for name in given.inputs:
-        inputs |= _input(columns, name, rows)
+        found, categories = _input(columns, name, rows)
+        inputs |= found
+        described.append({"name": name, "categories": categories})
     y = columns.numbers[given.target][rows]
     if y.min() == y.max():
         raise BadInput(
@@ -80,6 +83,7 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
         "fingerprint": _digest(ids, written),
         "task_ids": ids,
         "inputs": list(inputs),
+        "columns": {"inputs": described},
         "target": given.target,
         "tasks": len(ids),
         "rows": len(rows),
@@ -149,6 +153,7 @@ def build_own_ratings(
         "items": len(items),
         "lo": lo,
         "hi": hi,
+        "columns": {"item": given.item, "rating": given.rating},
         **names,
         "dropped": len(columns) - len(kept),
     }
@@ -174,8 +179,11 @@ def _without_missing(columns: OwnColumns, names: list[str], missing: Missing) ->
     return kept
 
 
-def _input(columns: OwnColumns, name: str, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """An input by name: its numbers, or a column for each category."""
+def _input(
+    columns: OwnColumns, name: str, rows: np.ndarray
+) -> tuple[dict[str, np.ndarray], list[str] | None]:
+    """Inputs by name, its numbers or one for each category, and the categories."""
+    categories = None
     if name in columns.numbers:
         values = columns.numbers[name][rows]
         found = {name: values}
@@ -188,15 +196,18 @@ def _input(columns: OwnColumns, name: str, rows: np.ndarray) -> dict[str, np.nda
                 f"{columns.path}: column '{name}': found {len(used):,} different texts, needed at "
                 f"most {MOST_CATEGORIES} categories. Is it an id? Leave it out of `inputs`."
             )
-        texts = columns.values[name]
-        found = {f"{name}={texts[code]}": (codes == code).astype(np.float64) for code in used}
+        categories = [columns.values[name][code] for code in used]
+        found = {
+            f"{name}={text}": (codes == code).astype(np.float64)
+            for text, code in zip(categories, used, strict=True)
+        }
         is_constant = len(used) == 1
     if is_constant:
         raise BadInput(
             f"{columns.path}: column '{name}': found the same value in all {len(rows)} rows, "
             "needed one that differs. Leave it out of `inputs`."
         )
-    return found
+    return found, categories
 
 
 def _split(

@@ -85,6 +85,7 @@ def build_rating_tasks(
         "min_ratings": min_ratings,
         "item_ids": kept.tolist(),
         **{name: [about[name][i] for i in kept] for name in ("item_names",) if name in about},
+        **{name: about[name] for name in ("columns",) if name in about},
         "tasks": int(is_task.sum()),
         "rows": len(order),
         "task_counts": {str(least): int((per_user >= least).sum()) for least in COUNTED_AT},

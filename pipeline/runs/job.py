@@ -1,5 +1,6 @@
 """Meta-training runs: episodes to run records, through checkpoints that survive a kill."""
 
+import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipeline.runs.checks import (
     check_same_inputs,
 )
 from pipeline.runs.device import choose_device, device_name, environment, keep_freed_memory
+from pipeline.runs.initialisation import KEY, describe
 from pipeline.runs.inputs import load_inputs, target_range, untrained_start
 from pipeline.runs.recipe import Recipe
 from pipeline.runs.records import holds_run, write_run
@@ -150,6 +152,7 @@ def _train_together(
             curve=seed.curve(),
             test_rows=rows,
             theta=seed.theta.cpu().numpy(),
+            about={KEY: json.dumps(describe(own, seed.episodes, tasks, metrics))},
         )
         _report(metrics)
     for left in (checkpoint, *checkpoint.parent.glob(f".{CHECKPOINT}.*.tmp")):  # of a kill

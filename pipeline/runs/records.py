@@ -97,6 +97,7 @@ def write_run(
     curve: pd.DataFrame,
     test_rows: pd.DataFrame,
     theta: np.ndarray | None,
+    about: Mapping[str, str] | None = None,
 ) -> None:
     """Write a run's files, `spec.json` last, so that its presence means a whole run."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -109,7 +110,8 @@ def write_run(
         with replacing(directory / name) as beside:
             pq.write_table(table.replace_schema_metadata(None), beside)
     with replacing(directory / "meta_init.safetensors") as beside:
-        save_file({} if theta is None else {"theta": np.ascontiguousarray(theta)}, beside)
+        weights = {} if theta is None else {"theta": np.ascontiguousarray(theta)}
+        save_file(weights, beside, metadata=dict(about or {}))
     write_json(directory / "metrics.json", metrics)
     write_json(directory / "spec.json", spec)
 

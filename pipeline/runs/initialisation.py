@@ -1,0 +1,198 @@
+"""A meta-learned initialisation as a file of its own: weights, and all that is needed to use them.
+
+`meta_init.safetensors` of a run's record holds `theta` (P,), and in its metadata, as JSON under
+`initialisation`, what `describe` says: network, inputs, scaling, how it is trained on a task, and
+how good it was on test tasks. The file may be copied anywhere.
+
+    initialisation = Initialisation.read(Path("results/quickstart/runs/.../meta_init.safetensors"))
+    found = initialisation.adapt(support_x, support_y, query_x)  # raw units, (N, D), (N,), (M, D)
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from pipeline.core import MLP, Rows, adapt
+from pipeline.data.own_files import Kind, OwnColumns
+from pipeline.data.pools import Episodes, Scaling
+from pipeline.data.schemas import read_metadata
+from pipeline.errors import BadInput
+from pipeline.runs.device import DTYPES
+from pipeline.runs.recipe import Recipe
+
+KEY = "initialisation"
+
+
+def describe(
+    recipe: Recipe, episodes: Episodes, tasks: Path, metrics: Mapping[str, Any]
+) -> dict[str, Any]:
+    """All but theta that is needed to use an initialisation.
+
+    Returns:
+        method, label, setting, dataset, seed; hidden, loss; target (name); inputs: a list of name
+        and categories (None of a number), or items: names of what is rated, in the order of the
+        one-hot input, and item (name of their column); scaling; evaluation: learning_rate,
+        optimiser; inner_steps (K); dtype; fingerprint (of the data); nrmse, rmse (on test tasks).
+    """
+    about = read_metadata(tasks)
+    names = about.get("columns", {})
+    if episodes.n_items:
+        items = about.get("item_names") or [str(item) for item in about["item_ids"]]
+        inputs: dict[str, Any] = {"items": items, "item": names.get("item", "item")}
+        target = names.get("rating", "rating")
+    else:
+        width = episodes.train.x.shape[1]
+        plain = [{"name": f"x{place}", "categories": None} for place in range(width)]
+        inputs = {"inputs": names.get("inputs", plain)}
+        target = about.get("target", "y")
+    return {
+        **{name: recipe[name] for name in ("method", "label", "setting", "dataset", "seed")},
+        **{name: recipe[name] for name in ("hidden", "inner_steps", "dtype")},
+        "loss": "squared",
+        **inputs,
+        "target": target,
+        "scaling": asdict(episodes.scaling),
+        "evaluation": {key: recipe["evaluation"][key] for key in ("learning_rate", "optimiser")},
+        "fingerprint": episodes.metadata["fingerprint"],
+        **{name: metrics.get(name) for name in ("nrmse", "rmse")},
+    }
+
+
+@dataclass(frozen=True)
+class Initialisation:
+    """theta (P,), and what `describe` says of it."""
+
+    path: Path
+    theta: Tensor
+    about: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> "Initialisation":
+        """Of a run's folder, or of a file `meta_init.safetensors`.
+
+        Raises:
+            BadInput: when there is none, or a file of something else, or of a run that was restored
+                from evidence, which keeps no weights.
+        """
+        file = path / "meta_init.safetensors" if path.is_dir() else path
+        if not file.is_file():
+            raise BadInput(
+                f"{file}: found no initialisation. Give a run's folder, such as "
+                "results/quickstart/runs/METHOD/SETTING/SEED, or its meta_init.safetensors."
+            )
+        try:
+            with safe_open(file, framework="pt") as opened:
+                about = json.loads((opened.metadata() or {}).get(KEY, "null"))
+                names = list(opened.keys())
+                theta = opened.get_tensor("theta") if "theta" in names else None
+        except (SafetensorError, ValueError) as error:
+            raise BadInput(
+                f"{file}: found no readable initialisation ({str(error)[:100]}); needed a file "
+                "that `meta-train` wrote."
+            ) from error
+        if theta is None or about is None:
+            raise BadInput(
+                f"{file}: found no weights: the run was restored from evidence, which keeps its "
+                "errors only, or failed, or is of an earlier version. Delete its folder and train "
+                "it: `snakemake train_all`."
+            )
+        return cls(file, theta, about)
+
+    @property
+    def items(self) -> list[str] | None:
+        """Names of what is rated; None where inputs are columns."""
+        return self.about.get("items")
+
+    @property
+    def columns(self) -> dict[str, Kind]:
+        """Columns that a file of rows has to have, but for the target."""
+        if self.items is not None:
+            return {self.about["item"]: "text"}
+        return {c["name"]: "text" if c["categories"] else "number" for c in self.about["inputs"]}
+
+    def encode(self, rows: OwnColumns) -> np.ndarray:
+        """Inputs of a file's rows: (N, D), or item indices (N,), -1 of unknown items.
+
+        Raises:
+            BadInput: for a missing value, or a category that training did not have.
+        """
+        for name in self.columns:
+            missing = rows.missing(name)
+            if missing.any():
+                place = rows.place(int(missing.argmax()))
+                raise BadInput(f"{place}: column '{name}': found no value. Mend it.")
+        if self.items is not None:
+            place_of = {name: place for place, name in enumerate(self.items)}
+            name = self.about["item"]
+            places = np.array([place_of.get(value, -1) for value in rows.values[name]], dtype=int)
+            return places[rows.codes[name]]
+        parts = []
+        for column in self.about["inputs"]:
+            name, categories = column["name"], column["categories"]
+            if not categories:
+                parts.append(rows.numbers[name])
+                continue
+            texts = np.array(rows.values[name], dtype=object)[rows.codes[name]]
+            unknown = ~np.isin(texts, categories)
+            if unknown.any():
+                row = int(unknown.argmax())
+                raise BadInput(
+                    f"{rows.place(row)}: column '{name}': found '{texts[row]}', needed one of "
+                    f"{', '.join(categories)}, which training had."
+                )
+            parts += [(texts == category).astype(float) for category in categories]
+        return np.stack(parts, axis=1)
+
+    def adapt(
+        self, x: np.ndarray, y: np.ndarray, query: np.ndarray, *, steps: int | None = None
+    ) -> np.ndarray:
+        """Predictions (M,) for one task's query rows after training on its support rows.
+
+        Args:
+            x, y: support inputs (N, D) or item indices (N,), and targets (N,), raw units.
+            query: inputs (M, D) or item indices (M,). Of an item that training did not have, index
+                -1, the mean of all meta-training targets is predicted, and support rows of such
+                items are left out.
+            steps: of training; None: the K that theta was trained for.
+
+        Raises:
+            BadInput: when training diverges, or no support row is left.
+        """
+        scaling, evaluation = Scaling(**self.about["scaling"]), self.about["evaluation"]
+        known = np.ones(len(query), bool) if self.items is None else query >= 0
+        if self.items is not None:
+            x, y = x[x >= 0], y[x >= 0]
+        if not len(y):
+            raise BadInput(f"{self.path}: found no support row to train on, needed one or more.")
+        width = len(self.items) if self.items is not None else x.shape[1]
+        model = MLP(width, self.about["hidden"], loss=self.about["loss"])
+        dtype = DTYPES[self.about["dtype"]]
+        support = Rows.from_arrays(
+            scaling.scale_x(x)[None], scaling.scale_y(y)[None], dtype=dtype, name="support"
+        )
+        wanted = torch.as_tensor(scaling.scale_x(query[known])[None])
+        wanted = wanted if self.items is not None else wanted.to(dtype)
+        ((_, u),) = adapt(
+            model,
+            self.theta.to(dtype),
+            support,
+            steps=[self.about["inner_steps"] if steps is None else steps],
+            lr=evaluation["learning_rate"],
+            optimiser=evaluation["optimiser"],
+        )
+        found = np.full(len(query), scaling.y_mean, dtype=np.float64)
+        if known.any():
+            found[known] = scaling.to_raw_y(model.predict(u, wanted)[0].double().numpy())
+        if not np.isfinite(found).all():
+            raise BadInput(
+                f"{self.path}: training on these support rows diverged; needed finite predictions. "
+                "Are their units those of the training data?"
+            )
+        return found
