@@ -87,3 +87,19 @@ def test_a_faulty_file_fails_its_job_with_the_line(own: Project) -> None:
     assert "Traceback" not in said
     assert not own.path("data/tasks/sensors.parquet").exists()
     assert own.path("data/tasks/shop.parquet").is_file()
+
+
+def test_an_initialisation_is_used_on_a_new_task(own: Project) -> None:
+    own.set(grids__ci__settings=SETTINGS[:1], grids__ci__seeds=[0], grids__ci__seeds_per_job=1)
+    own.snakemake("train_all")
+    rows = own.path("sensors.csv").read_text().splitlines()
+    own.path("support.csv").write_text("\n".join(rows[:8]))
+    run = "results/ci/runs/amaml_rkc/sensors-5shot-5val-5steps/0"
+    command = ("python", "-m", "pipeline", "adapt", run, "support.csv", "query.csv")
+    own.path("query.csv").write_text(f"{rows[0]}\ns1,3,ancient,4\n")
+    said = own.run(*command, rc=2)
+    assert "query.csv: line 2: column 'kind': found 'ancient', needed one of new, old" in said
+    own.path("query.csv").write_text("\n".join([rows[0], *rows[8:12]]))
+    said = own.run(*command)
+    assert "hour,kind,y,prediction" in said
+    assert "trained on 7 rows, 4 predicted: nRMSE" in said

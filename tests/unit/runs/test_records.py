@@ -71,7 +71,7 @@ def test_a_crash_leaves_no_spec(broken, again, tmp_path, monkeypatch):
     if again:
         write_run(tmp_path, **content())
 
-    def crash(*_: Any) -> None:
+    def crash(*_, **__) -> None:
         raise OSError("no space left")
 
     monkeypatch.setattr(records, broken, crash)
