@@ -111,7 +111,7 @@ def write_run(
             pq.write_table(table.replace_schema_metadata(None), beside)
     with replacing(directory / "meta_init.safetensors") as beside:
         weights = {} if theta is None else {"theta": np.ascontiguousarray(theta)}
-        save_file(weights, beside, metadata=dict(about or {}))
+        save_file(weights, beside, metadata=dict(about) if about else None)
     write_json(directory / "metrics.json", metrics)
     write_json(directory / "spec.json", spec)
 
