@@ -62,14 +62,20 @@ def test_a_method_is_a_module_and_a_card(fresh: Project) -> None:
 @pytest.mark.timeout(300)
 def test_a_family_is_one_file(fresh: Project) -> None:
     follow(fresh, "ripple")
-    reduce(fresh, ["fomaml"], [{"dataset": "ripple", "shots": "50/50"}])
+    reduce(fresh, ["fomaml"], [{"dataset": "ripple", "shots": "50/50", "inner_steps": 200}])
     fresh.snakemake()
     results = fresh.path("results/ci")
     assert "ripple-50shot-50val" in (results / "tables/main.csv").read_text(encoding="utf-8")
     assert "Ripple" in (results / "report.html").read_text(encoding="utf-8")
     assert (results / "figures/instances.svg").is_file()
     said = fresh.run(
-        "python", "-m", "pipeline", "explain", "main", "ripple-50shot-50val/fomaml", "nrmse"
+        "python",
+        "-m",
+        "pipeline",
+        "explain",
+        "main",
+        "ripple-50shot-50val-200steps/fomaml",
+        "nrmse",
     )
     assert re.search(r"MLflow +[0-9a-f]{32}", said)
     assert fresh.run("git", "diff", "--name-only", "--", "pipeline", "workflow") == ""
