@@ -5,11 +5,12 @@ torch, and only `log-tracking` loads mlflow.
 """
 
 import sys
+from typing import NoReturn
 
 import typer
 
 from pipeline.cli import data, plan, project, report, results, studies, training, use
-from pipeline.errors import BadInput
+from pipeline.errors import BadInput, of_system
 
 app = typer.Typer(
     name="pipeline",
@@ -25,9 +26,20 @@ for group in (project, plan, data, training, studies, results, report, use):
 
 
 def main() -> None:
-    """Run a command; bad input ends with status 2 and its message, not a traceback."""
+    """Run a command; bad input ends with status 2 and its message, not a traceback.
+
+    So does what the system refuses of a path. An `OSError` without its number is a library's own.
+    """
     try:
         app(prog_name="python -m pipeline")
     except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(error)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        _refuse(of_system(error))
+
+
+def _refuse(error: BadInput) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)

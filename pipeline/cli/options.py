@@ -1,12 +1,12 @@
 """Options that several commands share."""
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.config.card import MOST
 from pipeline.errors import BadInput
 
 if TYPE_CHECKING:
@@ -29,12 +29,15 @@ Spec = Annotated[
 ]
 Method = Annotated[str | None, typer.Option("--method", help="method, when --spec is not given")]
 Setting = Annotated[str | None, typer.Option("--setting", help="setting, when --spec is not given")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="seed, when --spec is not given")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, max=MOST, help="seed, when --spec is not given")
+]
 Evidence = Annotated[
     Path | None, typer.Option(help="small file for git to which what was made is added")
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cuda or cpu")]
-Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of torch")]
+Threads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="CPU threads of torch")]
+RECIPE = "a recipe object"
 
 
 def parameters(
@@ -120,25 +123,39 @@ def parse_specs(text: str) -> dict[str, Any] | list[dict[str, Any]]:
     return spec
 
 
-def _mapping(where: str, spec: Any) -> dict[str, Any]:
-    if not isinstance(spec, dict):
-        raise BadInput(f"{where}: found {type(spec).__name__}, needed a recipe object")
-    return spec
+def _mapping(where: str, found: Any, needed: str = RECIPE) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise BadInput(f"{where}: found {type(found).__name__}, needed {needed}")
+    return found
 
 
-def _read_json(text: str) -> tuple[str, Any]:
+def parse_config(text: str) -> dict[str, Any]:
+    """The mapping given to `--config`: values in the place of those in --params.
+
+    Raises:
+        BadInput: when it is no JSON object.
+    """
+    needed = "an object of sections and their values"
+    return _mapping(*_read_json(text, "--config", needed), needed)
+
+
+def _read_json(text: str, option: str = "--spec", needed: str = RECIPE) -> tuple[str, Any]:
     """Where the JSON stands, and what it holds."""
-    where = "--spec"
+    from pipeline.files import parse_json
+
+    where = option
     if text.startswith("@"):
         where = text[1:]
         try:
             text = Path(where).read_text(encoding="utf-8")
         except OSError as error:
-            raise BadInput(f"--spec: cannot read {where}: {error.strerror}") from None
+            raise BadInput(f"{option}: cannot read {where}: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise BadInput(f"{where}: found no UTF-8 text ({error}); needed {needed}") from None
     try:
-        return where, json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{where}: found no JSON ({error}); needed a recipe object") from None
+        return where, parse_json(text)
+    except ValueError as error:
+        raise BadInput(f"{where}: found no JSON ({error}); needed {needed}") from None
 
 
 def take(spec: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pipeline.cli.options import (
     parse_specs,
     refuse_others,
 )
+from pipeline.config.card import MOST
 from pipeline.config.schema import Capture
 from pipeline.errors import BadInput
 
@@ -36,7 +37,9 @@ def meta_train(
     setting: Setting = None,
     seed: Annotated[
         list[int] | None,
-        typer.Option(min=0, help="seed, when --spec is not given [default: 0]; repeat for more"),
+        typer.Option(
+            min=0, max=MOST, help="seed, when --spec is not given [default: 0]; repeat for more"
+        ),
     ] = None,
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),

@@ -13,7 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+MOST = 2**31 - 1  # of a whole number in the files of a record
+Count = Annotated[int, Field(ge=1, le=MOST)]
+Seed = Annotated[int, Field(ge=0, le=MOST)]  # numpy takes no negative one
+Width = Annotated[int, Field(ge=1, le=10_000)]  # a wider layer is 400 MB and more
 Memory = Annotated[
     Positive | None,
     Field(

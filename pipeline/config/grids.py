@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from pipeline.config.card import Count, MethodSettings, OwnTraining, Strict
+from pipeline.config.card import Count, MethodSettings, OwnTraining, Seed, Strict
 from pipeline.config.expand import ALL, points_of, released_method, released_setting
 from pipeline.config.messages import explain, not_among
 from pipeline.config.studies import Studies
@@ -97,7 +97,7 @@ class Profile(Strict):
 
 
 class _AnyGrid(Strict):
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    seeds: Annotated[list[Seed], Field(min_length=1)]
     methods: Annotated[list[str], Field(min_length=1)]
     seeds_per_job: Count = Field(
         default=1, description="seeds of a method and setting that one job trains together"

@@ -36,7 +36,12 @@ def read_mapping(path: Path) -> Mapping[str, Any]:
         raise BadInput(f"{path}: no such file; run from the project's root folder") from None
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise BadInput(
+            f"{path}: found brackets within brackets, too deep to read; needed a mapping of "
+            "sections"
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:
         raise BadInput(f"{path}: not YAML: {error}") from None
     if not isinstance(raw, Mapping):
         raise BadInput(f"{path}: found {type(raw).__name__}, needed a mapping of sections")

@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import Field, ValidationError, create_model
 
 from pipeline.config.card import (
+    MOST,
     Count,
     MethodCard,
     MethodSettings,
     NotNegative,
     OuterOptimiser,
     Positive,
+    Seed,
     Strict,
+    Width,
 )
 from pipeline.config.checks import combination_faults
 from pipeline.config.grids import NAME, Grid, GridFile, Setting, expanded, grid_file
@@ -37,7 +40,8 @@ from pipeline.errors import BadInput
 # Sections of `params.yaml` that say what data and network there are, and bounds all share.
 
 Name = Annotated[str, Field(pattern=NAME, description="of a folder")]
-Steps = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+Steps = Annotated[list[Annotated[int, Field(ge=0, le=MOST)]], Field(min_length=1)]
+Hidden = Annotated[list[Width], Field(min_length=1, description="widths of hidden layers")]
 
 
 Capture = Literal["auto", "never"]  # of inner training as CUDA graphs
@@ -64,15 +68,15 @@ class Synthetic(Strict):
 
 
 class Simulated(Strict):
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     users: Annotated[int, Field(ge=50)]
     items: Annotated[int, Field(ge=30)]
     rank: Count
 
 
 class Model(Strict):
-    synthetic: Annotated[list[Count], Field(min_length=1)]
-    ratings: Annotated[list[Count], Field(min_length=1)]
+    synthetic: Hidden
+    ratings: Hidden
 
 
 class Training(Strict):

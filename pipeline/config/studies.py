@@ -5,7 +5,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, Field
 
-from pipeline.config.card import Count, Positive, Strict
+from pipeline.config.card import Count, Positive, Seed, Strict
 from pipeline.config.messages import not_among
 from pipeline.data.families import PRINTED
 
@@ -34,7 +34,7 @@ _Counts = Annotated[list[Count], Field(min_length=1), AfterValidator(_each_once)
 class Study(Strict):
     """What all studies work on."""
 
-    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="of tasks and theta")
+    seed: Seed = Field(default=0, description="of tasks and theta")
     families: Families = Field(description="synthetic families, standardised")
     support: Count = Field(default=50, description="support rows per task")
     query: Count = Field(default=50, description="query rows per task")

@@ -208,7 +208,10 @@ def _attempt(url: str, out: Path, timeout_s: float) -> None:
 def _resumable(url: str, part: Path, note: Path) -> tuple[int, str]:
     """Return how many bytes can be kept, and the validator of the version they are of."""
     size = part.stat().st_size if part.is_file() else 0
-    known = read_json(note) if note.is_file() else {}
+    try:
+        known = dict(read_json(note)) if note.is_file() else {}
+    except (ValueError, TypeError):  # unreadable: from the start
+        known = {}
     if not size or known.get("url") != url or not known.get("validator"):
         return 0, ""
     return size, known["validator"]

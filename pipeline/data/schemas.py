@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import BadInput
-from pipeline.files import replacing
+from pipeline.files import parse_json, replacing
 
 METADATA_KEY = b"pipeline"
 
@@ -94,7 +94,10 @@ def read_metadata(path: Path) -> dict[str, Any]:
         raise _not_ours(path, f"no readable Parquet ({str(error)[:120]})", None) from error
     if stored is None:
         raise _not_ours(path, "no metadata", None)
-    return json.loads(stored)
+    try:
+        return dict(parse_json(stored.decode("utf-8")))
+    except (ValueError, TypeError) as error:
+        raise _not_ours(path, f"no JSON object under 'pipeline' ({error})", None) from error
 
 
 def _check_exists(path: Path) -> None:

@@ -10,6 +10,8 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+from pipeline.errors import BadInput
+
 PACKAGE = Path(__file__).parents[1]
 NAME = "pipeline"
 
@@ -24,6 +26,7 @@ OUTSIDE = {
     "pipeline.data.sets": "the registry: what reading takes of a card stands in recipes",
     "pipeline.errors": "a message",
     "pipeline.files": "writes what it is given",
+    "pipeline.runs.agreement": "refuses records",
     "pipeline.runs.checks": "refuses recipes",
     "pipeline.runs.device": "the device and its allocator are no part of a recipe",
     "pipeline.runs.progress": "a bar",
@@ -115,7 +118,14 @@ def _meaning(module: str) -> str:
 def _tree(module: str) -> ast.Module:
     file = _file(module)
     assert file is not None
-    return ast.parse(file.read_text(encoding="utf-8"))
+    try:
+        return ast.parse(file.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError, RecursionError) as error:  # no UTF-8 is a ValueError
+        line = f"{file}:{error.lineno}" if isinstance(error, SyntaxError) else str(file)
+        raise BadInput(
+            f"{line}: found no Python ({error}); needed code that can be read, because recipes "
+            "tell what it does. Mend it, or take the change back."
+        ) from None
 
 
 def _file(module: str) -> Path | None:

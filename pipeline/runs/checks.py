@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.config.messages import explain
-from pipeline.config.schema import Count, Evaluation, NotNegative, Positive, Training
+from pipeline.config.schema import (
+    Count,
+    Evaluation,
+    Hidden,
+    NotNegative,
+    Positive,
+    Seed,
+    Training,
+)
 from pipeline.config.studies import Families
 from pipeline.core import check_settings
 from pipeline.data.pools import Episodes
@@ -39,14 +47,14 @@ _Dtype = Literal["float32", "float64"]
 class _Recipe(_Open):
     method: str
     label: str
-    hidden: _Hidden
+    hidden: Hidden
     dtype: _Dtype
 
 
 class _RunRecipe(_Recipe):
     setting: str
     dataset: str
-    seed: _Seed
+    seed: Seed
     support: Count
     query: Count
     inner_steps: Count
@@ -150,12 +158,12 @@ class _StudyTraining(_Open):
 
 
 class _Study(_Open):
-    seed: _Seed
+    seed: Seed
     families: Families
     support: Count
     query: Count
     tasks: Count
-    hidden: _Hidden
+    hidden: Hidden
     dtype: _Dtype
     training: _StudyTraining
 

@@ -104,7 +104,14 @@ def locked(path: Path | None) -> Iterator[None]:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f"{path.name}.lock")
-    with closing(sqlite3.connect(lock, timeout=LOCK_WAIT_S, isolation_level=None)) as holder:
+    try:
+        holder = sqlite3.connect(lock, timeout=LOCK_WAIT_S, isolation_level=None)
+    except sqlite3.OperationalError as error:
+        raise BadInput(
+            f"{lock}: {error}; needed a folder in which files can be written. Give another --uri, "
+            f"or use the default `{default_uri()}`."
+        ) from error
+    with closing(holder):
         try:
             holder.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import file_digest, read_json, replacing, write_json, write_text
+from pipeline.files import file_digest, parse_json, read_json, replacing, write_json, write_text
 
 
 def write_half(path: Path, fault: type[BaseException]) -> None:
@@ -75,3 +75,30 @@ def test_digests_of_known_bytes(tmp_path):
     first = file_digest(path)
     path.write_bytes(b"a" * 2**20 + b"c")
     assert file_digest(path) != first
+
+
+@pytest.mark.parametrize("name", [".", "folder", "file/inside.txt"])
+def test_a_place_that_takes_no_file_is_named(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises((IsADirectoryError, FileExistsError)) as refused:
+        write_text(Path(name), "text")
+    assert refused.value.filename == name.split("/")[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_the_name_beside_it_is_nobodys_business(tmp_path):
+    def vanished() -> None:
+        with replacing(tmp_path / "a.txt"):
+            pass  # nothing was written, so that there is nothing to rename
+
+    with pytest.raises(FileNotFoundError) as refused:
+        vanished()
+    assert refused.value.filename == str(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 9000, "nul"])
+def test_what_is_no_json_is_a_value_error(text):
+    with pytest.raises(ValueError, match=r"\w"):
+        parse_json(text)

@@ -421,3 +421,40 @@ def test_studies_that_cannot_work(path, value, found):
 def test_a_grid_without_studies_has_none():
     assert check_params(RAW | {"grid": "ratings"}).active.studies.names == []
     assert check_params(RAW | {"grid": "paper"}).active.studies.names == list(STUDIES)
+
+
+# --- whole numbers that records, numpy, torch and memory take
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("grids.ci.seeds", [10**20]),
+        ("grids.ci.seeds", [2**31]),
+        ("simulated.seed", 2**31),
+        ("model.ratings", [10**11]),
+        ("model.synthetic", [40, 10_001]),
+        ("training.meta_updates", 2**31),
+        ("evaluation.steps", [0, 2**31]),
+        ("grids.ci.inner_steps", 10**12),
+    ],
+)
+def test_a_number_too_large_is_refused(path, value):
+    said = refusal(path, value)
+    assert path.split(".")[-1] in said
+    assert str(max(value) if isinstance(value, list) else value) in said
+    assert "less than or equal to" in said
+
+
+@pytest.mark.parametrize("path", ["model.ratings", "model.synthetic"])
+def test_the_widest_layer(path):
+    check_params(with_value(path, [10_000]))
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "grids/deep.yaml"])
+def test_brackets_too_deep_to_read(name, tmp_path):
+    write_config(tmp_path, RAW)
+    (tmp_path / name).write_text("[" * 3000)
+    with pytest.raises(BadInput) as refused:
+        load_params(tmp_path / "params.yaml")
+    assert name in str(refused.value)

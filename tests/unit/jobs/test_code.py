@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.errors import BadInput
 from pipeline.jobs import code
 from pipeline.jobs.recipes import JOBS, TABLE_CLAIMS
 from tests.unit.jobs.finished_grid import edit
@@ -126,3 +127,17 @@ def test_no_other_module_makes_tables_stale(copied):
     for module in others:
         edit(file_of(copied, module))
     assert read_again(*TABLES) == before
+
+
+# --- code that cannot be read
+
+
+@pytest.mark.parametrize(
+    "content", [b"def f(:\n", b"name = '\xe9'\n", b"a = 1\0\n"], ids=["syntax", "latin-1", "null"]
+)
+def test_a_module_that_is_no_python_is_named(content, copied):
+    module = copied / "core/work.py"
+    module.write_bytes(content)
+    with pytest.raises(BadInput) as refused:
+        read_again(CORE)
+    assert str(module) in str(refused.value)
