@@ -48,7 +48,7 @@ def remake(grid: str, root: Path) -> None:
             if found.is_dir() and (other != grid or part == "evidence"):
                 shutil.copytree(found, root / "results" / other / part, dirs_exist_ok=True)
     try:
-        restored = restore_records(params, root)
+        restored = restore_records(params, root).files
     except BadInput as error:
         raise SystemExit(f"{grid}: {error}") from None
     wanted = len(active.methods) * (len(active.settings) * len(active.seeds) + 1)

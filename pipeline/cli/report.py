@@ -20,7 +20,7 @@ def build_report(
     from pipeline.jobs.readers import check_view, making, variants_of
     from pipeline.report.page import build_report as build
 
-    recipe = recipe_of("report", spec, params, grid)
+    recipe = recipe_of("report", spec, params, grid, results_dir)
     check_view(results_dir / "tables/spec.json", recipe["tables"], "tables")
     check_view(results_dir / "figures/spec.json", recipe["figures"], "figures")
     with told(variants_of(results_dir)):

@@ -1,12 +1,21 @@
 """Commands from run records to tables, figures and the tracking store."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import GridName, ParamsFile, Spec, parameters, parse_spec, take, take_all
+from pipeline.cli.options import (
+    GridName,
+    ParamsFile,
+    Spec,
+    parameters,
+    parse_config,
+    parse_spec,
+    take,
+    take_all,
+)
+from pipeline.errors import BadInput
 
 ResultsDir = Annotated[Path, typer.Argument(help="such as results/quickstart")]
 
@@ -26,7 +35,7 @@ def build_tables(
     from pipeline.paper.build import write_claims
     from pipeline.tables import build
 
-    recipe = recipe_of("tables", spec, params, grid)
+    recipe = recipe_of("tables", spec, params, grid, results_dir)
     check_records(results_dir, recipe)
 
     def make() -> None:
@@ -50,7 +59,7 @@ def plot_curves(
     from pipeline.figures.draw import plot_curves as draw
     from pipeline.jobs.readers import check_view, making, variants_of
 
-    recipe = recipe_of("figures", spec, params, grid)
+    recipe = recipe_of("figures", spec, params, grid, results_dir)
     check_view(results_dir / "tables/spec.json", recipe["tables"], "tables")
     with told(variants_of(results_dir)):
         making(
@@ -74,7 +83,7 @@ def log_tracking(
     from pipeline.jobs.readers import check_records, check_view, making
     from pipeline.tracking import replay
 
-    recipe = recipe_of("tracking", spec, params, grid)
+    recipe = recipe_of("tracking", spec, params, grid, results_dir)
     tables = results_dir / "tables/spec.json"
     check_view(tables, recipe["tables"], "tables")
     check_view(results_dir / "figures/spec.json", recipe["figures"], "figures")
@@ -92,15 +101,19 @@ def keep_evidence(
     params: ParamsFile = Path("params.yaml"),
     grid: GridName = None,
 ) -> None:
-    """Add the grid's finished runs and profiles to evidence/, the small files kept in git.
+    """Add the finished runs and profiles of results/GRID to evidence/, small files kept in git.
 
     Training does so by itself in grids with `keep_evidence`; this is for runs that are already
     there.
     """
     from pipeline.jobs.restore import keep_finished
 
-    of = _grid(recipe_of("tables", spec, params, grid))
-    del of["grid"]
+    of = _grid(recipe_of("tables", spec, params, grid, results_dir))
+    if (found := of.pop("grid")) != results_dir.resolve().name or not results_dir.is_dir():
+        raise BadInput(
+            f"{results_dir}: found no folder of the grid '{found}'; needed results/{found}, with "
+            "finished runs in it"
+        )
     typer.echo(f"{keep_finished(results_dir, **of)} runs are in {results_dir / 'evidence'}")
 
 
@@ -117,20 +130,32 @@ def restore_runs(
     training and test of each method is compared with the numbers that evidence holds. Where one
     differs, it is named and those records are left to be made anew.
     """
-    from pipeline.jobs.restore import restore_records
+    from pipeline.jobs.restore import broken_lines, restore_records
 
-    given = parameters(params, grid, json.loads(config) if config else None)
-    written = restore_records(given)
-    typer.echo(f"{len(written)} records restored from evidence")
+    given = parameters(params, grid, parse_config(config) if config else None)
+    done = restore_records(given)
+    for line in broken_lines(done.broken):
+        typer.echo(line, err=True)
+    typer.echo(f"{len(done.files)} records restored from evidence")
 
 
-def recipe_of(kind: str, spec: str | None, params: Path, grid: str | None) -> dict[str, Any]:
-    """The recipe of a view: given, or that of the grid in `params`."""
+def recipe_of(
+    kind: str, spec: str | None, params: Path, grid: str | None, results_dir: Path
+) -> dict[str, Any]:
+    """The recipe of a view: given, or that of the grid which the folder has its name from.
+
+    Raises:
+        BadInput: when `--spec` holds none, or the folder is no grid's and `--grid` is not given.
+    """
     if spec:
         return take_all(parse_spec(spec), kind)
+    from pipeline.config.messages import not_among
     from pipeline.jobs.artifacts import grid_artifacts
 
-    every = grid_artifacts(parameters(params, grid))
+    name = grid or results_dir.resolve().name
+    if grid is None and name not in (grids := parameters(params).grids):
+        raise BadInput(f"{results_dir}: {not_among(name, grids, 'the folder of no grid')}")
+    every = grid_artifacts(parameters(params, name))
     return next(a.recipe for a in every if a.recipe["kind"] == kind)
 
 

@@ -25,6 +25,7 @@ class Look:
         stale: those with a fault whose file is there, which Snakemake alone would leave.
         lost: files of the artifacts that have a fault and that evidence does not give back.
         restored: blocks of runs, profiles and studies that committed evidence gives back.
+        broken: what is said of evidence that contradicts itself and so gives nothing back.
     """
 
     artifacts: Mapping[str, list[Artifact]]
@@ -32,6 +33,7 @@ class Look:
     stale: frozenset[str]
     lost: frozenset[Path]
     restored: tuple[str, ...]
+    broken: tuple[str, ...] = ()
 
 
 def look(params: Params, root: Path = Path()) -> Look:
@@ -50,10 +52,12 @@ def look(params: Params, root: Path = Path()) -> Look:
                 found[artifact.files[-1]] = fault
     faulty = [a for group in artifacts.values() for a in group if a.files[-1] in found]
     given_back: set[Path] = set()
+    broken: tuple[str, ...] = ()
     if faulty and params.active.keep_evidence:
-        from pipeline.jobs.restore import restorable  # loads what most looks do not need
+        from pipeline.jobs import restore  # loads what most looks do not need
 
-        given_back = restorable(params, faulty, root)
+        kept = restore.restorable(params, faulty, root)
+        given_back, broken = set(kept.files), tuple(restore.broken_lines(kept.broken))
     faults: dict[str, str] = {}
     restored = []
     for output, group in artifacts.items():
@@ -71,7 +75,7 @@ def look(params: Params, root: Path = Path()) -> Look:
             del faults[output]
     stale = frozenset(output for output in faults if (root / output).exists())
     not_there = frozenset(found.keys() - given_back)
-    return Look(artifacts, faults, stale, not_there, tuple(restored))
+    return Look(artifacts, faults, stale, not_there, tuple(restored), broken)
 
 
 def by_stage(params: Params, root: Path = Path()) -> dict[str, dict[str, str]]:

@@ -7,7 +7,7 @@ Evidence is good for a recipe with the same parameters as long as the code behav
 before; `restore_records` measures, writes what holds and names what does not.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.config.schema import Params
@@ -15,13 +15,16 @@ from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
 from pipeline.jobs.artifacts import Artifact, carried_recipe, fault_of, grid_artifacts
 from pipeline.runs.evidence import (
+    Held,
     Kept,
     Key,
     Restored,
     add_reference,
     add_runs,
     behaviour_fault,
+    check_behaviour,
     evidence_file,
+    is_there,
     kept_entries,
     kept_for,
     restore,
@@ -41,8 +44,8 @@ REMEDY = (
 CACHE = Path("results/.behaviour")  # answers of probes; git-ignored
 
 
-def restorable(params: Params, faulty: Iterable[Artifact], root: Path = Path()) -> set[Path]:
-    """Which of the faulty records evidence gives back: their files that carry the recipe.
+def restorable(params: Params, faulty: Iterable[Artifact], root: Path = Path()) -> Restored:
+    """Which of the faulty records evidence gives back, and where it contradicts itself.
 
     Where the code has changed since, and was not asked yet how it behaves, evidence is thought
     to hold: that shows when it is restored.
@@ -51,29 +54,35 @@ def restorable(params: Params, faulty: Iterable[Artifact], root: Path = Path()) 
         BadInput: when evidence is unreadable.
     """
     if not params.active.keep_evidence:
-        return set()
+        return Restored()
     results = root / "results" / params.grid
     entries: dict[Path, dict[Key, Kept]] = {}
-    found = set()
+    held: dict[Path, Held] = {}
+    found = Restored()
     for artifact in faulty:
         recipe, kept = artifact.recipe, None
         if recipe["kind"] in IN_ROWS:
             file = evidence_file(results, recipe["setting"])
             if file not in entries:
-                entries[file] = kept_entries(file) if file.is_file() else {}
+                entries[file] = kept_entries(file) if is_there(file) else {}
+                held[file] = Held(file)
             kept = kept_for(entries[file], recipe)
         elif recipe["kind"] in IN_JSON:
             kept = _kept_for(root / artifact.files[-1], recipe)
-        if kept and not known_fault(kept.spec, kept.behaviour, recipe, root / CACHE):
-            found.add(artifact.files[-1])
+        if not kept or known_fault(kept.spec, kept.behaviour, recipe, root / CACHE):
+            continue
+        if recipe["kind"] in IN_ROWS and (fault := held[file].fault(kept, recipe)):
+            found.broken.setdefault(file, []).append(fault)
+            continue
+        found.files.append(artifact.files[-1])
     return found
 
 
-def restore_records(params: Params, root: Path = Path()) -> list[Path]:
+def restore_records(params: Params, root: Path = Path()) -> Restored:
     """Write what the active grid wants, is not there and evidence can give.
 
     Returns:
-        The files that carry the recipes of what was written: references, runs, profiles, studies.
+        What was written: references, runs, profiles, studies; and what evidence is not used.
 
     Raises:
         BadInput: when evidence is unreadable, or, after all else is written, for records that the
@@ -81,14 +90,14 @@ def restore_records(params: Params, root: Path = Path()) -> list[Path]:
     """
     results = root / "results" / params.grid
     ask = behaviours(root / CACHE)
-    done = Restored()
     by_setting: dict[str, list[tuple[Path, Recipe]]] = {}
     artifacts = grid_artifacts(params, root)
     faulty = [artifact for artifact in artifacts if fault_of(artifact, root)]
     thought = restorable(params, faulty, root)  # what is known to be refused was said before
+    done = Restored(broken=thought.broken)
     for artifact in faulty:
         recipe, file = artifact.recipe, root / artifact.files[-1]
-        if artifact.files[-1] not in thought:
+        if artifact.files[-1] not in thought.files:
             continue
         if recipe["kind"] in IN_ROWS:
             by_setting.setdefault(recipe["setting"], []).append((file, recipe))
@@ -106,8 +115,9 @@ def restore_records(params: Params, root: Path = Path()) -> list[Path]:
         done.refused |= of_setting.refused
     _write_blocks(artifacts, root)
     if done.refused:
-        raise BadInput("\n".join([*_refusals(done.refused), REMEDY]))
-    return done.files
+        lines = [*broken_lines(done.broken), *_refusals(done.refused)]
+        raise BadInput("\n".join([*lines, REMEDY]))
+    return done
 
 
 def restore_runs(rows_file: Path, wanted: Sequence[tuple[Path, Recipe]]) -> list[str]:
@@ -116,7 +126,19 @@ def restore_runs(rows_file: Path, wanted: Sequence[tuple[Path, Recipe]]) -> list
     Returns:
         Why others of the same parameters are not used: a line for each number that differs.
     """
-    return _refusals(restore(rows_file, wanted, behaviours(CACHE)).refused)
+    done = restore(rows_file, wanted, behaviours(CACHE))
+    return [*broken_lines(done.broken), *_refusals(done.refused)]
+
+
+def broken_lines(broken: Mapping[Path, Sequence[str]]) -> list[str]:
+    """One line for each rows file of evidence that contradicts what lies beside it."""
+    return [
+        f"{file}: found {faults[0]}"
+        + (f", and {len(faults) - 1} more records like it" if len(faults) > 1 else "")
+        + "; needed this file and the .runs.parquet beside it as one job left them. What does not "
+        "agree is not used but made anew. `git checkout` of both files gives back the committed."
+        for file, faults in broken.items()
+    ]
 
 
 def _write_blocks(artifacts: Iterable[Artifact], root: Path) -> None:
@@ -160,7 +182,7 @@ def keep_finished(
         BadInput: when a record or the evidence is unreadable.
     """
     count = 0
-    ask = behaviours(results_dir.parents[1] / CACHE)
+    ask = behaviours(results_dir.parent / CACHE.name)
     for setting in settings:
         for method in methods:
             folders = [results_dir / "runs" / method / setting / str(seed) for seed in seeds]
@@ -196,9 +218,16 @@ def keep_record(record: Path, kept: Path | None = None) -> None:
 
 def _kept_for(record: Path, recipe: Recipe) -> Kept | None:
     """Of a profile or study in evidence; None where it has none of the same parameters."""
-    try:
-        found = read_json(kept_record(record))
-        kept = Kept(found["spec"], found["behaviour"])
-    except (OSError, ValueError, KeyError, TypeError):
+    file = kept_record(record)
+    if not file.is_file():
         return None
+    try:
+        found = read_json(file)
+        kept = Kept(dict(found["spec"]), dict(found["behaviour"]))
+        check_behaviour(kept.behaviour)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(
+            f"{file}: unreadable evidence ({error!r}); needed the file that `keep-evidence` wrote. "
+            "Get it back with `git checkout`, or delete it: the record is made anew."
+        ) from error
     return kept if same_parameters(kept.spec, recipe) else None

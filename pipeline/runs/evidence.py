@@ -17,6 +17,7 @@ pipeline/runs/records.py.
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,7 +30,8 @@ from filelock import FileLock
 from pipeline.config.titles import label_order
 from pipeline.config.variants import told
 from pipeline.errors import BadInput
-from pipeline.files import replacing
+from pipeline.files import parse_json, replacing
+from pipeline.runs.agreement import reference_fault, run_fault, scales_fault
 from pipeline.runs.behaviour import Behaviour, difference, of_reference
 from pipeline.runs.metrics import derived_errors
 from pipeline.runs.recipe import Recipe, parameters_of
@@ -45,6 +47,8 @@ from pipeline.runs.records import (
     write_reference,
     write_run,
 )
+
+OBJECTS = ("spec", "behaviour", "metrics")  # columns of JSON objects
 
 # The two files of a setting's evidence: columns, reading, writing.
 
@@ -80,11 +84,14 @@ def read_files(rows_file: Path) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd
     Raises:
         BadInput: when the files are unreadable.
     """
-    if not rows_file.is_file():
+    if not is_there(rows_file):
         return {}, {}
     try:
         entries = pq.read_table(_runs_file(rows_file), schema=RUNS_SCHEMA).to_pylist()
         frame = pq.read_table(rows_file, schema=ROWS_SCHEMA).to_pandas()
+        for entry in entries:
+            for name in OBJECTS:
+                _object(entry, name)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise _unreadable(rows_file, error) from error
     empty = frame.iloc[:0]
@@ -97,7 +104,43 @@ def read_files(rows_file: Path) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd
     return runs, dict.fromkeys(runs, empty[names]) | rows
 
 
-def _unreadable(rows_file: Path, error: Exception) -> BadInput:
+def is_there(rows_file: Path) -> bool:
+    """Whether a setting has evidence: either file, so that the lack of the other is said."""
+    return rows_file.is_file() or _runs_file(rows_file).is_file()
+
+
+def _object(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What a column of `OBJECTS` holds.
+
+    Raises:
+        ValueError: when it is no JSON object.
+    """
+    run = f"{entry['label']} seed {entry['seed']}"
+    try:
+        found = parse_json(entry[name] or "null")
+    except ValueError as error:
+        raise ValueError(f"{name} of {run}: {error}") from None
+    if not isinstance(found, dict) or None in (entry["label"], entry["seed"]):
+        raise ValueError(f"{name} of {run}: no JSON object")
+    if name == "behaviour":
+        check_behaviour(found)
+    if name == "spec" and not {"method", "label", "seed"} <= found.keys():
+        raise ValueError(f"spec of {run}: no recipe of a run")
+    return found
+
+
+def check_behaviour(found: Mapping[str, Any]) -> None:
+    """Refuse what is no `Behaviour`.
+
+    Raises:
+        ValueError: naming what is no number.
+    """
+    for name, value in found.items():
+        if not isinstance(value, int | float | None):
+            raise ValueError(f"behaviour: {name} is {value!r}, no number")
+
+
+def _unreadable(rows_file: Path, error: object) -> BadInput:
     return BadInput(
         f"{rows_file}: unreadable evidence ({error}); needed the two files that `meta-train` "
         "wrote. Get them back with `git checkout`, or delete both: runs that are on disk are "
@@ -119,8 +162,8 @@ def write_files(
     table = pa.Table.from_pandas(frame, schema=ROWS_SCHEMA, preserve_index=False)
     floats = ["rmse", "mae", "support_rmse"]
     entries = [{name: _listed(value) for name, value in run.items()} for run in runs.values()]
-    # the runs last: a rows file without their entries is replaced by the next job
-    with replacing(rows_file) as beside:
+    # renamed together; what a kill between the two leaves is seen by `_fault`
+    with replacing(_runs_file(rows_file)) as runs_beside, replacing(rows_file) as beside:
         pq.write_table(
             table.replace_schema_metadata(None),
             beside,
@@ -129,10 +172,9 @@ def write_files(
             use_dictionary=[name for name in ROWS_SCHEMA.names if name not in floats],
             use_byte_stream_split=floats,
         )
-    with replacing(_runs_file(rows_file)) as beside:
         pq.write_table(
             pa.Table.from_pylist(entries, schema=RUNS_SCHEMA),
-            beside,
+            runs_beside,
             compression="zstd",
             compression_level=19,
         )
@@ -160,12 +202,18 @@ Ask = Callable[[Recipe], Behaviour]
 
 @dataclass
 class Restored:
-    """What `restore` did: files written, and why other evidence of the same parameters is not
-    used, by file; the file is the one that carries the recipe.
+    """What `restore` did, by the file that carries the recipe.
+
+    Attributes:
+        files: written.
+        refused: why other evidence of the same parameters is not used: the code does another
+            thing now.
+        broken: where evidence contradicts itself, by its rows file, and so is not used.
     """
 
     files: list[Path] = field(default_factory=list)
     refused: dict[Path, str] = field(default_factory=dict)
+    broken: dict[Path, list[str]] = field(default_factory=dict)
 
 
 def evidence_file(results_dir: Path, setting: str) -> Path:
@@ -238,13 +286,17 @@ def restore(rows_file: Path, wanted: Iterable[tuple[Path, Recipe]], behaviour_of
         for file, spec in wanted
         if spec["kind"] == "reference" or not holds_run(file.parent, spec)
     ]
-    if not missing or not rows_file.is_file():
+    if not missing or not is_there(rows_file):
         return done
     entries = kept_entries(rows_file)
-    runs, rows = read_files(rows_file)
+    held = Held(rows_file)
+    runs, rows = held.files
     for file, spec in missing:
         kept = kept_for(entries, spec)
         if kept is None:
+            continue
+        if fault := held.fault(kept, spec):
+            done.broken.setdefault(rows_file, []).append(fault)
             continue
         if fault := behaviour_fault(kept.spec, kept.behaviour, spec, behaviour_of):
             done.refused[file] = fault
@@ -264,6 +316,56 @@ def restore(rows_file: Path, wanted: Iterable[tuple[Path, Recipe]], behaviour_of
             )
         done.files.append(file)
     return done
+
+
+class Held:
+    """The numbers of a setting's evidence, read when they are first asked for.
+
+    Raises:
+        BadInput: then, when the evidence is unreadable.
+    """
+
+    def __init__(self, rows_file: Path) -> None:
+        self.rows_file = rows_file
+
+    @cached_property
+    def files(self) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd.DataFrame]]:
+        return read_files(self.rows_file)
+
+    def fault(self, kept: "Kept", wanted: Recipe) -> str | None:
+        """Why what is kept for a recipe is not what a run left; None where its parts agree."""
+        key = (kept.spec["label"], kept.spec["seed"])
+        return _fault(self.rows_file, *self.files, key, wanted["kind"])
+
+
+def _fault(
+    rows_file: Path,
+    runs: dict[Key, dict[str, Any]],
+    rows: dict[Key, pd.DataFrame],
+    key: Key,
+    kind: str,
+) -> str | None:
+    entry = runs[key]
+    metrics = _object(entry, "metrics")
+    try:
+        if kind == "reference":
+            run = rows[key][rows[key]["predictor"] == OWN]
+            found = reference_fault(metrics, _reference_kept(rows, key), run)
+        else:
+            spec = _object(entry, "spec")
+            found = scales_fault(metrics) or _curve_fault(entry)
+            found = found or run_fault(
+                spec, metrics, _record(rows_file, entry, rows, key).test_rows
+            )
+    except (ValueError, TypeError) as error:
+        found = f"numbers that cannot be read ({error})"
+    return found and f"{found} ({key[0]} seed {key[1]})"
+
+
+def _curve_fault(entry: dict[str, Any]) -> str | None:
+    columns = [entry[f"curve_{field.name}"] for field in CURVE_SCHEMA]
+    lengths = {None if column is None else len(column) for column in columns}
+    return None if len(lengths) == 1 and None not in lengths else "a training curve with holes"
 
 
 def same_parameters(kept: Mapping[str, Any], wanted: Recipe) -> bool:
@@ -296,14 +398,15 @@ def kept_entries(rows_file: Path) -> dict[Key, Kept]:
     names = ["label", "seed", "spec", "behaviour"]
     try:
         entries = pq.read_table(_runs_file(rows_file), columns=names).to_pylist()
+        found = {
+            (entry["label"], entry["seed"]): Kept(
+                _object(entry, "spec"), _object(entry, "behaviour")
+            )
+            for entry in entries
+        }
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise _unreadable(rows_file, error) from error
-    return {
-        (entry["label"], entry["seed"]): Kept(
-            json.loads(entry["spec"]), json.loads(entry["behaviour"])
-        )
-        for entry in entries
-    }
+    return found
 
 
 def kept_for(entries: Mapping[Key, Kept], wanted: Recipe) -> Kept | None:
@@ -326,9 +429,12 @@ def kept_runs(rows_file: Path) -> dict[Key, RunRecord]:
     """The runs of a setting by label and seed, as `restore` would write them; {} without a file.
 
     Raises:
-        BadInput: when the evidence is unreadable.
+        BadInput: when the evidence is unreadable, or contradicts itself.
     """
     runs, rows = read_files(rows_file)
+    for key in runs:
+        if fault := _fault(rows_file, runs, rows, key, "run"):
+            raise _unreadable(rows_file, fault)
     return {key: _record(rows_file, entry, rows, key) for key, entry in runs.items()}
 
 
@@ -340,6 +446,9 @@ def kept_references(rows_file: Path, seeds: Iterable[int]) -> dict[int, pd.DataF
     """
     runs, rows = read_files(rows_file)
     first = {seed: min((key for key in runs if key[1] == seed), key=_place) for seed in seeds}
+    for key in first.values():
+        if fault := _fault(rows_file, runs, rows, key, "reference"):
+            raise _unreadable(rows_file, fault)
     return {seed: _reference_rows(runs[key], rows, key) for seed, key in first.items()}
 
 
@@ -359,9 +468,13 @@ def _record(
 
 
 def _reference_rows(entry: dict[str, Any], rows: dict[Key, pd.DataFrame], key: Key) -> pd.DataFrame:
+    return _whole(_reference_kept(rows, key), json.loads(entry["metrics"]))
+
+
+def _reference_kept(rows: dict[Key, pd.DataFrame], key: Key) -> pd.DataFrame:
     """Those that were kept with a run itself, as runs once had them, or those of its seed."""
     own = rows[key][rows[key]["predictor"] != OWN]
-    return _whole(own if len(own) else rows[SHARED, key[1]], json.loads(entry["metrics"]))
+    return own if len(own) else rows.get((SHARED, key[1]), own)
 
 
 def _key(run: RunRecord) -> Key:

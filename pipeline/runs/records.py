@@ -42,6 +42,7 @@ from safetensors.numpy import load_file, save_file
 from pipeline.data.schemas import read_rows, write_rows
 from pipeline.errors import BadInput
 from pipeline.files import read_json, replacing, write_json
+from pipeline.runs.agreement import run_fault
 from pipeline.runs.recipe import canonical
 
 FILES = ("curve.parquet", "test_rows.parquet", "meta_init.safetensors", "metrics.json", "spec.json")
@@ -130,7 +131,7 @@ def read_run(directory: Path) -> RunRecord:
     """Read a finished run.
 
     Raises:
-        BadInput: when a file is missing or unreadable.
+        BadInput: when a file is missing or unreadable, or test rows are not those of the metrics.
     """
     missing = [name for name in FILES if not (directory / name).is_file()]
     if missing:
@@ -139,7 +140,7 @@ def read_run(directory: Path) -> RunRecord:
             f"({', '.join(FILES)}). Delete the folder and run `snakemake` again."
         )
     try:
-        return RunRecord(
+        run = RunRecord(
             directory,
             read_json(directory / "spec.json"),
             read_json(directory / "metrics.json"),
@@ -147,11 +148,18 @@ def read_run(directory: Path) -> RunRecord:
             pd.read_parquet(directory / "test_rows.parquet"),
             load_file(directory / "meta_init.safetensors").get("theta"),
         )
-    except (ValueError, OSError, KeyError, SafetensorError) as error:
+        fault = run_fault(run.spec, run.metrics, run.test_rows)
+    except (ValueError, TypeError, OSError, KeyError, SafetensorError) as error:
         raise BadInput(
             f"{directory}: unreadable run record ({error}); needed the files that "
             "`meta-train` wrote. Delete the folder and run `snakemake` again."
         ) from error
+    if fault:
+        raise BadInput(
+            f"{directory}: found {fault}; needed test_rows.parquet, metrics.json and spec.json of "
+            "one run. Delete the folder and run `snakemake` again."
+        )
+    return run
 
 
 # The reference: what every method of a seed is compared with.

@@ -24,7 +24,7 @@ from pipeline.config.grids import DATASETS
 from pipeline.config.load import read_mapping, read_parameters
 from pipeline.config.schema import load_params, with_methods_named
 from pipeline.config.studies import STUDIES
-from pipeline.errors import BadInput
+from pipeline.errors import BadInput, of_system
 from pipeline.jobs import process
 from pipeline.jobs.artifacts import seed_blocks
 from pipeline.jobs.look import look
@@ -34,8 +34,9 @@ from pipeline.runs.recipe import canonical
 try:
     PARAMS = load_params(Path("params.yaml"), config)
     LOOK = look(PARAMS)
-except BadInput as error:
-    print(f"error: {error}", file=sys.stderr)
+except (BadInput, OSError) as error:
+    said = of_system(error) if isinstance(error, OSError) else error
+    print(f"error: {said}", file=sys.stderr)
     sys.exit(2)
 
 # The schemas for editors and the workflow catalogue are generated from what was just applied.
@@ -64,6 +65,8 @@ BLOCK_FILE = f"{RESULTS}/runs/{{method}}/{{setting}}/block_{{block}}.json"
 # its own for each call: what a killed call left behind marks nothing.
 if "PIPELINE_CALL" not in os.environ:  # not a job of a call
     os.environ["PIPELINE_CALL"] = uuid.uuid4().hex[:12]
+    if LOOK.broken:
+        print(*LOOK.broken, sep="\n", file=sys.stderr)
     if LOOK.stale:
         print(
             f"{len(LOOK.stale)} files were made by another recipe ({min(LOOK.stale)}, ...): the "

@@ -1,6 +1,8 @@
 """The command line: help for everything, and bad input ends with status 2 and one message."""
 
+import errno
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import torch
 import typer
 
 from pipeline import cli
-from pipeline.config.schema import load_params
+from pipeline.config.schema import load_params, on_grid
 from pipeline.data import schemas
 from pipeline.runs.recipe import canonical
 from pipeline.runs.records import read_run
@@ -163,6 +165,84 @@ def test_bad_input_ends_with_status_2(arguments, found, capsys, tmp_path, monkey
 
 
 @pytest.mark.parametrize(
+    ("given", "found"), [("{", "JSON"), ("[1]", "list"), ("5", "int"), ("[" * 9000, "JSON")]
+)
+def test_values_of_the_command_line_are_an_object(given, found, capsys):
+    said = refused(capsys, "restore-runs", "--config", given, *PARAMS)
+    assert "--config" in said
+    assert found in said
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["schema", "FILE/out.json"],
+        ["schema", "."],
+        ["schema", "/proc/none/out.json"],
+        ["recipes", "FILE", *PARAMS],
+        ["build-tasks", "alpine", "FILE/tasks.parquet", *PARAMS],
+        ["check-params", "--params", "FILE/params.yaml"],
+    ],
+)
+def test_a_path_that_the_system_refuses_is_named(arguments, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "FILE").write_text("not a folder")
+    said = refused(capsys, *arguments)
+    place = next(a for a in arguments if "/" in a or a in ("FILE", "."))
+    assert place.split("/")[0] in said
+    assert said.count("\n") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["FILE"]
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_what_the_system_refuses_is_one_line(code, capsys, monkeypatch):
+    def refusing(*_: Any) -> None:
+        raise OSError(code, os.strerror(code), "some/place")
+
+    monkeypatch.setattr("pipeline.config.schema.load_params", refusing)
+    said = refused(capsys, "check-params")
+    assert "some/place" in said
+    assert os.strerror(code) in said
+
+
+def test_an_error_of_a_library_keeps_its_traceback(monkeypatch):
+    def broken(*_: Any) -> None:
+        raise OSError("a library's own, without a number")
+
+    monkeypatch.setattr("pipeline.config.schema.load_params", broken)
+    with pytest.raises(OSError, match="library"):
+        call("check-params")
+
+
+@pytest.mark.parametrize("command", ["build-tables", "plot-curves", "keep-evidence"])
+@pytest.mark.parametrize("folder", ["results/nonsense", "/nonexistent", "params.yaml"])
+def test_a_folder_of_no_grid_is_refused(command, folder, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = refused(capsys, command, folder, *PARAMS)
+    assert folder in said
+    assert "quickstart" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_says_which_grid_is_kept(capsys, tmp_path, monkeypatch):
+    asked: dict[str, list] = {}
+
+    def keep(_: Path, **of: list) -> int:
+        asked.update(of)
+        return 0
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pipeline.jobs.restore.keep_finished", keep)
+    (tmp_path / "results/swept").mkdir(parents=True)
+    assert call("keep-evidence", "results/swept", *PARAMS) == 0
+    assert "results/swept" in capsys.readouterr().out
+    swept = on_grid(load_params(ROOT / "params.yaml"), "swept").active
+    for name in ("methods", "settings", "seeds"):
+        assert sorted(asked[name]) == sorted(getattr(swept, name))
+    assert "'ci'" in refused(capsys, "keep-evidence", "results/swept", "--grid", "ci", *PARAMS)
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         [],
@@ -170,6 +250,8 @@ def test_bad_input_ends_with_status_2(arguments, found, capsys, tmp_path, monkey
         ["meta-train"],
         ["meta-train", "t", "e", "r", "--threads", "0"],
         ["meta-train", "t", "e", "r", "--seed", "-1"],
+        ["meta-train", "t", "e", "r", "--seed", "99999999999999999999"],
+        ["meta-train", "t", "e", "r", "--threads", "99999999999999999999"],
         ["meta-train", "t", "e", "r", "--checkpoint-every", "0"],
         ["profile-cost", "o", "--threads", "many"],
         ["plan", "--cores", "0"],

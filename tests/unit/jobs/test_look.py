@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.schema import Params
+from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
 from pipeline.jobs.artifacts import carried_recipe, fault_of, grid_artifacts
 from pipeline.jobs.look import Look, jobs_left, look
 from pipeline.jobs.plan import grid_runs
 from pipeline.jobs.restore import keep_finished
+from pipeline.runs.evidence import evidence_file, read_files, write_files
 from tests import run_records
 from tests.unit.jobs.finished_grid import BLOCK, RUN, params, spoil_run
 from tests.unit.tiny_runs import RATINGS, ROOT, SYNTHETIC
 
 TABLES = "results/tiny/tables/spec.json"
+STEPS = (0, 1, 3, 5)  # of the tiny grid's meta-test, and its K
 
 
 def seen(root: Path, given: Params | None = None) -> Look:
@@ -131,7 +134,10 @@ def test_evidence_gives_back_what_holds(tmp_path):
     given = params().model_copy(update={"grids": {"tiny": grid}})
     results = tmp_path / "results/tiny"
     of = {"methods": ["imaml"], "settings": [SYNTHETIC, RATINGS], "seeds": [0, 1]}
-    run_records.write_grid(results, profiles=False, n_tasks=2, updates=10, **of)
+    run_records.write_grid(
+        results, profiles=False, n_tasks=2, updates=10, inner_steps=5,
+        steps=STEPS, **of,
+    )  # fmt: skip
     for recipe, folder in grid_runs(given, tmp_path):
         if folder.is_dir():
             write_json(folder / "spec.json", recipe)
@@ -154,6 +160,37 @@ def test_evidence_gives_back_what_holds(tmp_path):
     lost = {path.parent.name for path in found.lost if f"imaml/{RATINGS}" in path.as_posix()}
     assert lost == {"0"}
     assert not {path for path in found.lost if f"imaml/{SYNTHETIC}" in path.as_posix()}
+
+
+@pytest.mark.parametrize("spoil", ["halved", "profile", "rows gone"])
+def test_evidence_that_contradicts_itself_is_said_and_not_counted_on(spoil, tmp_path):
+    grid = params().active.model_copy(update={"keep_evidence": True})
+    given = params().model_copy(update={"grids": {"tiny": grid}})
+    results = tmp_path / "results/tiny"
+    of = {"methods": ["imaml"], "settings": [SYNTHETIC], "seeds": [0, 1]}
+    run_records.write_grid(results, profiles=False, n_tasks=2, inner_steps=5, steps=STEPS, **of)
+    for recipe, folder in grid_runs(given, tmp_path):
+        if folder.is_dir():
+            write_json(folder / "spec.json", recipe)
+    keep_finished(results, **of)
+    shutil.rmtree(results / "runs")
+    rows_file = evidence_file(results, SYNTHETIC)
+    if spoil == "halved":
+        runs, rows = read_files(rows_file)
+        write_files(rows_file, runs, rows | {("imaml", 1): rows["imaml", 1].head(3)})
+        found = look(given, tmp_path)
+        assert len(found.broken) == 1
+        assert str(rows_file) in found.broken[0]
+        assert BLOCK in jobs_left(found)
+        assert Path(RUN, "spec.json") in found.lost
+        assert Path(RUN[:-1] + "0", "spec.json") not in found.lost
+        return
+    if spoil == "profile":
+        write_json(results / "evidence/profile/maml.json", {"spec": {}, "behaviour": None})
+    else:
+        rows_file.unlink()
+    with pytest.raises(BadInput, match="git checkout"):
+        look(given, tmp_path)
 
 
 def test_the_look_at_a_clone_with_evidence_needs_no_torch():

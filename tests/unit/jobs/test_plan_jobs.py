@@ -104,12 +104,14 @@ def test_what_evidence_holds_is_not_left(tmp_path):
     given = params().model_copy(update={"grids": {"tiny": grid}})
     results = tmp_path / "results/tiny"
     of = {"methods": list(grid.methods), "settings": list(grid.settings), "seeds": [0, 1]}
-    run_records.write_grid(results, **of)
+    run_records.write_grid(results, **of, inner_steps=5, steps=(0, 1, 3, 5))
     for recipe, folder in grid_runs(given, tmp_path):
         write_json(folder / "spec.json", recipe)
     for method in grid.methods:
         write_json(results / f"profile/{method}.json", {"spec": profile_recipe(given, method)})
-    write_json(tmp_path / RUN / "spec.json", read_json(tmp_path / RUN / "spec.json") | {"seed": 7})
+    write_json(
+        tmp_path / RUN / "spec.json", read_json(tmp_path / RUN / "spec.json") | {"dtype": "float64"}
+    )
     shutil.rmtree(tmp_path / RUN.replace("imaml", "fomaml"))
     (results / "profile/maml.json").unlink()
     keep_finished(results, **of)

@@ -1,17 +1,27 @@
 """Evidence: small, the same bytes in any order, and the tables again without the records."""
 
+import json
 import shutil
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
 from pipeline.jobs.restore import keep_finished
-from pipeline.runs.evidence import add_runs, evidence_file, read_files, restore, write_files
+from pipeline.runs.evidence import (
+    RUNS_SCHEMA,
+    add_runs,
+    evidence_file,
+    read_files,
+    restore,
+    write_files,
+)
 from pipeline.runs.records import REFERENCE_PARAMETERS, read_reference, read_run, reference_file
 from tests import run_records
 from tests.table_files import SETTING, build
@@ -246,12 +256,95 @@ def test_a_setting_of_the_paper_is_small(tmp_path: Path) -> None:
     assert sum(sizes.values()) <= 600_000
 
 
+def halved(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.iloc[: len(rows) // 2]
+
+
+def of_another_recipe(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(rmse=rows["rmse"] * np.float32(1.01))
+
+
+@pytest.mark.parametrize("spoil", [halved, of_another_recipe])
+def test_rows_that_are_not_those_of_the_run_are_not_restored(spoil, grid: Path) -> None:
+    rows_file, mine = evidence_file(grid, SETTING), ("amaml", 1)
+    keep_finished(grid, **GRID)
+    runs, rows = read_files(rows_file)
+    write_files(rows_file, runs, rows | {mine: spoil(rows[mine])})
+    asked = wanted(grid)
+    shutil.rmtree(grid / "runs")
+    done = restore(rows_file, asked, number)
+    left = grid / "runs/amaml" / SETTING / "1/spec.json"
+    assert done.files == [path for path in carriers(grid) if path != left]
+    assert [*done.broken] == [rows_file]
+    assert len(done.broken[rows_file]) == 1
+    assert "amaml seed 1" in done.broken[rows_file][0]
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("spoil", ["gone", "halved"])
+def test_a_reference_that_does_not_agree_is_not_restored(spoil: str, grid: Path) -> None:
+    recipe, file = reference_of(full_grid(grid)), reference_file(grid, SETTING, 0)
+    keep_finished(grid, **GRID)
+    rows_file = evidence_file(grid, SETTING)
+    runs, rows = read_files(rows_file)
+    kept = rows.pop(("", 0))
+    write_files(rows_file, runs, rows if spoil == "gone" else rows | {("", 0): halved(kept)})
+    file.unlink()
+    done = restore(rows_file, [(file, recipe)], lambda recipe: {"target_std": 2.0})
+    assert (done.files, [*done.broken]) == ([], [rows_file])
+    assert not file.exists()
+
+
+def test_a_run_made_anew_mends_its_evidence(grid: Path) -> None:
+    rows_file = evidence_file(grid, SETTING)
+    keep_finished(grid, **GRID)
+    whole = written(rows_file)
+    runs, rows = read_files(rows_file)
+    write_files(rows_file, runs, {key: halved(part) for key, part in rows.items()})
+    assert written(rows_file) != whole
+    keep_finished(grid, **GRID)
+    assert written(rows_file) == whole
+
+
+@pytest.mark.parametrize("column", ["spec", "behaviour", "metrics"])
+@pytest.mark.parametrize("content", [None, "", "null", "[1]", "{", "[" * 9000])
+def test_an_entry_that_is_no_object_is_named(column: str, content: str, grid: Path) -> None:
+    rows_file = evidence_file(grid, SETTING)
+    keep_finished(grid, **GRID)
+    asked = wanted(grid)
+    file = rows_file.with_name(f"{SETTING}.runs.parquet")
+    entries = pq.read_table(file).to_pylist()
+    entries[1][column] = content
+    pq.write_table(pa.Table.from_pylist(entries, schema=RUNS_SCHEMA), file)
+    shutil.rmtree(grid / "runs")
+    with pytest.raises(BadInput, match=r"git checkout") as refused:
+        restore(rows_file, asked, number)
+    assert column in str(refused.value)
+    assert not (grid / "runs").exists()
+
+
+@pytest.mark.parametrize("change", [{"target_std": None}, {"target_std": 0}, {"nrmse": "0.1"}])
+def test_metrics_without_their_numbers_are_not_used(change: dict, grid: Path) -> None:
+    rows_file, mine = evidence_file(grid, SETTING), ("amaml", 1)
+    keep_finished(grid, **GRID)
+    runs, rows = read_files(rows_file)
+    metrics = json.dumps(json.loads(runs[mine]["metrics"]) | change)
+    write_files(rows_file, runs | {mine: runs[mine] | {"metrics": metrics}}, rows)
+    asked = wanted(grid)
+    shutil.rmtree(grid / "runs")
+    assert len(restore(rows_file, asked, number).broken[rows_file]) == 1
+
+
+@pytest.mark.parametrize("content", [b"garbage", None])
 @pytest.mark.parametrize("name", [f"{SETTING}.parquet", f"{SETTING}.runs.parquet"])
-def test_broken_evidence_is_named(name: str, grid: Path) -> None:
+def test_broken_evidence_is_named(name: str, content: bytes | None, grid: Path) -> None:
     keep_finished(grid, **GRID)
     runs = wanted(grid)
     shutil.rmtree(grid / "runs")
-    (grid / "evidence" / name).write_bytes(b"garbage")
+    if content is None:
+        (grid / "evidence" / name).unlink()
+    else:
+        (grid / "evidence" / name).write_bytes(content)
     with pytest.raises(BadInput, match=r"unreadable evidence .*git checkout"):
         restore(evidence_file(grid, SETTING), runs, number)
 

@@ -18,12 +18,12 @@ def content(n_rows: int = 2) -> dict[str, Any]:
     )
     test_rows = pd.DataFrame(
         {name: [0.25, 0.5] for name in TEST_ROWS_SCHEMA.names}
-        | {"predictor": ["meta_init", "untrained"], "step": [0, 5], "task": [7, 9]}
-        | {"n_query": [3, 4]}
+        | {"predictor": "meta_init", "step": 5, "task": [7, 9], "n_query": [3, 4]}
     )
     return {
         "spec": {"kind": "run", "seed": 1},
-        "metrics": {"status": "ok", "nrmse": 0.25, "message": None},
+        "metrics": {"status": "ok", "nrmse": 0.375, "nrmse_stderr": 0.125, "message": None}
+        | {"inner_steps": 5, "n_test_tasks": 2, "seed": 1},
         "curve": curve,
         "test_rows": test_rows,
         "theta": np.linspace(0, 1, 5, dtype=np.float32),

@@ -74,7 +74,7 @@ def test_other_query_rows_are_refused(small):
 
 def test_a_missing_test_task_is_refused(small):
     change_rows(small, "amaml", lambda rows: rows[rows["task"] != 3])
-    with pytest.raises(BadInput, match=r"other test rows .* first at task \[3\]"):
+    with pytest.raises(BadInput, match="without one row for each of 12"):
         read(small)
 
 
@@ -83,19 +83,19 @@ def test_a_predictor_without_a_task_is_refused(small):
         return rows[~((rows["step"] == 5) & (rows["task"] == 3))]
 
     change_rows(small, "amaml", drop)
-    with pytest.raises(BadInput, match="without one row for each of 12 tasks"):
+    with pytest.raises(BadInput, match="without one row for each of 12"):
         read(small)
 
 
 def test_a_finished_run_without_its_own_rows_is_refused(small):
     change_rows(small, "amaml", lambda rows: rows[rows["predictor"] != "meta_init"])
-    with pytest.raises(BadInput, match="no rows of `meta_init`, though"):
+    with pytest.raises(BadInput, match="no rows at step"):
         read(small)
 
 
 def test_other_test_steps_are_refused(small):
     change_rows(small, "amaml", lambda rows: rows.assign(step=rows["step"] * 2))
-    with pytest.raises(BadInput, match=r"`untrained` measured at steps \[5\], `meta_init` not"):
+    with pytest.raises(BadInput, match="no rows at step 5"):
         read(small)
 
 
@@ -103,5 +103,5 @@ def test_a_horizon_that_was_not_measured_is_refused(tmp_path):
     run_records.write_grid(
         tmp_path, methods=["amaml"], settings=[SETTING], inner_steps=50, steps=STEPS
     )
-    with pytest.raises(BadInput, match="needed the trained horizon 50"):
+    with pytest.raises(BadInput, match="no rows at step 50"):
         read(tmp_path, methods=["amaml"])

@@ -54,12 +54,12 @@ def test_second_call_changes_nothing_and_a_changed_record_is_replaced(project: P
     assert {name: run.info.run_id for name, run in runs(project).items()} == first
 
     directory = project / "results/ci/runs/maml" / SETTING / "0"
-    rewrite(directory, metrics=read_run(directory).metrics | {"nrmse": 0.25})
+    rewrite(directory, metrics=read_run(directory).metrics | {"mae": 0.25})
     assert log(project) == NOTHING | {"unchanged": 1, "replaced": 1}
 
     after = runs(project)
     assert after[f"maml/{SETTING}/0"].info.run_id != first[f"maml/{SETTING}/0"]
-    assert after[f"maml/{SETTING}/0"].data.metrics["nrmse"] == 0.25
+    assert after[f"maml/{SETTING}/0"].data.metrics["mae"] == 0.25
     assert after[f"amaml/{SETTING}/0"].info.run_id == first[f"amaml/{SETTING}/0"]
 
     profile = project / "results/ci/profile/amaml.json"

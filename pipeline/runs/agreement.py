@@ -1,0 +1,127 @@
+"""Whether test rows are those that a run's metrics tell of.
+
+Files of one record may come from several: a kill between two of them, a checkout or a copy of one
+alone. Each can be read, and together they would show numbers of no run.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+ROUNDING = 1e-5  # relative to the mean: sums of float32 in another order differ by 1e-7
+NEEDED = ("status", "inner_steps", "nrmse", "n_test_tasks")
+SCALES = ("target_std", "target_range")
+SHARED = ("label", "setting", "seed", "inner_steps")  # with the recipe
+WHERE = ("predictor", "step", "task", "n_query")  # of each row
+OF_TASK = ("n_query", "target_norm", "query_std")  # whatever is predicted
+
+
+def run_fault(spec: Any, metrics: Any, rows: pd.DataFrame) -> str | None:
+    """What of a run's test rows its recipe and metrics say otherwise; None where they agree.
+
+    A failed run may lack any step: it diverged.
+    """
+    if fault := _fault_of_metrics(spec, metrics) or _holes(rows):
+        return fault
+    steps = {int(step) for step in rows["step"]}
+    wanted = {*_steps(spec.get("evaluation")), metrics["inner_steps"]}
+    if metrics["status"] == "ok" and (missing := sorted(wanted - steps)):
+        return f"no rows at step {missing[0]}"
+    if fault := _ragged(rows, metrics["n_test_tasks"]):
+        return fault
+    errors = rows.loc[rows["step"] == metrics["inner_steps"], "nrmse"].to_numpy(np.float64)
+    mean = _finite(errors.mean()) if len(errors) else None
+    found = {"nrmse": mean}
+    if "nrmse_stderr" in metrics:
+        stderr = errors.std(ddof=1) / len(errors) ** 0.5 if len(errors) > 1 else None
+        found["nrmse_stderr"] = _finite(stderr)
+    for name, value in found.items():
+        if not _same(value, metrics[name], scale=mean):
+            return f"rows whose {name} is {_text(value)} where metrics say {_text(metrics[name])}"
+    return None
+
+
+def reference_fault(metrics: Any, rows: pd.DataFrame, run_rows: pd.DataFrame) -> str | None:
+    """The same of reference rows, which have to be on the test tasks of a run of their seed."""
+    if fault := _fault_of_metrics({}, metrics) or _holes(rows):
+        return fault
+    if rows.empty:
+        return "no rows of the untrained start and the trivial predictors"
+    if fault := _ragged(rows, metrics["n_test_tasks"]):
+        return fault
+    ours, theirs = (part.groupby("task")[list(OF_TASK)].first() for part in (rows, run_rows))
+    both = ours.index.intersection(theirs.index)
+    a, b = (part.loc[both].to_numpy(np.float64) for part in (ours, theirs))
+    alike = np.isclose(a, b, rtol=ROUNDING, equal_nan=True).all(axis=1)
+    return None if alike.all() else f"another test task {both[~alike][0]} than a run of its seed"
+
+
+def scales_fault(metrics: Any) -> str | None:
+    """Of the numbers by which errors follow from those that evidence keeps."""
+    for name in SCALES:
+        value = metrics.get(name)
+        if not (_number(value) and 0 < value < np.inf):
+            return f"metrics whose {name} is {_text(value)}"
+    return None
+
+
+def are_objects(*values: Any) -> bool:
+    """Whether all are what a JSON object gives."""
+    return all(isinstance(value, dict) for value in values)
+
+
+def _fault_of_metrics(spec: Any, metrics: Any) -> str | None:
+    if not are_objects(spec, metrics):
+        return "a recipe or metrics that are no JSON objects"
+    if missing := [name for name in NEEDED if name not in metrics]:
+        return f"metrics without {', '.join(missing)}"
+    if type(metrics["inner_steps"]) is not int:
+        return f"metrics whose inner_steps is {metrics['inner_steps']!r}"
+    for name in SHARED:
+        if name in spec and name in metrics and spec[name] != metrics[name]:
+            return f"metrics of {name} {metrics[name]!r} beside a recipe of {spec[name]!r}"
+    return None
+
+
+def _holes(rows: pd.DataFrame) -> str | None:
+    lost = [name for name in WHERE if name not in rows or rows[name].isna().any()]
+    return f"rows without {lost[0]}" if lost else None
+
+
+def _steps(evaluation: Any) -> list[int]:
+    steps = evaluation.get("steps") if are_objects(evaluation) else None
+    return [step for step in steps if type(step) is int] if isinstance(steps, list) else []
+
+
+def _ragged(rows: pd.DataFrame, n_tasks: int) -> str | None:
+    """Steps of a predictor without one row for each of the test tasks, the same at all steps."""
+    tasks = np.unique(rows["task"])
+    for (predictor, step), found in _tasks_by_step(rows):
+        if len(found) != n_tasks or not np.array_equal(np.sort(found), tasks):
+            return f"`{predictor}` at step {step} without one row for each of {n_tasks} test tasks"
+    return None
+
+
+def _tasks_by_step(rows: pd.DataFrame) -> Iterable[tuple[tuple[str, int], np.ndarray]]:
+    for (predictor, step), tasks in rows.groupby(["predictor", "step"], sort=True)["task"]:
+        yield (str(predictor), int(str(step))), tasks.to_numpy()
+
+
+def _same(a: float | None, b: Any, scale: float | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    return _number(b) and bool(abs(a - b) <= ROUNDING * abs(scale or a))
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if value is not None and np.isfinite(value) else None
+
+
+def _text(value: Any) -> str:
+    return f"{value:.9g}" if _number(value) else "undefined" if value is None else repr(value)
