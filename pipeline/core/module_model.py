@@ -10,7 +10,9 @@ from torch.func import functional_call, grad, jvp, vjp, vmap
 from pipeline.core.ambient import ordinary, own_modes
 from pipeline.core.coordinates import OwnCoordinates
 from pipeline.core.losses import LOSSES, RowLoss, check_classes, row_loss
+from pipeline.core.module_padding import filled
 from pipeline.core.module_probe import Probe, copy_of, refusing, trained
+from pipeline.core.module_watch import Weights
 from pipeline.core.tasks import Rows
 
 
@@ -48,7 +50,8 @@ class ModuleModel:
         self._sizes = [shape.numel() for shape in self._shapes]
         self.n_parameters = sum(self._sizes)
         self._constants: dict[tuple[torch.dtype, torch.device], dict[str, Tensor]] = {}
-        self._probe = Probe(self._module, self.predict_one, self.loss)
+        weights = Weights(trained(module), parameters)
+        self._probe = Probe(self._module, weights, self.loss)
 
     @property
     def name(self) -> str:
@@ -78,10 +81,19 @@ class ModuleModel:
                 f"{self.name} must give predictions ({len(x)},) or ({len(x)}, C) for {len(x)} "
                 f"rows, found {found}."
             )
+        if not output.is_floating_point():
+            raise ValueError(
+                f"{self.name} must give predictions that are floats, found {output.dtype}; they "
+                "have no gradient."
+            )
         return output.squeeze(1) if output.ndim == 2 and output.shape[1] == 1 else output
 
     def loss_one(self, u: Tensor, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
         """The weighted mean of `row_loss` on the rows (N, ...) of one task, a scalar."""
+        return (weight * self.row_losses(u, x, y)).sum()
+
+    def row_losses(self, u: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """`row_loss` on the rows (N, ...) of one task, (N,)."""
         prediction = self.predict_one(u, x)
         if self._named is not None and self._named.of_classes and prediction.ndim != 2:
             raise ValueError(
@@ -89,13 +101,13 @@ class ModuleModel:
                 f"{tuple(prediction.shape)}."
             )
         losses: Any = self.row_loss(prediction, y)
-        if not isinstance(losses, Tensor) or losses.shape != weight.shape:
+        if not isinstance(losses, Tensor) or losses.shape != y.shape[:1]:
             found = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
             raise ValueError(
-                f"the loss must give a loss for each row, shape {tuple(weight.shape)}, found "
+                f"the loss must give a loss for each row, shape {tuple(y.shape[:1])}, found "
                 f"{found}. Losses of `torch.nn` give them with reduction='none'."
             )
-        return (weight * losses).sum()
+        return losses
 
     def predict(self, u: Tensor, x: Tensor) -> Tensor:
         """Predictions (B, N) or (B, N, C) at u (B, P) on x as in `Rows`."""
@@ -109,7 +121,7 @@ class ModuleModel:
             ValueError: when the module does not take the inputs, predicts another shape, or has
                 no gradient that could be trusted.
         """
-        sides = [rows for rows in (support, query) if rows is not None]
+        sides = [filled(rows) for rows in (support, query) if rows is not None]
         for rows in sides:
             self._check_targets(theta[0], rows)
             self._probe.check_gradients(theta[0], rows)
@@ -124,9 +136,9 @@ class ModuleModel:
         self._named.check(rows.y)
         if self._named.of_classes:
             with refusing(self._module, rows.x):
-                outputs = self.predict_one(u, rows.x[0])
-            if outputs.ndim == 2:
-                check_classes(rows.y, outputs.shape[1])
+                outputs = _of_tasks(self.predict_one, u.unsqueeze(0), rows.x[:1])
+            if outputs.ndim == 3:
+                check_classes(rows.y, outputs.shape[2])
 
     def loss(self, rows: Rows) -> "ModuleLoss":
         """The weighted mean of `row_loss` on rows of B tasks."""
@@ -170,6 +182,14 @@ class ModuleLoss:
     def values(self, u: Tensor) -> Tensor:
         """L_b, shape (B,)."""
         return _of_tasks(self.model.loss_one, u, *self._data)
+
+    def row_losses(self, u: Tensor) -> Tensor:
+        """Of each row, shape (B, N)."""
+        return _of_tasks(self.model.row_losses, u, self.rows.x, self.rows.y)
+
+    def predictions(self, u: Tensor) -> Tensor:
+        """Shape (B, N) or (B, N, C)."""
+        return _of_tasks(self.model.predict_one, u, self.rows.x)
 
     def gradients(self, u: Tensor) -> Tensor:
         """dL_b/du_b, shape (B, P)."""

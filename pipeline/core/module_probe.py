@@ -5,6 +5,10 @@ of each new shape two tasks are tried in double precision, on the way that is ta
 of `torch.func`): the gradient against central differences of the loss, Hessian-vector products
 against central differences of the gradient. What fails or differs is refused, with the remedy
 where it is known.
+
+They are tried at theta and at a generic point near it. At theta alone little would be seen: behind
+a head that starts from zero every derivative is zero, and a wrong one as well. The verdict stands
+for every theta.
 """
 
 import copy
@@ -15,15 +19,18 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from pipeline.core.module_layers import refuse_layers, remedy_for
+from pipeline.core.module_padding import can_refill, refilled
+from pipeline.core.module_watch import Casts, UsesWeights, Weights, kept
 from pipeline.core.tasks import Rows
 
 TASKS = 2
 STEPS = (1e-6, 1e-7, 1e-5)  # of central differences; one that meets a kink of a ReLU is no proof
+SIZES = (1.0, 0.1, 0.01)  # of the way to the generic point, until all is finite there
 BOUND = 1e-5  # relative; wrong formulas differ by 1e-3 and more, right ones by 1e-8
 # What torch raises for what it cannot do; an error of memory is none of these.
 _CANNOT = (RuntimeError, IndexError, TypeError, NotImplementedError, AttributeError)
 
-Function = Callable[..., Tensor]
 WAYS = {True: "forward over reverse", False: "reverse over reverse"}
 
 
@@ -56,11 +63,12 @@ def copy_of(module: nn.Module) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise ValueError(f"a model is made of an nn.Module, found {type(module).__name__}.")
     trained(module)
+    refuse_layers(module)
     with torch.inference_mode(False):
         try:
             return copy.deepcopy(module)
         except (RuntimeError, TypeError, AttributeError) as error:
-            remedy = _remedy(module) or "Keep no tensors with a graph as attributes."
+            remedy = remedy_for(module) or "Keep no tensors with a graph as attributes."
             raise ValueError(
                 f"{type(module).__name__} cannot be copied: {_first_line(error)}. {remedy}"
             ) from error
@@ -74,10 +82,11 @@ def refusing(module: nn.Module, x: Tensor) -> Iterator[None]:
     except torch.OutOfMemoryError:
         raise
     except _CANNOT as error:
-        raise ValueError(
+        said = (
             f"{type(module).__name__} does not make {x.shape[1]} predictions of inputs "
-            f"{tuple(x.shape[1:])} of {x.dtype}: {_first_line(error)}. {_remedy(module)}".rstrip()
-        ) from error
+            f"{tuple(x.shape[1:])} of {x.dtype}: {_first_line(error)}. {remedy_for(module)}"
+        )
+        raise ValueError(said.rstrip()) from error
 
 
 class Losses(Protocol):
@@ -87,6 +96,10 @@ class Losses(Protocol):
 
     def values(self, u: Tensor) -> Tensor: ...
 
+    def row_losses(self, u: Tensor) -> Tensor: ...
+
+    def predictions(self, u: Tensor) -> Tensor: ...
+
     def gradients(self, u: Tensor) -> Tensor: ...
 
     def products(self, u: Tensor, v: Tensor, *, forward: bool) -> Tensor: ...
@@ -95,9 +108,10 @@ class Losses(Protocol):
 class Probe:
     """What was found about a model, by the shapes and dtypes of rows."""
 
-    def __init__(self, module: nn.Module, predict_one: Function, loss: Callable[[Rows], Losses]):
-        self._module, self._predict_one, self._loss = module, predict_one, loss
-        self._sound: set[object] = set()
+    def __init__(self, module: nn.Module, weights: Weights, loss: Callable[[Rows], Losses]) -> None:
+        self._module, self._weights, self._loss = module, weights, loss
+        self._sizes: dict[object, float] = {}  # the way to the generic point, of what is sound
+        self._padding: dict[object, set[tuple[bool, ...]]] = {}  # which rows; tried and sound
         self._ways: dict[object, bool] = {}
 
     def check_gradients(self, u: Tensor, rows: Rows) -> None:
@@ -105,28 +119,48 @@ class Probe:
         if rows.is_indexed:  # whether an embedding has the items depends on the numbers
             task = int(rows.x.flatten(1).amax(1).argmax())
             with refusing(self._module, rows.x):
-                self._predict_one(u, rows.x[task])
-        key = _kind(u, rows)
-        if key in self._sound:
-            return
+                self._loss(rows.select(slice(task, task + 1))).predictions(u.unsqueeze(0))
+        kind = _kind(u, rows)
+        size = self._sizes.get(kind)
         with refusing(self._module, rows.x):
-            self._loss(_some(rows, u.dtype)).gradients(u.expand(min(TASKS, len(rows.y)), -1))
-        loss, states = self._in_double(u, rows)
-        with refusing(self._module, rows.x):
+            if size is None:
+                size = self._try_gradients(u, rows)
+            self._check_padding(kind, self._points(u, size)[-1], rows)
+        if size:  # else it was judged at this theta alone
+            self._sizes[kind] = size
+
+    def _try_gradients(self, u: Tensor, rows: Rows) -> float:
+        """The size at which the generic point is finite, 0 where there is none."""
+        few = _some(rows, u.dtype)
+        states = u.expand(len(few), -1).clone()  # theta may be the weights themselves
+        with UsesWeights(self._module, self._weights):
+            self._loss(few).gradients(states)
+        self._check_memory(self._loss(few), states)
+        for size in (*SIZES, 0.0):
+            loss, states = self._in_double(u, rows, size)
             value, slope = loss.values(states), loss.gradients(states)
-            if not torch.equal(value, loss.values(states)):
-                raise ValueError(self._said("its predictions differ from call to call"))
-            if slope.shape != states.shape or slope.is_sparse:
-                raise ValueError(self._said("its gradient is not dense"))
-            self._check_padding(loss.rows, states, value)
-            direction = _directions(slope)
-            expected = (slope * direction).sum(1)
-            scale = slope.norm(dim=1) + value.abs() * 1e-3
-            if not _agrees(loss.values, states, direction, expected, scale):
-                raise ValueError(
-                    self._said("its gradient is not that of its loss (central differences)")
-                )
-        self._sound.add(key)
+            at_theta = value[: len(few)]
+            if not bool(torch.isfinite(at_theta).all()):
+                raise ValueError(self._said(f"its loss at theta is {_odd(at_theta):g}, not finite"))
+            if bool(torch.isfinite(value).all() & torch.isfinite(slope).all()):
+                break
+        if not torch.equal(value, loss.values(states)):
+            raise ValueError(self._said("its predictions differ from call to call"))
+        if slope.shape != states.shape or slope.is_sparse:
+            raise ValueError(self._said("its gradient is not dense"))
+        if not bool(slope.any()) and self._is_constant(loss, states):
+            raise ValueError(self._said("its predictions do not depend on its parameters"))
+        direction = _directions(slope)
+        expected = (slope * direction).sum(1)
+        scale = slope.norm(dim=1) + value.abs() * 1e-3
+        if not _agrees(loss.values, states, direction, expected, scale):
+            with Casts() as casts:
+                loss.gradients(states)
+            said = "its gradient is not that of its loss (central differences)"
+            if casts.to is not None:
+                said += f". It computes in {casts.to} inside; cast to `x.dtype` instead"
+            raise ValueError(self._said(said))
+        return size
 
     def way_to_products(self, u: Tensor, rows: Rows) -> bool:
         """Whether Hessian-vector products go forward over reverse; False: reverse over reverse.
@@ -134,19 +168,22 @@ class Probe:
         Raises:
             ValueError: when neither gives them rightly.
         """
-        key = _kind(u, rows)
-        if key in self._ways:
-            return self._ways[key]
-        loss, states = self._in_double(u.detach(), rows)
-        slope = loss.gradients(states)
+        kind = _kind(u, rows)
+        if kind in self._ways:
+            return self._ways[kind]
+        size = self._sizes.get(kind, 0.0)
+        loss, states = self._in_double(u, rows, size)
+        with refusing(self._module, rows.x):
+            slope = loss.gradients(states)
         direction = _directions(slope)
+        few = _some(rows, u.dtype)
+        own = [part[: len(few)].to(u.dtype) for part in (states, direction)]
         said = []
         for forward in WAYS:
             try:
                 product = loss.products(states, direction, forward=forward)
                 # the way that is taken later, in its own dtype
-                own = self._loss(_some(rows, u.dtype))
-                own.products(states.to(u.dtype), direction.to(u.dtype), forward=forward)
+                self._loss(few).products(*own, forward=forward)
             except torch.OutOfMemoryError:
                 raise
             except _CANNOT as error:
@@ -154,50 +191,96 @@ class Probe:
                 continue
             scale = product.norm(dim=1) + 1e-3 * slope.norm(dim=1)
             if _agrees(loss.gradients, states, direction, product, scale):
-                self._ways[key] = forward
+                if size:
+                    self._ways[kind] = forward
                 return forward
             said.append(f"{WAYS[forward]}: not the derivative of its gradient")
         raise ValueError(self._said(f"it has no second derivatives to trust ({'; '.join(said)})"))
 
-    def _in_double(self, u: Tensor, rows: Rows) -> tuple[Losses, Tensor]:
-        states = u.detach().double().expand(min(TASKS, len(rows.y)), -1).clone()
-        return self._loss(_some(rows, torch.float64)), states
+    def _points(self, u: Tensor, size: float) -> Tensor:
+        """Theta, and the generic point unless `size` is 0; in double precision."""
+        theta = u.detach().double().unsqueeze(0)
+        if not size:
+            return theta.clone()
+        generator = torch.Generator().manual_seed(0)
+        moves = [
+            torch.randn(value.numel(), generator=generator, dtype=torch.float64)
+            * (value[0].numel() ** -0.5 if value.ndim > 1 else 0.3)  # as layers start
+            for value in trained(self._module).values()
+        ]
+        return torch.cat([theta, theta + size * torch.cat(moves).to(theta.device)])
 
-    def _check_padding(self, rows: Rows, states: Tensor, value: Tensor) -> None:
-        """Rows of no weight must not matter to the others."""
+    def _in_double(self, u: Tensor, rows: Rows, size: float) -> tuple[Losses, Tensor]:
+        """A few tasks at each point."""
+        few, points = _some(rows, torch.float64), self._points(u, size)
+        task = torch.arange(len(few), device=u.device).repeat(len(points))
+        return self._loss(few.select(task)), points.repeat_interleave(len(few), 0)
+
+    def _check_padding(self, kind: object, u: Tensor, rows: Rows) -> None:
+        """Raise ValueError when at u (P,) rows of no weight matter to the others.
+
+        One task of each pattern of padding is tried.
+        """
         padding = rows.weight == 0
         if not bool(padding.any()):
             return
-        x = rows.x.clone()
-        first = rows.weight.argmax(1)
-        for task in range(len(x)):
-            x[task, padding[task]] = rows.x[task, first[task]]
-        other = self._loss(Rows(x, rows.y, rows.weight)).values(states)
-        if not torch.allclose(other, value, rtol=1e-9, atol=1e-12):
-            raise ValueError(
-                self._said("rows that pad a task change the predictions of its other rows")
-            )
+        tried = self._padding.setdefault(kind, {(False,) * padding.shape[1]})
+        patterns = {tuple(row): task for task, row in enumerate(padding.tolist())}
+        new = [task for pattern, task in patterns.items() if pattern not in tried]
+        if not new:
+            return
+        rows = _in(torch.float64, rows)
+        tasks = torch.tensor(new, device=u.device)
+        states, counts = u.expand(len(new), -1), ~padding[tasks]
+        expected = self._loss(rows.select(tasks)).row_losses(states)[counts]
+        for other in refilled(rows):
+            found = self._loss(other.select(tasks)).row_losses(states)[counts]
+            near = 1e-9 * expected.abs().amax()
+            if not torch.allclose(found, expected, rtol=0, atol=float(near), equal_nan=True):
+                raise ValueError(
+                    self._said("rows that pad a task change the losses of its other rows")
+                )
+        if can_refill(rows):
+            tried.update(patterns)
+
+    def _check_memory(self, loss: Losses, states: Tensor) -> None:
+        """What one call leaves to be looked at is no harm; what the next one leaves there is."""
+        left = kept(self._module)
+        if left:
+            loss.gradients(states)
+        if {id(value) for value in left} & {id(value) for value in kept(self._module)}:
+            said = "it keeps what it computed of its inputs for later calls; compute it in each"
+            raise ValueError(self._said(said))
+
+    def _is_constant(self, loss: Losses, states: Tensor) -> bool:
+        moved = [loss.predictions(states + step) for step in (0.0, 1e-3)]
+        return torch.equal(*moved)
 
     def _said(self, what: str) -> str:
         named = type(self._module).__name__
-        return f"{named} is refused: {what}. {_remedy(self._module)}".rstrip()
+        return f"{named} is refused: {what}. {remedy_for(self._module)}".rstrip()
 
 
 def _some(rows: Rows, dtype: torch.dtype) -> Rows:
-    """A few tasks, those with padding first: what is found of them stands for all."""
-    padded = (rows.weight == 0).any(1)
-    chosen = padded.to(torch.uint8).argsort(descending=True, stable=True)[:TASKS]
-    few = rows.select(chosen)
+    """A few tasks: what is found of them stands for all."""
+    return _in(dtype, rows.select(slice(TASKS)))
+
+
+def _in(dtype: torch.dtype, rows: Rows) -> Rows:
     return Rows(
-        few.x.to(dtype) if few.x.is_floating_point() else few.x,
-        few.y.to(dtype) if few.y.is_floating_point() else few.y,
-        few.weight.to(dtype),
+        rows.x.to(dtype) if rows.x.is_floating_point() else rows.x,
+        rows.y.to(dtype) if rows.y.is_floating_point() else rows.y,
+        rows.weight.to(dtype),
     )
 
 
 def _kind(u: Tensor, rows: Rows) -> object:
-    padded = bool((rows.weight == 0).any())
-    return u.dtype, u.device, rows.x.shape[1:], rows.x.dtype, rows.y.shape[1:], rows.y.dtype, padded
+    return u.dtype, u.device, rows.x.shape[1:], rows.x.dtype, rows.y.shape[1:], rows.y.dtype
+
+
+def _odd(values: Tensor) -> float:
+    """One that is not finite."""
+    return float(values[~torch.isfinite(values)][0])
 
 
 def _directions(slope: Tensor) -> Tensor:
@@ -232,54 +315,3 @@ def _first_line(error: Exception) -> str:
     """The first sentence, or what fits of it: torch goes on to list its back ends."""
     said = str(error).split("\n")[0].split(". ")[0].rstrip(".")
     return said[:200] or type(error).__name__
-
-
-def _remedy(module: nn.Module) -> str:
-    """What helps, by the layers that are known for it."""
-    layers = list(module.modules())
-    for is_known, remedy in _REMEDIES:
-        if any(is_known(layer) for layer in layers):
-            return remedy
-    return ""
-
-
-def _is_named(layer: nn.Module, name: str) -> bool:
-    """Of a parametrization, whose class torch keeps to itself."""
-    return type(layer).__name__ == name
-
-
-# The first that fits: what is wrong in itself before what only some kernels cannot do.
-_REMEDIES: tuple[tuple[Callable[[nn.Module], bool], str], ...] = (
-    (
-        lambda layer: isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.training,
-        "Batch norm: call `.eval()` on the module, or use GroupNorm or LayerNorm.",
-    ),
-    (
-        lambda layer: (
-            isinstance(layer, nn.modules.dropout._DropoutNd) and layer.training and layer.p > 0
-        ),
-        "Dropout: call `.eval()` on the module, or set p to 0.",
-    ),
-    (
-        lambda layer: isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.sparse,
-        "Embeddings: use sparse=False.",
-    ),
-    (
-        lambda layer: isinstance(layer, nn.EmbeddingBag),
-        "Embedding bags: use `nn.Embedding` and a sum or mean.",
-    ),
-    (
-        lambda layer: _is_named(layer, "_SpectralNorm") and layer.training,
-        "Spectral norm: call `.eval()` on the module.",
-    ),
-    (
-        lambda layer: _is_named(layer, "_WeightNorm") or hasattr(layer, "weight_g"),
-        "Weight norm: torch's second derivative of it is wrong; write it as a parametrization of "
-        "your own, `g * v / v.norm(dim=1, keepdim=True)`.",
-    ),
-    (
-        lambda layer: isinstance(layer, nn.RNNBase),
-        "Recurrent layers: where a kernel cannot be derived twice, write the loop with "
-        "`nn.RNNCell`, `nn.GRUCell` or `nn.LSTMCell`.",
-    ),
-)

@@ -96,6 +96,11 @@ class Flow:
 
 def horizons(horizon: float | Tensor, start: Tensor) -> tuple[float, Tensor]:
     """The longest horizon, and each task's share of it, (R, 1)."""
+    if start.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"gradient flow needs float32 or float64, found {start.dtype}: no step of the solver "
+            "meets its tolerance there. Methods with a number of inner steps take it."
+        )
     each = torch.as_tensor(horizon, dtype=start.dtype, device=start.device)
     if each.ndim > 1 or (each.ndim == 1 and len(each) != len(start)):
         raise ValueError(
