@@ -126,8 +126,10 @@ class Probe:
             if size is None:
                 size = self._try_gradients(u, rows)
             self._check_padding(kind, self._points(u, size)[-1], rows)
-        if size:  # else it was judged at this theta alone
+        if size:
             self._sizes[kind] = size
+        else:  # judged at this theta alone
+            self._padding.pop(kind, None)
 
     def _try_gradients(self, u: Tensor, rows: Rows) -> float:
         """The size at which the generic point is finite, 0 where there is none."""

@@ -67,11 +67,18 @@ class Casts(TorchDispatchMode):
 
 
 def kept(module: nn.Module) -> list[Tensor]:
-    """Tensors of a call under `vmap` that attributes still hold after it."""
+    """What attributes still hold of the tasks after a call under `vmap`; constants are no harm."""
     held = [value for layer in module.modules() for value in vars(layer).values()]
-    return [
-        value for value in _tensors(held) if torch._C._functorch.is_functorch_wrapped_tensor(value)
-    ]
+    return [value for value in _tensors(held) if _is_of_tasks(value)]
+
+
+def _is_of_tasks(value: Tensor) -> bool:
+    wrappers = torch._C._functorch
+    while wrappers.is_functorch_wrapped_tensor(value):
+        if wrappers.is_batchedtensor(value):
+            return True
+        value = wrappers.get_unwrapped(value)
+    return False
 
 
 def _place(value: Tensor) -> int:

@@ -424,6 +424,18 @@ def looked_at(m: Calls, z: Tensor, x: Tensor) -> Tensor:
     return m.head(m.seen["last"])
 
 
+def constants(m: Calls, z: Tensor, x: Tensor) -> Tensor:
+    if "waves" not in m.seen:
+        m.seen["waves"] = torch.cos(torch.arange(8, dtype=x.dtype))
+    return m.head(torch.tanh(z) * m.seen["waves"])
+
+
+def test_constants_may_be_remembered() -> None:
+    waves = torch.cos(torch.arange(8.0).double())
+    expected = ask(made(calls(lambda m, z, x: m.head(torch.tanh(z) * waves))))
+    assert torch.equal(ask(made(calls(constants))), expected)
+
+
 def test_what_is_left_to_be_looked_at_is_right() -> None:
     expected = ask(made(calls(lambda m, z, x: m.head(torch.tanh(z)))))
     assert torch.equal(ask(made(calls(looked_at))), expected)
