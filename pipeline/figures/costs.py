@@ -112,7 +112,8 @@ def draw_equal_cost(table: pd.DataFrame) -> Figure:
         for axes, cost in zip(row, _COSTS, strict=False):
             _draw_validation(axes, rows, cost)
         _draw_memory(row[-1], rows)
-        row[1].set_title(panel_title(rows.iloc[0]))
+        # of the row, so on its left
+        row[0].set_title(panel_title(rows.iloc[0]).replace("\n", ", "), loc="left")
     for axes, text in zip(grid[-COLUMNS:, 0], (*_COSTS.values(), "peak memory (MB)"), strict=True):
         axes.set_xlabel(text)
     legend(figure, table["label"])

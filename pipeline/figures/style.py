@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike
@@ -104,7 +105,9 @@ def panels(
     blocks = -(-count // columns)
     n_rows = blocks * rows_each
     width = WIDTH if columns > 1 else SINGLE_WIDTH
-    figure = Figure(figsize=(width, height * n_rows + 1.0), layout="constrained")
+    # a title is nearer to its own panel than to the one above
+    layout = ConstrainedLayoutEngine(h_pad=0.1 if blocks > 1 else 0.04167)
+    figure = Figure(figsize=(width, height * n_rows + 1.0), layout=layout)
     grid = figure.subplots(n_rows, columns, squeeze=False)
     grid = grid.reshape(blocks, rows_each, columns).transpose(0, 2, 1).reshape(-1, rows_each)
     for axes in grid[count:].ravel():
