@@ -22,7 +22,7 @@ SETTINGS = METHOD_SETTINGS | {
 
 
 class Forgets(torch.autograd.Function):
-    """Squares; its second derivative is lost."""
+    """Squares; its second derivative is lost, which a zero head hides."""
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ class Forgets(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, weight: Tensor) -> Tensor:
-        return 2 * ctx.saved_tensors[0].detach() * weight.detach()
+        return 2 * ctx.saved_tensors[0].detach() * weight
 
     @staticmethod
     def vmap(info: Any, dims: tuple[int | None], x: Tensor) -> tuple[Tensor, int | None]:
