@@ -86,6 +86,7 @@ def read_files(rows_file: Path) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd
     """
     if not is_there(rows_file):
         return {}, {}
+    _need_both(rows_file)
     try:
         entries = pq.read_table(_runs_file(rows_file), schema=RUNS_SCHEMA).to_pylist()
         frame = pq.read_table(rows_file, schema=ROWS_SCHEMA).to_pandas()
@@ -107,6 +108,12 @@ def read_files(rows_file: Path) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd
 def is_there(rows_file: Path) -> bool:
     """Whether a setting has evidence: either file, so that the lack of the other is said."""
     return rows_file.is_file() or _runs_file(rows_file).is_file()
+
+
+def _need_both(rows_file: Path) -> None:
+    for file in (rows_file, _runs_file(rows_file)):
+        if not file.is_file():
+            raise _unreadable(rows_file, f"no {file.name} beside the other")
 
 
 def _object(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -395,6 +402,7 @@ def kept_entries(rows_file: Path) -> dict[Key, Kept]:
     Raises:
         BadInput: when the evidence is unreadable.
     """
+    _need_both(rows_file)
     names = ["label", "seed", "spec", "behaviour"]
     try:
         entries = pq.read_table(_runs_file(rows_file), columns=names).to_pylist()

@@ -72,3 +72,10 @@ def test_file_that_is_no_database_is_refused(results: Path) -> None:
 def test_missing_results_are_refused(results: Path) -> None:
     with pytest.raises(BadInput, match="no such folder"):
         log_tracking(results / "nowhere", uri="sqlite:///mlflow.db", **GRID)
+
+
+def test_a_place_where_no_store_can_be_made_is_named(results: Path) -> None:
+    with pytest.raises(BadInput) as refused:
+        log_tracking(results, uri="sqlite:////proc/x.db", **GRID)
+    assert "/proc/x.db" in str(refused.value)
+    assert "--uri" in str(refused.value)
