@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.files import read_json
 from pipeline.jobs.artifacts import seed_blocks
+from pipeline.runs.evidence import read_files, write_files
 from tests.workflow.project import Project
 
 RESULTS = "results/ci"
@@ -74,6 +75,28 @@ def test_a_changed_formula_is_refused_and_then_trained(project: Project) -> None
     project.snakemake()
     for told in project.path(f"{RESULTS}/runs").glob("*/*/*/metrics.json"):
         assert ("restored" in read_json(told)) is (told.parts[-4] == "fomaml"), told
+    assert project.planned() == {}
+
+
+def test_rows_that_are_not_the_runs_are_said_and_trained(project: Project) -> None:
+    """By the same command: all else is restored, and evidence is whole again."""
+    project.set(grids__ci__keep_evidence=True, grids__ci__methods=["fomaml", "reptile"])
+    project.run("python", "-m", "pipeline", "keep-evidence", RESULTS)
+    rows_file = next(project.path(f"{RESULTS}/evidence").glob("cosmixture*.runs.parquet"))
+    rows_file = rows_file.with_name(rows_file.name.replace(".runs", ""))
+    runs, rows = read_files(rows_file)
+    mine = ("fomaml", min(seed for _, seed in runs))
+    write_files(rows_file, runs, rows | {mine: rows[mine].head(len(rows[mine]) // 2)})
+    _forget_runs(project)
+
+    said = project.snakemake()
+    name = rows_file.relative_to(project.root).as_posix()
+    assert f"{name}: found" in said
+    for told in project.path(f"{RESULTS}/runs").glob("*/*/*/metrics.json"):
+        trained = told.parts[-4:-1] == ("fomaml", rows_file.stem, str(mine[1]))
+        assert ("restored" in read_json(told)) is not trained, told
+    assert len(read_files(rows_file)[1][mine]) == len(rows[mine])
+    assert f"{name}: found" not in project.snakemake("--dry-run")
     assert project.planned() == {}
 
 
