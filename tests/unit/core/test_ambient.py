@@ -42,19 +42,30 @@ def mode(name: str) -> AbstractContextManager:
     return default_dtype() if name == "default dtype" else MODES[name]
 
 
+# In float32: what autocast rounds.
+SINGLE = {"dtype": torch.float32}
+
+
 def models() -> dict[str, tuple]:
-    module = made(RIGHT["MultiheadAttention"])
+    module = made(RIGHT["MultiheadAttention"]).float()
+    closed, theta = make_mlp(features=8)
     return {
-        "closed form": (*make_mlp(features=8),),
+        "closed form": (closed, theta.float()),
         "attention": (ModuleModel(module), flat_parameters(module)),
     }
+
+
+def test_autocast_would_round_what_is_tested_here() -> None:
+    x = torch.rand(4, 4)
+    with mode("autocast"):
+        assert (x @ x).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("name", MODES)
 @pytest.mark.parametrize("kind", ["closed form", "attention"])
 def test_meta_gradients(kind: str, name: str) -> None:
     model, theta = models()[kind]
-    batch = make_batch(features=8, support=5, query=4)
+    batch = make_batch(features=8, support=5, query=4, **SINGLE)
     for method in METHODS:
         given = METHOD_SETTINGS[method]
         settings = given | ({"horizon": 0.1} if "horizon" in given else {"inner_steps": 1})
@@ -78,7 +89,7 @@ def trained(model: object, theta: Tensor, batch: TaskBatch) -> Tensor:
 @pytest.mark.parametrize("name", MODES)
 def test_training_and_adapting(name: str) -> None:
     model, theta = models()["closed form"]
-    batch = make_batch(features=8)
+    batch = make_batch(features=8, **SINGLE)
     expected = trained(model, theta, batch)
     ((_, states),) = adapt(model, theta, batch.support, steps=[3], lr=0.1)
     with mode(name):
@@ -91,7 +102,7 @@ def test_training_and_adapting(name: str) -> None:
 @pytest.mark.parametrize("kind", ["closed form", "attention"])
 def test_predictions(kind: str, name: str) -> None:
     model, theta = models()[kind]
-    x = make_batch(features=8).query.x
+    x = make_batch(features=8, **SINGLE).query.x
     expected = model.predict(theta.expand(3, -1), x)
     with mode(name):
         assert torch.equal(model.predict(theta.expand(3, -1), x), expected)
@@ -101,7 +112,7 @@ def test_predictions(kind: str, name: str) -> None:
 def test_predictions_may_be_derived(kind: str) -> None:
     model, theta = models()[kind]
     u = theta.expand(3, -1).clone().requires_grad_()
-    model.predict(u, make_batch(features=8).query.x).sum().backward()
+    model.predict(u, make_batch(features=8, **SINGLE).query.x).sum().backward()
     assert torch.isfinite(u.grad).all()
     assert u.grad.any()
 

@@ -40,8 +40,8 @@ def drawn(table: pd.DataFrame):
 def test_a_row_of_three_panels_per_setting(table):
     figure = drawn(table)
     assert len(figure.axes) == 3 * len(SETTINGS)
-    titles = [axes.get_title() for axes in figure.axes]
-    assert titles == ["", "CosMixture\n50shot-50val", "", "", "Alpine\n50shot-50val", ""]
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["CosMixture, 50shot-50val", "", "", "Alpine, 50shot-50val", "", ""]
     labels = [axes.get_xlabel().split("\n")[0] for axes in figure.axes]
     assert labels[-3:] == [
         *("process seconds of training", "gradient equivalents", "peak memory (MB)"),
