@@ -4,7 +4,6 @@ Files of one record may come from several: a kill between two of them, a checkou
 alone. Each can be read, and together they would show numbers of no run.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -97,16 +96,20 @@ def _steps(evaluation: Any) -> list[int]:
 
 def _ragged(rows: pd.DataFrame, n_tasks: int) -> str | None:
     """Steps of a predictor without one row for each of the test tasks, the same at all steps."""
-    tasks = np.unique(rows["task"])
-    for (predictor, step), found in _tasks_by_step(rows):
-        if len(found) != n_tasks or not np.array_equal(np.sort(found), tasks):
-            return f"`{predictor}` at step {step} without one row for each of {n_tasks} test tasks"
+    names, codes = np.unique(rows["predictor"].to_numpy(object), return_inverse=True)
+    step, task = rows["step"].to_numpy(), rows["task"].to_numpy()
+    order = np.lexsort((task, step, codes))  # once for all: every start of Snakemake looks here
+    codes, step, task = codes[order], step[order], task[order]
+    begins = np.r_[True, (codes[1:] != codes[:-1]) | (step[1:] != step[:-1])][: len(task)]
+    starts = np.flatnonzero(begins)
+    every = np.unique(task)
+    for first, count in zip(starts, np.diff(np.r_[starts, len(task)]), strict=True):
+        if count != n_tasks or not np.array_equal(task[first : first + count], every):
+            return (
+                f"`{names[codes[first]]}` at step {step[first]} without one row for each of "
+                f"{n_tasks} test tasks"
+            )
     return None
-
-
-def _tasks_by_step(rows: pd.DataFrame) -> Iterable[tuple[tuple[str, int], np.ndarray]]:
-    for (predictor, step), tasks in rows.groupby(["predictor", "step"], sort=True)["task"]:
-        yield (str(predictor), int(str(step))), tasks.to_numpy()
 
 
 def _same(a: float | None, b: Any, scale: float | None) -> bool:
