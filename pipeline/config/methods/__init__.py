@@ -22,11 +22,6 @@ OURS = tuple(card.name for card in METHODS.values() if card.role == "ours")
 (TRAINS_STUDIES,) = (card for card in METHODS.values() if card.trains_studies)
 
 
-def variant_labels(card: MethodCard) -> list[str]:
-    """Labels of a method's variants that have a name of their own."""
-    return [f"{card.name}-{ending}" for ending in card.variants]
-
-
 def _ways() -> dict[str, tuple[MethodCard, Way]]:
     every = [(name, card, way) for card in METHODS.values() for name, way in card.ways.items()]
     every.sort(key=lambda found: found[2].order)

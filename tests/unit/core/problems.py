@@ -102,9 +102,11 @@ def make_mlp(
 class Net(nn.Module):
     """The same network as a plain module."""
 
-    def __init__(self, features: int, hidden: tuple[int, ...], activation: str) -> None:
+    def __init__(
+        self, features: int, hidden: tuple[int, ...], activation: str, outputs: int = 1
+    ) -> None:
         super().__init__()
-        widths = [features, *hidden, 1]
+        widths = [features, *hidden, outputs]
         self.layers = nn.ModuleList(
             nn.Linear(a, b, dtype=torch.float64) for a, b in pairwise(widths)
         )

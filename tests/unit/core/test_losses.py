@@ -1,14 +1,12 @@
 """Named losses: closed forms against `torch.func`, outputs of several units, classes, borders."""
 
-from itertools import pairwise
-
 import pytest
 import torch
 from torch import Tensor, nn
 
 from pipeline.core import LOSSES, METHODS, MLP, ModuleModel, Rows, TaskBatch, meta_gradient
 from pipeline.core.losses import row_loss
-from tests.unit.core.problems import ACTIVATIONS, METHOD_SETTINGS
+from tests.unit.core.problems import ACTIVATIONS, METHOD_SETTINGS, Net
 
 TASKS, FEATURES = 3, 2
 # loss, outputs: of one number, of several, of classes
@@ -37,26 +35,9 @@ def batch_for(loss: str, outputs: int) -> TaskBatch:
     return TaskBatch.from_arrays(sx, sy, qx, qy, support_weight=weight, dtype=torch.float64)
 
 
-class Net(nn.Module):
-    """The network in closed form as a module."""
-
-    def __init__(self, outputs: int, activation: str = "tanh") -> None:
-        super().__init__()
-        widths = (FEATURES, 5, 4, outputs)
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b, dtype=torch.float64) for a, b in pairwise(widths)
-        )
-        self.activation = ACTIVATIONS[activation]
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers[:-1]:
-            x = self.activation(layer(x))
-        return self.layers[-1](x)
-
-
 def models(loss: str, outputs: int, activation: str = "tanh") -> tuple[MLP, ModuleModel]:
     closed = MLP(FEATURES, (5, 4), activation, outputs=outputs, loss=loss)
-    return closed, ModuleModel(Net(outputs, activation), loss)
+    return closed, ModuleModel(Net(FEATURES, (5, 4), activation, outputs), loss)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
