@@ -3,6 +3,7 @@
 import gc
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -201,6 +202,16 @@ def test_items_that_look_at_padding() -> None:
     with pytest.raises(ValueError, match="rows that pad a task change"):
         ask(module, padded(ends(), items=True))
     assert ask(made(RIGHT["Embedding"]), padded(ends(), items=True)).any()
+
+
+def test_padding_that_could_not_be_varied_is_tried_when_it_can() -> None:
+    """All rows of the first batch are of one item: nothing else could pad them."""
+    module = made(lambda: Items(Centred()))
+    model, batch = ModuleModel(module), padded(ends(), items=True)
+    support = replace(batch.support, x=torch.full_like(batch.support.x, 1))
+    ask(module, replace(batch, support=support), model=model, method="fomaml")
+    with pytest.raises(ValueError, match="rows that pad a task change"):
+        ask(module, batch, model=model, method="fomaml")
 
 
 class Centred(nn.Embedding):
