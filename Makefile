@@ -6,8 +6,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CONFIG := $(if $(GRID),--config grid=$(GRID))
-# torch brings its own CUDA stack, which differs by platform: it is installed first, by its pin
-TORCH := $(shell sed -n 's/^ *"\(torch==[^"]*\)",*/\1/p' pyproject.toml)
 # the extra `bench`, without what it would pull in: it must not move torch
 PEERS := $(shell sed -n '/^bench = /,/^]/s/^ *"\([^"]*\)",*/\1/p' pyproject.toml)
 
@@ -25,7 +23,6 @@ $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; ok = (3, 11) <= v <= (3, 13); \
 	sys.exit(not ok and "found Python %d.%d, needed 3.11 to 3.13: make PYTHON=python3.11" % v)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet '$(TORCH)'
 	$(BIN)/python -m pip install --quiet -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	$(BIN)/python workflow/offline_plots.py
@@ -68,11 +65,12 @@ schema: $(READY) ## write the JSON Schemas of params.yaml and grids/*.yaml
 	python -m pipeline schema workflow/schemas/params.schema.json
 	python -m pipeline schema --of-grid workflow/schemas/grid.schema.json
 
+# torch brings its own CUDA stack, which differs by platform: its pin alone is kept
 lock: ## resolve pyproject.toml into requirements.lock (needs uv; UPGRADE=--upgrade for news)
 	cp requirements.lock requirements.lock.new
 	uv pip compile --universal --python-version 3.11 --extra dev --no-annotate --no-header \
 		--quiet $(UPGRADE) --output-file requirements.lock.new pyproject.toml
-	grep -vE '^(torch|triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)==' requirements.lock.new \
+	grep -vE '^(triton|nvidia-[a-z0-9-]+|cuda-[a-z0-9-]+)==' requirements.lock.new \
 		> requirements.lock
 	rm requirements.lock.new
 

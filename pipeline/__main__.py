@@ -1,10 +1,24 @@
 """`python -m pipeline <command>`: one command per rule of the workflow."""
 
+import sys
+import traceback
+
 from pipeline.jobs.process import die_with_parent
 
 if __name__ == "__main__":
     die_with_parent()  # before anything slow is imported: an orphan would overwrite new records
 
-    from pipeline.cli import main
+    try:
+        from pipeline.cli import main
 
-    main()
+        main()
+    except ModuleNotFoundError as missing:
+        importer = [frame for frame, _ in traceback.walk_tb(missing.__traceback__)][-1]
+        if importer.f_globals["__name__"].partition(".")[0] not in ("pipeline", "__main__"):
+            raise  # an import of a library's or of the user's own
+        print(
+            f"error: the package `{missing.name}` is not installed. The commands need "
+            "`pip install '.[workflow]'`; `pip install .` is the library alone.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
