@@ -12,7 +12,7 @@ PEERS := $(shell sed -n '/^bench = /,/^]/s/^ *"\([^"]*\)",*/\1/p' pyproject.toml
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow check bench gpu-check format lock schema clean-env
+.PHONY: help setup run test test-slow check docs bench gpu-check format lock schema clean-env
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,7 +45,7 @@ gpu-check: $(READY) ## the tests that need a CUDA device, then the benchmarks on
 	pytest -m gpu
 	python -m benchmarks --device cuda
 
-check: $(READY) ## style, types, workflow lint, params schema; then the tests
+check: $(READY) ## style, types, workflow lint, params schema, the site; then the tests
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile workflow
@@ -54,7 +54,11 @@ check: $(READY) ## style, types, workflow lint, params schema; then the tests
 	python -m pipeline check-params
 	python -m pipeline schema | diff -q - workflow/schemas/params.schema.json
 	python -m pipeline schema --of-grid | diff -q - workflow/schemas/grid.schema.json
+	$(MAKE) docs
 	$(MAKE) test
+
+docs: $(READY) ## build the site from docs/ and the docstrings: site/index.html
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml
 
 format: $(READY) ## let ruff and snakefmt rewrite the code
 	ruff check --fix .

@@ -66,3 +66,9 @@ def test_the_example_of_the_library_runs() -> None:
     out = names["out"]
     assert out.gradient.shape == names["theta"].shape
     assert out.adapted.shape == (5, *names["theta"].shape)
+
+
+def test_the_site_has_every_page() -> None:
+    listed = (ROOT / "docs/site/mkdocs.yml").read_text(encoding="utf-8")
+    missing = [p.name for p in ROOT.glob("docs/*.md") if f": docs/{p.name}\n" not in listed]
+    assert missing == [], "name them under `nav` in docs/site/mkdocs.yml"
