@@ -29,7 +29,7 @@ OUTSIDE = {
     "pipeline.runs.agreement": "refuses records",
     "pipeline.runs.checks": "refuses recipes",
     "pipeline.runs.device": "the device and its allocator are no part of a recipe",
-    "pipeline.runs.progress": "a bar",
+    "pipeline.runs.progress": "tells how far a job is",
 }
 # Packages of which every module is outside; of the others only the `__init__`.
 WHOLE = ("pipeline.config.schema", "pipeline.jobs")

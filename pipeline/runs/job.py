@@ -20,7 +20,8 @@ from pipeline.runs.checks import (
 from pipeline.runs.device import choose_device, device_name, environment, keep_freed_memory
 from pipeline.runs.initialisation import KEY, describe
 from pipeline.runs.inputs import load_inputs, target_range, untrained_start
-from pipeline.runs.recipe import Recipe
+from pipeline.runs.progress import ProgressFile, reported
+from pipeline.runs.recipe import Recipe, digest
 from pipeline.runs.records import holds_run, write_run
 from pipeline.runs.seed import SeedTraining
 from pipeline.runs.testing import meta_test
@@ -95,9 +96,12 @@ def run_seeds(
         if not (keep_finished and holds_run(given[2], given[0]))
     ]
     if runs:
-        _train_together(
-            *(runs, tasks, run_dirs[0] / CHECKPOINT, place, capture, threads, checkpoint_every)
-        )
+        files = [_progress_file(own, folder) for own, _, folder in runs]
+        with reported(files):
+            _train_together(
+                *(runs, tasks, run_dirs[0] / CHECKPOINT, place, capture, threads),
+                *(checkpoint_every, files),
+            )
     return [read_json(folder / "metrics.json") for folder in run_dirs]
 
 
@@ -109,6 +113,7 @@ def _train_together(
     capture: Capture,
     threads: int,
     checkpoint_every: int,
+    files: Sequence[ProgressFile],
 ) -> None:
     """`run_seeds` for seeds that all have to be trained."""
     recipe = runs[0][0]
@@ -118,9 +123,11 @@ def _train_together(
     check_same_inputs({str(run[1]): n for run, n in zip(runs, features, strict=True)})
     model = MLP(features[0], recipe["hidden"])
     seeds = []
-    for (own, _, _), episodes in zip(runs, loaded, strict=True):
+    for (own, _, _), episodes, progress in zip(runs, loaded, files, strict=True):
         untrained = untrained_start(model, own, place)
-        seeds.append(SeedTraining(own, episodes, untrained, target_range(tasks, episodes)))
+        seeds.append(
+            SeedTraining(own, episodes, untrained, target_range(tasks, episodes), progress)
+        )
     starts = [seed.untrained for seed in seeds]
     trainer = MetaTrainer(
         recipe["method"],
@@ -157,6 +164,12 @@ def _train_together(
         _report(metrics)
     for left in (checkpoint, *checkpoint.parent.glob(f".{CHECKPOINT}.*.tmp")):  # of a kill
         left.unlink(missing_ok=True)
+
+
+def _progress_file(recipe: Recipe, folder: Path) -> ProgressFile:
+    of = {name: recipe[name] for name in ("label", "setting", "seed")}
+    updates = recipe["training"]["meta_updates"]
+    return ProgressFile(folder, {"recipe": digest(recipe), **of, "updates": updates})
 
 
 def _data(episodes: Episodes, tasks: Path, file: Path) -> dict[str, Any]:

@@ -1,10 +1,40 @@
-"""Progress bars: drawn on a terminal, silent anywhere else."""
+"""How far a job is: a bar on a terminal, and `progress.jsonl` in the folder of each run.
 
+The file is for whoever looks on while a job trains (`status`, `log-live`): it is there from the
+job's start until its record is whole, and in no recipe, record or version. A line is one JSON
+object:
+
+    {"recipe", "label", "setting", "seed", "updates", "time", "pid"}   the first: who, of how many
+        updates, and when this process started, in seconds since 1970
+    {"clock", "update", "seconds", "meta_loss", "gradient_norm", "validation_nrmse", ...}   a row
+        of the curve every two seconds, and every one that was validated; `clock` are monotonic
+        seconds; a value that is not finite is null
+    {"trained": true}   training has ended, the meta-test and the record are left
+    {"ended": "failed"}   the job ended without a record; "killed": it was asked to stop
+
+The writer holds a kernel lock on the file, which goes when its process goes, however that ends.
+A last line without its end is one being written.
+"""
+
+import fcntl
+import json
+import math
+import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+FILE = "progress.jsonl"
+EVERY_S = 2.0
+EARLIER_ROWS = 200  # of the curve of a training that goes on
+SHOWN = ("update", "seconds", "meta_loss", "gradient_norm", "validation_nrmse")
 
 
 def track(title: str, first: int, total: int) -> Iterator[int]:
@@ -24,3 +54,157 @@ def track(title: str, first: int, total: int) -> Iterator[int]:
         for number in range(first, total):
             yield number
             progress.advance(bar)
+
+
+class ProgressFile:
+    """Writes the file of one run. What cannot be written is left out: training goes on.
+
+    Args:
+        folder: of the run.
+        start: entries of the first line, without `time` and `pid`.
+    """
+
+    def __init__(self, folder: Path, start: Mapping[str, Any]) -> None:
+        self.path = folder / FILE
+        self._start = {**start, "time": time.time(), "pid": os.getpid()}
+        self._handle: IO[str] | None = None
+        self._waiting: list[Mapping[str, float]] = []
+        self._due = 0.0
+
+    def open(self, earlier: Sequence[Mapping[str, float]] = ()) -> None:
+        """Start the file anew; `earlier` are rows of the curve that a checkpoint brought back."""
+        with suppress(OSError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.unlink(missing_ok=True)  # whoever reads the old one sees that this is another
+            self._handle = self.path.open("w", encoding="utf-8")
+            with suppress(OSError):  # a file system without such locks
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            some = earlier[:: max(1, len(earlier) // EARLIER_ROWS)]
+            self._write(self._start, *map(_shown, some))
+
+    def note(self, row: Mapping[str, float]) -> None:
+        """Tell of an update: now, or with the next line that is due."""
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + EVERY_S
+            self._write(*map(_shown, self._waiting), {"clock": now, **_shown(row)})
+            self._waiting = []
+        elif math.isfinite(row["validation_nrmse"]):
+            self._waiting.append(row)
+
+    def trained(self) -> None:
+        """Tell that training has ended."""
+        self._write(*map(_shown, self._waiting), {"trained": True})
+        self._waiting = []
+
+    def close(self, ended: str | None) -> None:
+        """Delete the file when the record is whole (None); else say how the job ended."""
+        if ended:
+            self._write({"ended": ended})
+        else:
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+        if self._handle is not None:
+            with suppress(OSError):
+                self._handle.close()
+            self._handle = None
+
+    def _write(self, *lines: Mapping[str, Any]) -> None:
+        if self._handle is None:
+            return
+        try:
+            self._handle.write("".join(f"{json.dumps(line)}\n" for line in lines))
+            self._handle.flush()
+        except OSError as error:  # a full disk, say
+            print(f"{self.path}: {error}; the training goes on without it", file=sys.stderr)
+            handle, self._handle = self._handle, None
+            with suppress(OSError):
+                handle.close()
+
+
+@contextmanager
+def reported(files: Sequence[ProgressFile]) -> Iterator[None]:
+    """Close the files of a job as it ends: with its records whole, or by whatever is raised."""
+    ended: str | None = "failed"
+    try:
+        yield
+        ended = None
+    except (SystemExit, KeyboardInterrupt):
+        ended = "killed"
+        raise
+    finally:
+        for file in files:
+            file.close(ended)
+
+
+def _shown(row: Mapping[str, float]) -> dict[str, float | None]:
+    return {key: row[key] if math.isfinite(row[key]) else None for key in SHOWN}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a progress file says of a run.
+
+    Attributes:
+        start: its first line.
+        update, row: the last update it tells of, and that row of the curve; 0 and empty before.
+        trained: only the meta-test and the record are left.
+        running: the process that writes it lives. Without a file system that has kernel locks,
+            or where the process is another machine's there: not known to be dead.
+        ended: how it ended without a record, where it says so.
+        seconds_left: of training at the pace since this process started; None when not known.
+    """
+
+    start: dict[str, Any]
+    update: int
+    row: dict[str, Any]
+    trained: bool
+    running: bool
+    ended: str | None
+    seconds_left: float | None
+
+
+def read_progress(folder: Path) -> Seen | None:
+    """Look at the progress file of a run; None where there is none."""
+    try:
+        with (folder / FILE).open(encoding="utf-8") as handle:
+            lines = list(whole_lines(handle))
+            running = is_written(handle)
+    except OSError:
+        return None
+    if not lines:
+        return None
+    start, *rest = lines
+    rows = [line for line in rest if "update" in line]
+    timed = [row for row in rows if "clock" in row]
+    last = rows[-1] if rows else {"update": 0}
+    left = None
+    if len(timed) > 1 and timed[-1]["update"] > timed[0]["update"]:
+        pace = (timed[-1]["clock"] - timed[0]["clock"]) / (timed[-1]["update"] - timed[0]["update"])
+        left = pace * (start["updates"] - last["update"])
+    return Seen(
+        start=start,
+        update=last["update"],
+        row=last if rows else {},
+        trained=any("trained" in line for line in rest),
+        running=running,
+        ended=next((line["ended"] for line in rest if "ended" in line), None),
+        seconds_left=left,
+    )
+
+
+def whole_lines(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The objects of the lines that are whole."""
+    for line in lines:
+        with suppress(ValueError):
+            if line.endswith("\n") and isinstance(entry := json.loads(line), dict):
+                yield entry
+
+
+def is_written(handle: IO[Any]) -> bool:
+    """Whether the process that writes an open progress file lives."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    return False

@@ -11,6 +11,7 @@ from pipeline.core.interface import Model
 from pipeline.data.pools import Episodes, FrozenTasks
 from pipeline.runs.evaluate import FrozenTest
 from pipeline.runs.ledger import Fidelity, Ledger
+from pipeline.runs.progress import ProgressFile
 from pipeline.runs.recipe import Recipe
 from pipeline.runs.records import CURVE_SCHEMA
 
@@ -28,10 +29,16 @@ class SeedTraining:
         ledger: of its gradients' fidelity.
         ended: its training has; `theta` (P,) and `updates` are then where it came to.
         message: of its divergence, if there is one.
+        progress: tells whoever looks on.
     """
 
     def __init__(
-        self, recipe: Recipe, episodes: Episodes, untrained: Tensor, target_range: float
+        self,
+        recipe: Recipe,
+        episodes: Episodes,
+        untrained: Tensor,
+        target_range: float,
+        progress: ProgressFile | None = None,
     ) -> None:
         self.recipe = recipe
         self.episodes = episodes
@@ -45,6 +52,7 @@ class SeedTraining:
         self.theta = untrained
         self.updates = 0
         self.message: str | None = None
+        self.progress = progress
         self._rows: list[tuple[float, ...]] = []
         self._validation = self.frozen(episodes.validation)
 
@@ -88,11 +96,22 @@ class SeedTraining:
                 *fidelity,
             )
         )
+        if self.progress:
+            self.progress.note(_named(self._rows[-1]))
+
+    def begin(self) -> None:
+        """Tell whoever looks on that training starts, or goes on from a checkpoint."""
+        if self.progress:
+            self.progress.open([_named(row) for row in self._rows])
+            if self.ended:
+                self.progress.trained()
 
     def end(self, theta: Tensor, updates: int, message: str | None = None) -> None:
         """Keep what the training has come to, and how it diverged if it did."""
         self.ended = True
         self.theta, self.updates, self.message = theta.clone(), updates, message
+        if self.progress:
+            self.progress.trained()
 
     def curve(self) -> pd.DataFrame:
         """Rows of `records.CURVE_SCHEMA`."""
@@ -121,3 +140,8 @@ class SeedTraining:
         self.theta = state["theta"].to(self.untrained.device)
         self.updates = state["updates"]
         self.message = state["message"]
+
+
+def _named(row: tuple[float, ...]) -> dict[str, float]:
+    """A row of the curve by the names of its columns."""
+    return dict(zip(CURVE_SCHEMA.names, row, strict=True))

@@ -83,6 +83,8 @@ class MetaTraining:
         given = recipe["training"]
         total = given["meta_updates"]
         self._resume()
+        for seed in self.seeds:
+            seed.begin()
         title = f"{recipe['label']} {recipe['setting']} {_named(self.seeds)}"
         previous = {
             number: signal.signal(number, self._ask_to_stop)

@@ -1,0 +1,141 @@
+"""`progress.jsonl`: what a job tells while it trains, and what is left of it afterwards."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.core import MetaTrainer
+from pipeline.runs import progress
+from pipeline.runs.job import run_seeds
+from pipeline.runs.progress import FILE, ProgressFile, Seen, read_progress, reported
+from pipeline.runs.recipe import digest
+from pipeline.runs.records import read_run
+from tests.unit.seed_runs import SYNTHETIC, make, recipes
+
+START = {"recipe": "r", "label": "maml", "setting": "s", "seed": 0, "updates": 100}
+
+
+def row(update: int, validation: float = math.nan, loss: float = 1.0) -> dict[str, float]:
+    return {
+        "update": update,
+        "seconds": update / 10,
+        "meta_loss": loss,
+        "gradient_norm": 2.0,
+        "validation_nrmse": validation,
+        "hvps": 3,
+    }
+
+
+def look(folder: Path) -> Seen:
+    seen = read_progress(folder)
+    assert seen is not None
+    return seen
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Monotonic seconds, which the test sets."""
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_line_every_two_seconds_and_every_validation(tmp_path: Path, clock: list[float]) -> None:
+    file = ProgressFile(tmp_path, START)
+    file.open()
+    for update in range(1, 61):
+        clock[0] += 0.1
+        file.note(row(update, validation=0.5 if update % 7 == 0 else math.nan))
+
+    lines = [json.loads(line) for line in (tmp_path / FILE).read_text().splitlines()]
+    assert lines[0].items() >= START.items()
+    timed = [line["update"] for line in lines if "clock" in line]
+    assert timed == [1, 21, 41]
+    validated = [line["update"] for line in lines if line.get("validation_nrmse")]
+    assert validated == [7, 14, 21, 28, 35], "those after the last line come with the next"
+    file.trained()
+    assert '"update": 56' in (tmp_path / FILE).read_text()
+
+
+def test_what_is_read_of_it(tmp_path: Path, clock: list[float]) -> None:
+    assert read_progress(tmp_path) is None
+    file = ProgressFile(tmp_path, START)
+    file.open()
+    seen = look(tmp_path)
+    assert (seen.update, seen.running, seen.seconds_left) == (0, True, None)
+    for update in (10, 20, 30):
+        clock[0] += 5
+        file.note(row(update, loss=math.inf))
+    seen = look(tmp_path)
+    assert seen.update == 30
+    assert seen.row["meta_loss"] is None
+    assert seen.seconds_left == pytest.approx(70 * 0.5)
+
+    with (tmp_path / FILE).open("a") as torn:
+        torn.write('{"update": 9')
+    assert look(tmp_path).update == 30, "a line without its end is left out"
+    file.close("killed")
+    assert not look(tmp_path).running
+
+
+def test_rows_of_a_checkpoint_come_first_and_thinned(tmp_path: Path) -> None:
+    file = ProgressFile(tmp_path, START)
+    file.open([row(update) for update in range(1, 5001)])
+    assert len((tmp_path / FILE).read_text().splitlines()) <= 2 * progress.EARLIER_ROWS + 1
+    file.close(None)
+    assert not (tmp_path / FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("raised", "ended"),
+    [(SystemExit, "killed"), (KeyboardInterrupt, "killed"), (OSError, "failed")],
+)
+def test_how_a_job_ended(tmp_path: Path, raised: type[BaseException], ended: str) -> None:
+    file = ProgressFile(tmp_path, START)
+    file.open()
+    with pytest.raises(raised), reported([file]):
+        raise raised
+    seen = look(tmp_path)
+    assert (seen.ended, seen.running) == (ended, False)
+
+
+def test_a_full_disk_costs_the_file_and_not_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = ProgressFile(tmp_path, START)
+    file.open()
+    with Path("/dev/full").open("w") as file._handle:
+        file.trained()
+    assert "No space left" in capsys.readouterr().err
+    file.note(row(2))
+    file.close("failed")
+
+
+def test_a_job_tells_of_each_seed_and_leaves_only_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = recipes(meta_updates=6, validate_every=2)
+    tasks, episodes = make(tmp_path, SYNTHETIC)
+    folders = [tmp_path / "runs" / str(own["seed"]) for own in given]
+    step, seen = MetaTrainer.step, []
+
+    def looking(self: MetaTrainer, batch: Any) -> Any:
+        seen.append([read_progress(folder) for folder in folders])
+        return step(self, batch)
+
+    monkeypatch.setattr(MetaTrainer, "step", looking)
+    monkeypatch.setattr(progress, "EVERY_S", 0.0)
+    run_seeds(given, tasks, episodes, folders, device="cpu")
+
+    for own, folder, looks in zip(given, folders, zip(*seen, strict=True), strict=True):
+        assert [one.update for one in looks] == [0, 1, 2, 3, 4, 5]
+        assert all(one.running for one in looks)
+        assert looks[0].start["recipe"] == digest(own)
+        assert looks[0].start["updates"] == 6
+        curve = read_run(folder).curve.set_index("update")
+        assert looks[5].row["meta_loss"] == curve.loc[5, "meta_loss"]
+        assert looks[4].row["validation_nrmse"] == curve.loc[4, "validation_nrmse"]
+        assert not (folder / FILE).exists()
