@@ -3,16 +3,17 @@
 import csv
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from pipeline.errors import BadInput
-
 
 def adapt(
-    run: Annotated[Path, typer.Argument(help="a run's folder, or its meta_init.safetensors")],
-    support: Annotated[Path, typer.Argument(help="rows of one task, with targets; CSV or Parquet")],
+    start: Annotated[
+        str,
+        typer.Argument(help="GRID/SETTING of a champion, its file, or a run's folder or file"),
+    ],
+    support: Annotated[Path, typer.Argument(help="rows of tasks, with targets; CSV or Parquet")],
     query: Annotated[
         Path | None, typer.Argument(help="rows to predict; default: the support rows")
     ] = None,
@@ -25,69 +26,39 @@ def adapt(
     """Train an initialisation on a new task's support rows, and predict its query rows.
 
     Files have the columns of the data that it was trained on; the query's target may be missing.
-    Predictions are printed as CSV beside the query's own columns; where targets are known, how good
-    they are is said last. An item that training did not have gets the mean, and is marked.
+    Where both have the column of task ids, each task is trained on its own rows. The query's rows
+    are printed as they are, beside the predictions; where targets are known, how good they are is
+    said last. An item that training did not have gets the mean, and is marked.
     """
-    import numpy as np
-
-    from pipeline.data.own_files import column_names, read_columns
+    from pipeline.data.own_files import column_names, read_columns, rows_as_given
     from pipeline.files import replacing
+    from pipeline.runs import use
     from pipeline.runs.initialisation import Initialisation
 
-    start = Initialisation.read(run)
-    target = start.about["target"]
-    wanted: dict[str, Any] = start.columns
-    trained = read_columns(support, wanted | {target: "number"}, delimiter=delimiter)
-    y = trained.numbers[target]
-    if np.isnan(y).any():
-        place = trained.place(int(np.isnan(y).argmax()))
-        raise BadInput(f"{place}: column '{target}': found no value, needed a target. Mend it.")
+    read = Initialisation.read(use.locate(start))
     asked = support if query is None else query
-    has_target = target in column_names(asked, delimiter=delimiter)
-    known: dict[str, Any] = {target: "number"} if has_target else {}
-    rows = read_columns(asked, wanted | known, delimiter=delimiter)
-    x, at = start.encode(trained), start.encode(rows)
-    found = start.adapt(x, y, at, steps=steps)
-
-    header = [*wanted, *known, "prediction"]
-    columns: list[Any] = [_cells(rows, name) for name in (*wanted, *known)]
-    columns.append([f"{value:.6g}" for value in found])
-    if start.items is not None:
-        header.append("known")
-        columns.append(["yes" if index >= 0 else "no" for index in at])
-    lines = [header, *zip(*columns, strict=True)]
+    trained, rows = (
+        read_columns(
+            path,
+            use.wanted(read, column_names(path, delimiter=delimiter), targets=targets),
+            delimiter=delimiter,
+        )
+        for path, targets in ((support, True), (asked, False))
+    )
+    found = use.answer(read, trained, rows, steps=steps)
+    header, given = rows_as_given(asked, delimiter=delimiter)
+    shown = [
+        [f"{value:.6g}" for value in values] if values.dtype.kind == "f" else [*values]
+        for values in found.values()
+    ]
+    lines = [[*header, *found]]
+    lines += [[*own, *new] for own, *new in zip(given, *shown, strict=True)]
     if out is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows(lines)
     else:
         with replacing(out) as beside, beside.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(lines)
-    typer.echo(_verdict(start, y, found, rows.numbers.get(target)), err=True)
-
-
-def _cells(rows: Any, name: str) -> list[str]:
-    if name in rows.numbers:
-        return [f"{value:.12g}" for value in rows.numbers[name]]
-    return [rows.values[name][code] for code in rows.codes[name]]
-
-
-def _verdict(start: Any, y: Any, found: Any, truth: Any) -> str:
-    """How good the predictions are, beside what predicting the support mean would give."""
-    import numpy as np
-
-    told = f"trained on {len(y)} rows, {len(found)} predicted"
-    there = np.zeros(0, bool) if truth is None else ~np.isnan(truth)
-    if not there.any():
-        return told
-    unit = start.about["scaling"]["target_std"]
-
-    def nrmse(guess: Any) -> float:
-        return float(np.sqrt(np.mean((guess - truth[there]) ** 2))) / unit
-
-    return (
-        f"{told}: nRMSE {nrmse(found[there]):.4f}. The mean of the support rows would give "
-        f"{nrmse(y.mean()):.4f}; on the test tasks of {start.about['setting']} it was "
-        f"{start.about['nrmse'] or float('nan'):.4f}."
-    )
+    typer.echo(use.verdict(read, trained, rows, found), err=True)
 
 
 COMMANDS = (adapt,)

@@ -6,12 +6,14 @@ A column is read as what it is said to hold. What does not fit is refused, with 
 import csv
 import difflib
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
@@ -34,11 +36,12 @@ class OwnColumns:
     """Columns of one length N.
 
     Attributes:
-        path: the file.
+        path: the file, or what a table in memory is called in messages.
         numbers: float64 by name, NaN where a value is missing.
         codes: of text, by name: the place of each row's value in `values`, -1 where missing.
         values: of text, by name: the different values, sorted.
         delimiter: of a text file; None of Parquet.
+        rows: the place of each row in the file, (N,); None: all of it, in its order.
     """
 
     path: Path
@@ -46,6 +49,7 @@ class OwnColumns:
     codes: dict[str, np.ndarray]
     values: dict[str, list[str]]
     delimiter: str | None
+    rows: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(next(iter([*self.numbers.values(), *self.codes.values()])))
@@ -54,8 +58,19 @@ class OwnColumns:
         """Which rows of a column have no value, (N,)."""
         return np.isnan(self.numbers[name]) if name in self.numbers else self.codes[name] < 0
 
+    def take(self, chosen: np.ndarray) -> "OwnColumns":
+        """Some of the rows, by their places (M,)."""
+        rows = np.arange(len(self)) if self.rows is None else self.rows
+        return replace(
+            self,
+            numbers={name: values[chosen] for name, values in self.numbers.items()},
+            codes={name: codes[chosen] for name, codes in self.codes.items()},
+            rows=rows[chosen],
+        )
+
     def place(self, row: int) -> str:
         """Where a row stands in the file: its line, or of Parquet its number from 1."""
+        row = row if self.rows is None else int(self.rows[row])
         if self.delimiter is None:
             return f"{self.path}: row {row + 1}"
         for number, (line, _) in enumerate(_lines(self.path, self.delimiter)):
@@ -93,6 +108,57 @@ def read_columns(
     for name, kind in wanted.items():
         _add(found, name, kind, table.column(name).combine_chunks())
     return found
+
+
+def frame_columns(frame: pd.DataFrame, wanted: Mapping[str, Kind], *, name: str) -> OwnColumns:
+    """The same of a table in memory, which is called `name` in messages."""
+    place = Path(name)
+    _check_names(place, wanted, [str(column) for column in frame.columns])
+    if not len(frame):
+        raise BadInput(f"{name}: found no rows, needed one or more.")
+    found = OwnColumns(place, {}, {}, {}, None)
+    for column, kind in wanted.items():
+        given = frame[column].tolist()
+        if kind == "number":
+            values = [_number_of(value) for value in given]
+            if None in values:
+                row = values.index(None)
+                raise _no_number(found.place(row), column, str(given[row]))
+            _add(found, column, kind, pa.array(values, pa.float64(), from_pandas=True))
+        else:
+            _add(found, column, kind, pa.array([_text_of(value) for value in given], pa.string()))
+    return found
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is pd.NA or value != value or value in MISSING
+
+
+def _number_of(value: Any) -> float | None:
+    """A cell as a number, NaN where it is empty; None of what is none."""
+    try:
+        if _is_missing(value):
+            return math.nan
+        return float(value) if not isinstance(value, str) or is_number(value) else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _text_of(value: Any) -> str | None:
+    """A cell as text: 7.0, as a column of whole numbers with gaps has it, is 7."""
+    if _is_missing(value):
+        return None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def rows_as_given(path: Path, *, delimiter: str | None = None) -> tuple[list[str], list[list[str]]]:
+    """Names of all columns of a file that `read_columns` takes, and its rows as texts."""
+    if path.suffix.lower() in PARQUET:
+        table = pq.read_table(path)
+        columns = [pc.fill_null(pc.cast(column, pa.string()), "").to_pylist() for column in table]
+        return list(table.column_names), [list(row) for row in zip(*columns, strict=True)]
+    names, separator = _header(path, delimiter)
+    return names, [row for _, row in _lines(path, separator)]
 
 
 def column_names(path: Path, *, delimiter: str | None = None) -> list[str]:
@@ -253,6 +319,8 @@ def _no_number(where: str, name: str, value: str) -> BadInput:
 def _add(found: OwnColumns, name: str, kind: Kind, column: pa.Array) -> None:
     """Take over a column as numbers or texts."""
     types = pa.types
+    if types.is_null(column.type):
+        column = pc.cast(column, pa.string() if kind == "text" else pa.float64())
     is_number_type = (
         types.is_integer(column.type)
         or types.is_floating(column.type)

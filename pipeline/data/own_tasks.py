@@ -83,7 +83,7 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
         "fingerprint": _digest(ids, written),
         "task_ids": ids,
         "inputs": list(inputs),
-        "columns": {"inputs": described},
+        "columns": {"inputs": described, "task": given.task},
         "target": given.target,
         "tasks": len(ids),
         "rows": len(rows),
@@ -153,7 +153,7 @@ def build_own_ratings(
         "items": len(items),
         "lo": lo,
         "hi": hi,
-        "columns": {"item": given.item, "rating": given.rating},
+        "columns": {"task": given.user, "item": given.item, "rating": given.rating},
         **names,
         "dropped": len(columns) - len(kept),
     }

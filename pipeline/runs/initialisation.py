@@ -6,10 +6,15 @@ how good it was on test tasks. The file may be copied anywhere.
 
     initialisation = Initialisation.read(Path("results/quickstart/runs/.../meta_init.safetensors"))
     found = initialisation.adapt(support_x, support_y, query_x)  # raw units, (N, D), (N,), (M, D)
+
+A champion (pipeline/tables/champions.py) is such a file, which says also how it was chosen. For
+rows with ids and categories as people have them: pipeline/runs/use.py.
 """
 
+import hashlib
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 from torch import Tensor
 
 from pipeline.core import MLP, Rows, adapt
@@ -24,6 +30,7 @@ from pipeline.data.own_files import Kind, OwnColumns
 from pipeline.data.pools import Episodes, Scaling
 from pipeline.data.schemas import read_metadata
 from pipeline.errors import BadInput
+from pipeline.files import read_json, replacing
 from pipeline.runs.device import DTYPES
 from pipeline.runs.recipe import Recipe
 
@@ -38,19 +45,22 @@ def describe(
     Returns:
         method, label, setting, dataset, seed; hidden, loss; target (name); inputs: a list of name
         and categories (None of a number), or items: names of what is rated, in the order of the
-        one-hot input, and item (name of their column); scaling; evaluation: learning_rate,
-        optimiser; inner_steps (K); dtype; fingerprint (of the data); nrmse, rmse (on test tasks).
+        one-hot input, and item (name of their column); task (name of the column of task ids);
+        scaling; evaluation: learning_rate, optimiser; inner_steps (K); dtype; fingerprint (of the
+        data); nrmse, rmse (on test tasks).
     """
     about = read_metadata(tasks)
     names = about.get("columns", {})
     if episodes.n_items:
         items = about.get("item_names") or [str(item) for item in about["item_ids"]]
         inputs: dict[str, Any] = {"items": items, "item": names.get("item", "item")}
+        task = names.get("task", "user")
         target = names.get("rating", "rating")
     else:
         width = episodes.train.x.shape[1]
         plain = [{"name": f"x{place}", "categories": None} for place in range(width)]
         inputs = {"inputs": names.get("inputs", plain)}
+        task = names.get("task", "task")
         target = about.get("target", "y")
     return {
         **{name: recipe[name] for name in ("method", "label", "setting", "dataset", "seed")},
@@ -58,6 +68,7 @@ def describe(
         "loss": "squared",
         **inputs,
         "target": target,
+        "task": task,
         "scaling": asdict(episodes.scaling),
         "evaluation": {key: recipe["evaluation"][key] for key in ("learning_rate", "optimiser")},
         "fingerprint": episodes.metadata["fingerprint"],
@@ -85,7 +96,8 @@ class Initialisation:
         if not file.is_file():
             raise BadInput(
                 f"{file}: found no initialisation. Give a run's folder, such as "
-                "results/quickstart/runs/METHOD/SETTING/SEED, or its meta_init.safetensors."
+                "results/quickstart/runs/METHOD/SETTING/SEED, its meta_init.safetensors, or the "
+                "file of a champion."
             )
         try:
             with safe_open(file, framework="pt") as opened:
@@ -93,17 +105,23 @@ class Initialisation:
                 names = list(opened.keys())
                 theta = opened.get_tensor("theta") if "theta" in names else None
         except (SafetensorError, ValueError) as error:
-            raise BadInput(
-                f"{file}: found no readable initialisation ({str(error)[:100]}); needed a file "
-                "that `meta-train` wrote."
-            ) from error
+            raise _damaged(file, str(error)[:100]) from error
         if theta is None or about is None:
             raise BadInput(
                 f"{file}: found no weights: the run was restored from evidence, which keeps its "
-                "errors only, or failed, or is of an earlier version. Delete its folder and train "
-                "it: `snakemake train_all`."
+                f"errors only, or failed, or is of an earlier version. Train it: {_training(file)}."
             )
+        digest = about.get("theta_sha256")
+        if digest is not None and digest != _digest(theta.numpy()):
+            raise _damaged(file, "weights that are not those it was written with")
         return cls(file, theta, about)
+
+    def write(self, path: Path) -> None:
+        """Write a file that `read` reads: the same bytes for the same weights and description."""
+        theta = self.theta.numpy()
+        about = self.about | {"theta_sha256": _digest(theta)}
+        with replacing(path) as beside:
+            beside.write_bytes(save({"theta": theta}, {KEY: json.dumps(about, sort_keys=True)}))
 
     @property
     def items(self) -> list[str] | None:
@@ -150,6 +168,11 @@ class Initialisation:
             parts += [(texts == category).astype(float) for category in categories]
         return np.stack(parts, axis=1)
 
+    @property
+    def steps(self) -> int:
+        """K, the training steps on a task that theta was meta-trained for."""
+        return int(self.about["inner_steps"])
+
     def adapt(
         self, x: np.ndarray, y: np.ndarray, query: np.ndarray, *, steps: int | None = None
     ) -> np.ndarray:
@@ -163,8 +186,12 @@ class Initialisation:
             steps: of training; None: the K that theta was trained for.
 
         Raises:
-            BadInput: when training diverges, or no support row is left.
+            BadInput: when training diverges, no support row is left, or `steps` is no number of
+                steps.
         """
+        steps = self.steps if steps is None else steps
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+            raise BadInput(f"steps: found {steps!r}, needed a whole number of at least 0.")
         scaling, evaluation = Scaling(**self.about["scaling"]), self.about["evaluation"]
         known = np.ones(len(query), bool) if self.items is None else query >= 0
         if self.items is not None:
@@ -183,7 +210,7 @@ class Initialisation:
             model,
             self.theta.to(dtype),
             support,
-            steps=[self.about["inner_steps"] if steps is None else steps],
+            steps=[steps],
             lr=evaluation["learning_rate"],
             optimiser=evaluation["optimiser"],
         )
@@ -196,3 +223,40 @@ class Initialisation:
                 "Are their units those of the training data?"
             )
         return found
+
+
+def training_command(
+    grid: str, dataset: str, label: str, setting: str, seeds: Sequence[int]
+) -> str:
+    """The command that trains runs of which only evidence is here; it needs the grid's data."""
+    run = [f"data/tasks/{dataset}.parquet", f"data/episodes/{setting}/{{seed}}.parquet"]
+    run.append(f"results/{grid}/runs/{label}/{setting}/{{seed}}")
+    if len(seeds) == 1:
+        run = [part.replace("{seed}", str(seeds[0])) for part in run]
+    of = ["--grid", grid, "--method", label, "--setting", setting]
+    numbers = [part for seed in seeds for part in ("--seed", str(seed))]
+    return shlex.join(["python", "-m", "pipeline", "meta-train", *run, *of, *numbers])
+
+
+def _training(file: Path) -> str:
+    """How to train the run in whose folder a file lies."""
+    try:
+        spec = read_json(file.parent / "spec.json")
+        grid = file.resolve().parts[-6]
+        command = training_command(
+            grid, spec["dataset"], spec["label"], spec["setting"], [spec["seed"]]
+        )
+        return f"`snakemake data_all --config grid={grid}`, then `{command}`"
+    except (OSError, ValueError, LookupError, TypeError):
+        return "`snakemake train_all`"
+
+
+def _digest(theta: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(theta).tobytes()).hexdigest()
+
+
+def _damaged(file: Path, found: str) -> BadInput:
+    return BadInput(
+        f"{file}: found no readable initialisation ({found}); needed a file that `meta-train` or "
+        "`promote` wrote. Take it from its place again, or make it anew with that command."
+    )

@@ -1,0 +1,175 @@
+"""A trained initialisation on new tasks, whose rows have ids and categories as people have them.
+
+What the command `adapt`, Python and a served model do is the same: train on the support rows of
+each task, predict its query rows.
+
+    from pipeline.runs.use import adapt_to
+
+    table = adapt_to("GRID/SETTING", support, query)  # of a champion, or a path
+
+`support` and `query` are data frames with the columns of the data that it was trained on.
+"""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data.own_files import Kind, OwnColumns, frame_columns
+from pipeline.errors import BadInput
+from pipeline.runs.initialisation import Initialisation
+
+Columns = dict[str, np.ndarray]  # of the query rows, (N,)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task: the places of its rows among the support and the query rows."""
+
+    name: str
+    support: np.ndarray
+    query: np.ndarray
+
+
+def adapt_to(
+    start: Initialisation | Path | str,
+    support: pd.DataFrame,
+    query: pd.DataFrame | None = None,
+    *,
+    steps: int | None = None,
+) -> pd.DataFrame:
+    """Train an initialisation on support rows, and predict query rows.
+
+    Args:
+        start: what `locate` finds.
+        support: rows with targets, of one task; of several, if a column has their ids (as in the
+            data that it was trained on).
+        query: rows to predict, in which targets may be missing; None: the support rows.
+        steps: of training; None: the K that it was meta-trained for.
+
+    Returns:
+        The query rows, with columns `prediction` (raw units) and, of rated items, `known`: `no`
+        of an item that training did not have, for which the mean is predicted.
+
+    Raises:
+        BadInput: for what is no initialisation, columns or values that are missing or do not fit,
+            a task without support rows, training that diverges.
+    """
+    if not isinstance(start, Initialisation):
+        start = Initialisation.read(locate(start))
+    query = support if query is None else query
+    told = [
+        frame_columns(frame, wanted(start, list(frame.columns), targets=targets), name=name)
+        for frame, name, targets in ((support, "support", True), (query, "query", False))
+    ]
+    return query.assign(**answer(start, *told, steps=steps))
+
+
+def locate(given: Path | str, results: Path = Path("results")) -> Path:
+    """The file or folder that a person names: itself, or GRID/SETTING of a champion.
+
+    Raises:
+        BadInput: when there is neither.
+    """
+    path = Path(given)
+    if path.exists() or len(path.parts) != 2:
+        return path
+    grid, setting = path.parts
+    champions = results / grid / "champions"
+    if (found := champions / f"{setting}.safetensors").is_file():
+        return found
+    there = sorted(file.stem for file in champions.glob("*.safetensors"))
+    close = difflib.get_close_matches(setting, there, n=1)
+    guess = f" Did you mean `{grid}/{close[0]}`?" if close else ""
+    has = f"grid '{grid}' has champions of: {', '.join(there)}" if there else "none is there"
+    raise BadInput(
+        f"{given}: found neither such a file nor a champion {found}; {has}.{guess} "
+        f"`python -m pipeline promote {grid}` chooses them."
+    )
+
+
+def wanted(start: Initialisation, there: Iterable[str], *, targets: bool) -> dict[str, Kind]:
+    """Columns to read of support rows (`targets`: they need some) or of query rows."""
+    optional: dict[str, Kind] = {start.about["task"]: "text", start.about["target"]: "number"}
+    columns = start.columns | {name: kind for name, kind in optional.items() if name in there}
+    return columns | ({start.about["target"]: "number"} if targets else {})
+
+
+def answer(
+    start: Initialisation, support: OwnColumns, query: OwnColumns, *, steps: int | None = None
+) -> Columns:
+    """The columns that are predicted of query rows; for arguments and errors see `adapt_to`."""
+    y = support.numbers[start.about["target"]]
+    if np.isnan(y).any():
+        raise BadInput(
+            f"{support.place(int(np.isnan(y).argmax()))}: column '{start.about['target']}': found "
+            "no value, needed a target. Mend it."
+        )
+    x, asked = start.encode(support), start.encode(query)
+    found: Columns = {"prediction": np.empty(len(query))}
+    if start.items is not None:
+        found["known"] = np.where(asked >= 0, "yes", "no")
+    for task in tasks_of(start, support, query):
+        rows = task.support
+        try:
+            predicted = start.adapt(x[rows], y[rows], asked[task.query], steps=steps)
+        except BadInput as error:
+            raise BadInput(f"task '{task.name}': {error}" if task.name else str(error)) from error
+        found["prediction"][task.query] = predicted
+    return found
+
+
+def tasks_of(start: Initialisation, support: OwnColumns, query: OwnColumns) -> Iterator[Task]:
+    """The tasks of the query rows; where no column has task ids, all rows are of one."""
+    name = start.about["task"]
+    if name not in support.codes and name not in query.codes:
+        yield Task("", np.arange(len(support)), np.arange(len(query)))
+        return
+    for one, other in ((support, query), (query, support)):
+        if name not in other.codes:
+            raise BadInput(
+                f"{other.path}: found no column '{name}', which {one.path} has; needed task ids in "
+                "both or in neither. Add the column, or take it away."
+            )
+        if (lost := one.missing(name)).any():
+            place = one.place(int(lost.argmax()))
+            raise BadInput(f"{place}: column '{name}': found no value. Mend it.")
+    place_of = {value: place for place, value in enumerate(support.values[name])}
+    for code in np.unique(query.codes[name]):
+        value = query.values[name][code]
+        asked = np.flatnonzero(query.codes[name] == code)
+        rows = np.flatnonzero(support.codes[name] == place_of.get(value, -2))
+        if not len(rows):
+            raise BadInput(
+                f"{query.place(int(asked[0]))}: column '{name}': found the task '{value}', which "
+                "has no support row; needed one or more to train on. Add some, or take it away."
+            )
+        yield Task(value, rows, asked)
+
+
+def verdict(start: Initialisation, support: OwnColumns, query: OwnColumns, found: Columns) -> str:
+    """How good predictions are where the query has targets, beside the mean of the support rows."""
+    tasks = list(tasks_of(start, support, query))
+    rows = sum(len(task.support) for task in tasks)
+    of = f" of {len(tasks)} tasks" if len(tasks) > 1 else ""
+    told = f"trained on {rows} rows{of}, {len(query)} predicted"
+    truth = query.numbers.get(start.about["target"])
+    y, unit = support.numbers[start.about["target"]], start.about["scaling"]["target_std"]
+    errors = []
+    for task in tasks:
+        right = np.full(len(query), np.nan) if truth is None else truth
+        there = task.query[~np.isnan(right[task.query])]
+        if len(there):
+            guesses = (found["prediction"][there], y[task.support].mean())
+            squares = [np.mean((guess - right[there]) ** 2) for guess in guesses]
+            errors.append(np.sqrt(squares) / unit)
+    if not errors:
+        return told
+    ours, mean = np.mean(errors, axis=0)
+    return (
+        f"{told}: nRMSE {ours:.4f}. The mean of the support rows would give {mean:.4f}; on the "
+        f"test tasks of {start.about['setting']} it was {start.about['nrmse'] or float('nan'):.4f}."
+    )
