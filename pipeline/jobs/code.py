@@ -7,6 +7,7 @@ workflow with hundreds of jobs parses in a moment.
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def is_outside(module: str) -> bool:
 def _imports(module: str) -> frozenset[str]:
     """Modules of the package that a module imports, with the packages on the way to them."""
     names = set()
-    for node in ast.walk(_tree(module)):
+    for node in _statements(_tree(module)):
         if isinstance(node, ast.ImportFrom) and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
@@ -103,7 +104,7 @@ def _imports(module: str) -> frozenset[str]:
 def _meaning(module: str) -> str:
     """The code without docstrings, in one layout."""
     tree = _tree(module)
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
             if (
@@ -115,6 +116,17 @@ def _meaning(module: str) -> str:
     return ast.unparse(tree)
 
 
+def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """A module and the statements in it, at any depth: of all nodes the twentieth part."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting += getattr(node, name, ())
+
+
+@cache
 def _tree(module: str) -> ast.Module:
     file = _file(module)
     assert file is not None
@@ -139,5 +151,5 @@ def _file(module: str) -> Path | None:
 
 def forget() -> None:
     """Read the code again: for tests that edit it."""
-    for kept in (code_digest, texts_digest, reached, _imports, _meaning):
+    for kept in (code_digest, texts_digest, reached, _imports, _meaning, _tree):
         kept.cache_clear()

@@ -4,6 +4,7 @@ Files of one record may come from several: a kill between two of them, a checkou
 alone. Each can be read, and together they would show numbers of no run.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,23 +15,26 @@ NEEDED = ("status", "inner_steps", "nrmse", "n_test_tasks")
 SCALES = ("target_std", "target_range")
 SHARED = ("label", "setting", "seed", "inner_steps")  # with the recipe
 WHERE = ("predictor", "step", "task", "n_query")  # of each row
+# By name: a frame, or its columns alone, since every start of Snakemake looks here.
+Rows = pd.DataFrame | Mapping[str, np.ndarray]
 OF_TASK = ("n_query", "target_norm", "query_std")  # whatever is predicted
 
 
-def run_fault(spec: Any, metrics: Any, rows: pd.DataFrame) -> str | None:
+def run_fault(spec: Any, metrics: Any, rows: Rows) -> str | None:
     """What of a run's test rows its recipe and metrics say otherwise; None where they agree.
 
     A failed run may lack any step: it diverged.
     """
     if fault := _fault_of_metrics(spec, metrics) or _holes(rows):
         return fault
-    steps = {int(step) for step in rows["step"]}
+    step = np.asarray(rows["step"])
+    steps = {int(found) for found in np.unique(step)}
     wanted = {*_steps(spec.get("evaluation")), metrics["inner_steps"]}
     if metrics["status"] == "ok" and (missing := sorted(wanted - steps)):
         return f"no rows at step {missing[0]}"
     if fault := _ragged(rows, metrics["n_test_tasks"]):
         return fault
-    errors = rows.loc[rows["step"] == metrics["inner_steps"], "nrmse"].to_numpy(np.float64)
+    errors = np.asarray(rows["nrmse"])[step == metrics["inner_steps"]].astype(np.float64)
     mean = _finite(errors.mean()) if len(errors) else None
     found = {"nrmse": mean}
     if "nrmse_stderr" in metrics:
@@ -42,19 +46,25 @@ def run_fault(spec: Any, metrics: Any, rows: pd.DataFrame) -> str | None:
     return None
 
 
-def reference_fault(metrics: Any, rows: pd.DataFrame, run_rows: pd.DataFrame) -> str | None:
+def reference_fault(metrics: Any, rows: Rows, run_rows: Rows) -> str | None:
     """The same of reference rows, which have to be on the test tasks of a run of their seed."""
     if fault := _fault_of_metrics({}, metrics) or _holes(rows):
         return fault
-    if rows.empty:
+    if not len(rows["task"]):
         return "no rows of the untrained start and the trivial predictors"
     if fault := _ragged(rows, metrics["n_test_tasks"]):
         return fault
-    ours, theirs = (part.groupby("task")[list(OF_TASK)].first() for part in (rows, run_rows))
-    both = ours.index.intersection(theirs.index)
-    a, b = (part.loc[both].to_numpy(np.float64) for part in (ours, theirs))
-    alike = np.isclose(a, b, rtol=ROUNDING, equal_nan=True).all(axis=1)
+    (ours, a), (theirs, b) = (_of_tasks(part) for part in (rows, run_rows))
+    both, at, there = np.intersect1d(ours, theirs, return_indices=True)
+    alike = np.isclose(a[at], b[there], rtol=ROUNDING, equal_nan=True).all(axis=1)
     return None if alike.all() else f"another test task {both[~alike][0]} than a run of its seed"
+
+
+def _of_tasks(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """Tasks in ascending order, and what is the same in all rows of each: (T,), (T, 3)."""
+    tasks, first = np.unique(np.asarray(rows["task"]), return_index=True)
+    columns = [np.asarray(rows[name], np.float64)[first] for name in OF_TASK]
+    return tasks, np.column_stack(columns)
 
 
 def scales_fault(metrics: Any) -> str | None:
@@ -84,8 +94,8 @@ def _fault_of_metrics(spec: Any, metrics: Any) -> str | None:
     return None
 
 
-def _holes(rows: pd.DataFrame) -> str | None:
-    lost = [name for name in WHERE if name not in rows or rows[name].isna().any()]
+def _holes(rows: Rows) -> str | None:
+    lost = [name for name in WHERE if name not in rows or pd.isna(np.asarray(rows[name])).any()]
     return f"rows without {lost[0]}" if lost else None
 
 
@@ -94,11 +104,11 @@ def _steps(evaluation: Any) -> list[int]:
     return [step for step in steps if type(step) is int] if isinstance(steps, list) else []
 
 
-def _ragged(rows: pd.DataFrame, n_tasks: int) -> str | None:
+def _ragged(rows: Rows, n_tasks: int) -> str | None:
     """Steps of a predictor without one row for each of the test tasks, the same at all steps."""
-    names, codes = np.unique(rows["predictor"].to_numpy(object), return_inverse=True)
-    step, task = rows["step"].to_numpy(), rows["task"].to_numpy()
-    order = np.lexsort((task, step, codes))  # once for all: every start of Snakemake looks here
+    codes, names = pd.factorize(np.asarray(rows["predictor"], object))
+    step, task = np.asarray(rows["step"]), np.asarray(rows["task"])
+    order = np.lexsort((task, step, codes))  # once for all
     codes, step, task = codes[order], step[order], task[order]
     begins = np.r_[True, (codes[1:] != codes[:-1]) | (step[1:] != step[:-1])][: len(task)]
     starts = np.flatnonzero(begins)

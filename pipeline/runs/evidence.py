@@ -18,6 +18,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,22 +88,63 @@ def read_files(rows_file: Path) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd
     if not is_there(rows_file):
         return {}, {}
     _need_both(rows_file)
+    runs = _entries(rows_file)
+    try:
+        frame = pq.read_table(rows_file, schema=ROWS_SCHEMA).to_pandas()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _unreadable(rows_file, error) from error
+    places = frame.groupby(["label", "seed"]).indices
+    frame = frame[ROWS_SCHEMA.names[2:]]
+    rows = {
+        (str(label), int(seed)): frame.take(place).reset_index(drop=True)
+        for (label, seed), place in places.items()
+    }
+    return runs, dict.fromkeys(runs, frame.iloc[:0]) | rows
+
+
+def _entries(rows_file: Path) -> dict[Key, dict[str, Any]]:
+    """What is kept of the runs beside their rows."""
     try:
         entries = pq.read_table(_runs_file(rows_file), schema=RUNS_SCHEMA).to_pylist()
-        frame = pq.read_table(rows_file, schema=ROWS_SCHEMA).to_pandas()
         for entry in entries:
             for name in OBJECTS:
                 _object(entry, name)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise _unreadable(rows_file, error) from error
-    empty = frame.iloc[:0]
-    names = ROWS_SCHEMA.names[2:]
-    rows = {
-        (str(label), int(seed)): part[names].reset_index(drop=True)
-        for (label, seed), part in frame.groupby(["label", "seed"])
+    return {(entry["label"], entry["seed"]): entry for entry in entries}
+
+
+Columns = dict[str, np.ndarray]
+
+
+def read_columns(rows_file: Path) -> dict[Key, Columns]:
+    """The rows by label and seed, without frames: every start of Snakemake looks at them all.
+
+    Raises:
+        BadInput: when the file is unreadable.
+    """
+    try:
+        table = pq.read_table(rows_file, schema=ROWS_SCHEMA)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise _unreadable(rows_file, error) from error
+    columns = {
+        name: table[name].combine_chunks().to_numpy(zero_copy_only=False)
+        for name in ROWS_SCHEMA.names
     }
-    runs = {(entry["label"], entry["seed"]): entry for entry in entries}
-    return runs, dict.fromkeys(runs, empty[names]) | rows
+    label, seed = pd.factorize(columns.pop("label"))[0], columns.pop("seed")
+    edges = np.flatnonzero((np.diff(label) != 0) | (np.diff(seed) != 0)) + 1
+    names = table["label"].to_pylist()
+    found: dict[Key, list[slice]] = {}
+    for first, last in pairwise([0, *edges.tolist(), len(label)]):
+        if last > first:
+            found.setdefault((names[first], int(seed[first])), []).append(slice(first, last))
+    return {
+        key: {
+            name: np.concatenate([values[part] for part in parts])
+            for name, values in columns.items()
+        }
+        for key, parts in found.items()
+    }
 
 
 def is_there(rows_file: Path) -> bool:
@@ -336,41 +378,52 @@ class Held:
         self.rows_file = rows_file
 
     @cached_property
+    def columns(self) -> tuple[dict[Key, dict[str, Any]], dict[Key, Columns]]:
+        return _entries(self.rows_file), read_columns(self.rows_file)
+
+    @cached_property
     def files(self) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd.DataFrame]]:
         return read_files(self.rows_file)
 
     def fault(self, kept: "Kept", wanted: Recipe) -> str | None:
         """Why what is kept for a recipe is not what a run left; None where its parts agree."""
         key = (kept.spec["label"], kept.spec["seed"])
-        return _fault(self.rows_file, *self.files, key, wanted["kind"])
+        return _fault(*self.columns, key, wanted["kind"])
 
 
 def _fault(
-    rows_file: Path,
-    runs: dict[Key, dict[str, Any]],
-    rows: dict[Key, pd.DataFrame],
-    key: Key,
-    kind: str,
+    runs: dict[Key, dict[str, Any]], rows: dict[Key, Columns], key: Key, kind: str
 ) -> str | None:
     entry = runs[key]
     metrics = _object(entry, "metrics")
     try:
         if kind == "reference":
-            run = rows[key][rows[key]["predictor"] == OWN]
-            found = reference_fault(metrics, _reference_kept(rows, key), run)
+            own, others = _parted(rows.get(key, NO_ROWS))
+            if not len(others["task"]):
+                others = rows.get((SHARED, key[1]), NO_ROWS)
+            found = reference_fault(metrics, others, own)
         else:
             spec = _object(entry, "spec")
+            own, _ = _parted(rows.get(key, NO_ROWS))
             found = scales_fault(metrics) or _curve_fault(entry)
-            found = found or run_fault(spec, metrics, _with_nrmse(rows[key], metrics))
+            found = found or run_fault(
+                spec, metrics, own | {"nrmse": own["rmse"] / metrics["target_std"]}
+            )
     except (ValueError, TypeError) as error:
         found = f"numbers that cannot be read ({error})"
     return found and f"{found} ({key[0]} seed {key[1]})"
 
 
-def _with_nrmse(rows: pd.DataFrame, metrics: dict[str, Any]) -> pd.DataFrame:
-    """A run's own rows with the one error that its metrics are held against."""
-    own = rows[rows["predictor"] == OWN]
-    return own.assign(nrmse=own["rmse"] / metrics["target_std"])
+NO_ROWS: Columns = {name: np.empty(0) for name in ROWS_SCHEMA.names[2:]}
+
+
+def _parted(rows: Columns) -> tuple[Columns, Columns]:
+    """A run's own rows, and those of the untrained start and the predictors."""
+    own = rows["predictor"] == OWN
+    return (
+        {name: values[own] for name, values in rows.items()},
+        {name: values[~own] for name, values in rows.items()},
+    )
 
 
 def _curve_fault(entry: dict[str, Any]) -> str | None:
@@ -444,8 +497,9 @@ def kept_runs(rows_file: Path) -> dict[Key, RunRecord]:
         BadInput: when the evidence is unreadable, or contradicts itself.
     """
     runs, rows = read_files(rows_file)
+    columns = read_columns(rows_file) if runs else {}
     for key in runs:
-        if fault := _fault(rows_file, runs, rows, key, "run"):
+        if fault := _fault(runs, columns, key, "run"):
             raise _unreadable(rows_file, fault)
     return {key: _record(rows_file, entry, rows, key) for key, entry in runs.items()}
 
@@ -458,8 +512,9 @@ def kept_references(rows_file: Path, seeds: Iterable[int]) -> dict[int, pd.DataF
     """
     runs, rows = read_files(rows_file)
     first = {seed: min((key for key in runs if key[1] == seed), key=_place) for seed in seeds}
+    columns = read_columns(rows_file) if runs else {}
     for key in first.values():
-        if fault := _fault(rows_file, runs, rows, key, "reference"):
+        if fault := _fault(runs, columns, key, "reference"):
             raise _unreadable(rows_file, fault)
     return {seed: _reference_rows(runs[key], rows, key) for seed, key in first.items()}
 

@@ -111,6 +111,7 @@ def test_every_module_that_tables_reach_makes_them_stale(copied):
     meaning = code._meaning  # remembers each module, so that only the edited one is read again
     for module in REACHED:
         edit(file_of(copied, module))
+        code._tree.cache_clear()
         edited = meaning.__wrapped__(module)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(
