@@ -17,19 +17,17 @@ from pipeline.jobs.artifacts import Artifact, carried_recipe, fault_of, grid_art
 from pipeline.runs.evidence import (
     Held,
     Kept,
-    Key,
     Restored,
     add_reference,
     add_runs,
     behaviour_fault,
-    check_behaviour,
     evidence_file,
-    is_there,
     kept_entries,
     kept_for,
     restore,
     same_parameters,
 )
+from pipeline.runs.evidence_files import Key, check_behaviour, is_there
 from pipeline.runs.probes import behaviour_of, behaviours, known_fault
 from pipeline.runs.recipe import Recipe
 from pipeline.runs.records import read_reference

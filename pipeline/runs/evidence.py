@@ -18,7 +18,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,12 +27,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
-from pipeline.config.titles import label_order
-from pipeline.config.variants import told
-from pipeline.errors import BadInput
-from pipeline.files import parse_json, replacing
 from pipeline.runs.agreement import reference_fault, run_fault, scales_fault
 from pipeline.runs.behaviour import Behaviour, difference, of_reference
+from pipeline.runs.evidence_files import (
+    ROWS_SCHEMA,
+    SHARED,
+    Columns,
+    Key,
+    is_there,
+    need_both,
+    object_of,
+    place_of,
+    read_columns,
+    read_entries,
+    read_files,
+    runs_file,
+    unreadable,
+    write_files,
+)
 from pipeline.runs.metrics import derived_errors
 from pipeline.runs.recipe import Recipe, parameters_of
 from pipeline.runs.records import (
@@ -48,202 +59,6 @@ from pipeline.runs.records import (
     write_reference,
     write_run,
 )
-
-OBJECTS = ("spec", "behaviour", "metrics")  # columns of JSON objects
-
-# The two files of a setting's evidence: columns, reading, writing.
-
-Key = tuple[str, int]  # label, seed
-SHARED = ""  # the label of rows that are alike in all methods: untrained, trivial predictors
-
-ROWS_SCHEMA = pa.schema(
-    [
-        pa.field("label", pa.string()),
-        pa.field("seed", pa.int32()),
-        *(
-            TEST_ROWS_SCHEMA.field(name)
-            for name in ("predictor", "step", "task", "n_query", "target_norm", "query_std")
-        ),
-        *(TEST_ROWS_SCHEMA.field(name) for name in ("rmse", "mae", "support_rmse")),
-    ]
-)
-RUNS_SCHEMA = pa.schema(
-    [
-        pa.field("label", pa.string()),
-        pa.field("seed", pa.int32()),
-        pa.field("spec", pa.string()),  # JSON: the recipe
-        pa.field("behaviour", pa.string()),  # JSON: what its code did (runs/behaviour.py)
-        pa.field("metrics", pa.string()),  # JSON
-        *(pa.field(f"curve_{field.name}", pa.list_(field.type)) for field in CURVE_SCHEMA),
-    ]
-)
-
-
-def read_files(rows_file: Path) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd.DataFrame]]:
-    """Runs and rows by label and seed; rows also by `SHARED` and seed.
-
-    Raises:
-        BadInput: when the files are unreadable.
-    """
-    if not is_there(rows_file):
-        return {}, {}
-    _need_both(rows_file)
-    runs = _entries(rows_file)
-    try:
-        frame = pq.read_table(rows_file, schema=ROWS_SCHEMA).to_pandas()
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise _unreadable(rows_file, error) from error
-    places = frame.groupby(["label", "seed"]).indices
-    frame = frame[ROWS_SCHEMA.names[2:]]
-    rows = {
-        (str(label), int(seed)): frame.take(place).reset_index(drop=True)
-        for (label, seed), place in places.items()
-    }
-    return runs, dict.fromkeys(runs, frame.iloc[:0]) | rows
-
-
-def _entries(rows_file: Path) -> dict[Key, dict[str, Any]]:
-    """What is kept of the runs beside their rows."""
-    try:
-        entries = pq.read_table(_runs_file(rows_file), schema=RUNS_SCHEMA).to_pylist()
-        for entry in entries:
-            for name in OBJECTS:
-                _object(entry, name)
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise _unreadable(rows_file, error) from error
-    return {(entry["label"], entry["seed"]): entry for entry in entries}
-
-
-Columns = dict[str, np.ndarray]
-
-
-def read_columns(rows_file: Path) -> dict[Key, Columns]:
-    """The rows by label and seed, without frames: every start of Snakemake looks at them all.
-
-    Raises:
-        BadInput: when the file is unreadable.
-    """
-    try:
-        table = pq.read_table(rows_file, schema=ROWS_SCHEMA)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise _unreadable(rows_file, error) from error
-    columns = {
-        name: table[name].combine_chunks().to_numpy(zero_copy_only=False)
-        for name in ROWS_SCHEMA.names
-    }
-    label, seed = pd.factorize(columns.pop("label"))[0], columns.pop("seed")
-    edges = np.flatnonzero((np.diff(label) != 0) | (np.diff(seed) != 0)) + 1
-    names = table["label"].to_pylist()
-    found: dict[Key, list[slice]] = {}
-    for first, last in pairwise([0, *edges.tolist(), len(label)]):
-        if last > first:
-            found.setdefault((names[first], int(seed[first])), []).append(slice(first, last))
-    return {
-        key: {
-            name: np.concatenate([values[part] for part in parts])
-            for name, values in columns.items()
-        }
-        for key, parts in found.items()
-    }
-
-
-def is_there(rows_file: Path) -> bool:
-    """Whether a setting has evidence: either file, so that the lack of the other is said."""
-    return rows_file.is_file() or _runs_file(rows_file).is_file()
-
-
-def _need_both(rows_file: Path) -> None:
-    for file in (rows_file, _runs_file(rows_file)):
-        if not file.is_file():
-            raise _unreadable(rows_file, f"no {file.name} beside the other")
-
-
-def _object(entry: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What a column of `OBJECTS` holds.
-
-    Raises:
-        ValueError: when it is no JSON object.
-    """
-    run = f"{entry['label']} seed {entry['seed']}"
-    try:
-        found = parse_json(entry[name] or "null")
-    except ValueError as error:
-        raise ValueError(f"{name} of {run}: {error}") from None
-    if not isinstance(found, dict) or None in (entry["label"], entry["seed"]):
-        raise ValueError(f"{name} of {run}: no JSON object")
-    if name == "behaviour":
-        check_behaviour(found)
-    if name == "spec" and not {"method", "label", "seed"} <= found.keys():
-        raise ValueError(f"spec of {run}: no recipe of a run")
-    return found
-
-
-def check_behaviour(found: Mapping[str, Any]) -> None:
-    """Refuse what is no `Behaviour`.
-
-    Raises:
-        ValueError: naming what is no number.
-    """
-    for name, value in found.items():
-        if not isinstance(value, int | float | None):
-            raise ValueError(f"behaviour: {name} is {value!r}, no number")
-
-
-def _unreadable(rows_file: Path, error: object) -> BadInput:
-    return BadInput(
-        f"{rows_file}: unreadable evidence ({error}); needed the two files that `meta-train` "
-        "wrote. Get them back with `git checkout`, or delete both: runs that are on disk are "
-        "added again by `python -m pipeline keep-evidence`."
-    )
-
-
-def write_files(
-    rows_file: Path, runs: dict[Key, dict[str, Any]], rows: dict[Key, pd.DataFrame]
-) -> None:
-    """Write both, in the order of labels and seeds; a label that varies a method follows it."""
-    methods = {label: json.loads(run["spec"])["method"] for (label, _), run in runs.items()}
-    with told({label: {"base": of} for label, of in methods.items() if of != label}):
-        rows = {key: rows[key] for key in sorted(rows, key=_place)}
-        runs = {key: runs[key] for key in sorted(runs, key=_place)}
-    none = ROWS_SCHEMA.empty_table().to_pandas()
-    parts = [part.assign(label=label, seed=seed) for (label, seed), part in rows.items()]
-    frame = pd.concat([part for part in parts if len(part)] or [none], ignore_index=True)
-    table = pa.Table.from_pandas(frame, schema=ROWS_SCHEMA, preserve_index=False)
-    floats = ["rmse", "mae", "support_rmse"]
-    entries = [{name: _listed(value) for name, value in run.items()} for run in runs.values()]
-    # renamed together; what a kill between the two leaves is seen by `_fault`
-    with replacing(_runs_file(rows_file)) as runs_beside, replacing(rows_file) as beside:
-        pq.write_table(
-            table.replace_schema_metadata(None),
-            beside,
-            compression="zstd",
-            compression_level=19,
-            use_dictionary=[name for name in ROWS_SCHEMA.names if name not in floats],
-            use_byte_stream_split=floats,
-        )
-        pq.write_table(
-            pa.Table.from_pylist(entries, schema=RUNS_SCHEMA),
-            runs_beside,
-            compression="zstd",
-            compression_level=19,
-        )
-
-
-def _place(key: Key) -> tuple[Any, int]:
-    return label_order(key[0]), key[1]
-
-
-def _listed(value: Any) -> Any:
-    return [_none_if_nan(x) for x in value.tolist()] if isinstance(value, np.ndarray) else value
-
-
-def _none_if_nan(value: Any) -> Any:
-    return None if isinstance(value, float) and np.isnan(value) else value
-
-
-def _runs_file(rows_file: Path) -> Path:
-    return rows_file.with_name(f"{rows_file.stem}.runs.parquet")
-
 
 OWN = "meta_init"
 Ask = Callable[[Recipe], Behaviour]
@@ -379,7 +194,7 @@ class Held:
 
     @cached_property
     def columns(self) -> tuple[dict[Key, dict[str, Any]], dict[Key, Columns]]:
-        return _entries(self.rows_file), read_columns(self.rows_file)
+        return read_entries(self.rows_file), read_columns(self.rows_file)
 
     @cached_property
     def files(self) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd.DataFrame]]:
@@ -395,7 +210,7 @@ def _fault(
     runs: dict[Key, dict[str, Any]], rows: dict[Key, Columns], key: Key, kind: str
 ) -> str | None:
     entry = runs[key]
-    metrics = _object(entry, "metrics")
+    metrics = object_of(entry, "metrics")
     try:
         if kind == "reference":
             own, others = _parted(rows.get(key, NO_ROWS))
@@ -403,7 +218,7 @@ def _fault(
                 others = rows.get((SHARED, key[1]), NO_ROWS)
             found = reference_fault(metrics, others, own)
         else:
-            spec = _object(entry, "spec")
+            spec = object_of(entry, "spec")
             own, _ = _parted(rows.get(key, NO_ROWS))
             found = scales_fault(metrics) or _curve_fault(entry)
             found = found or run_fault(
@@ -459,18 +274,18 @@ def kept_entries(rows_file: Path) -> dict[Key, Kept]:
     Raises:
         BadInput: when the evidence is unreadable.
     """
-    _need_both(rows_file)
+    need_both(rows_file)
     names = ["label", "seed", "spec", "behaviour"]
     try:
-        entries = pq.read_table(_runs_file(rows_file), columns=names).to_pylist()
+        entries = pq.read_table(runs_file(rows_file), columns=names).to_pylist()
         found = {
             (entry["label"], entry["seed"]): Kept(
-                _object(entry, "spec"), _object(entry, "behaviour")
+                object_of(entry, "spec"), object_of(entry, "behaviour")
             )
             for entry in entries
         }
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise _unreadable(rows_file, error) from error
+        raise unreadable(rows_file, error) from error
     return found
 
 
@@ -483,7 +298,7 @@ def kept_for(entries: Mapping[Key, Kept], wanted: Recipe) -> Kept | None:
     if wanted["kind"] == "run":
         kept = entries.get((wanted["label"], wanted["seed"]))
         return kept if kept and same_parameters(kept.spec, wanted) else None
-    for key in sorted(entries, key=_place):
+    for key in sorted(entries, key=place_of):
         kept = entries[key]
         if all(kept.spec.get(name) == wanted[name] for name in REFERENCE_PARAMETERS):
             return Kept(kept.spec, of_reference(kept.behaviour))
@@ -500,7 +315,7 @@ def kept_runs(rows_file: Path) -> dict[Key, RunRecord]:
     columns = read_columns(rows_file) if runs else {}
     for key in runs:
         if fault := _fault(runs, columns, key, "run"):
-            raise _unreadable(rows_file, fault)
+            raise unreadable(rows_file, fault)
     return {key: _record(rows_file, entry, rows, key) for key, entry in runs.items()}
 
 
@@ -511,11 +326,11 @@ def kept_references(rows_file: Path, seeds: Iterable[int]) -> dict[int, pd.DataF
         BadInput: when the evidence is unreadable.
     """
     runs, rows = read_files(rows_file)
-    first = {seed: min((key for key in runs if key[1] == seed), key=_place) for seed in seeds}
+    first = {seed: min((key for key in runs if key[1] == seed), key=place_of) for seed in seeds}
     columns = read_columns(rows_file) if runs else {}
     for key in first.values():
         if fault := _fault(runs, columns, key, "reference"):
-            raise _unreadable(rows_file, fault)
+            raise unreadable(rows_file, fault)
     return {seed: _reference_rows(runs[key], rows, key) for seed, key in first.items()}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.files import read_json
 from pipeline.jobs.artifacts import seed_blocks
-from pipeline.runs.evidence import read_files, write_files
+from pipeline.runs.evidence_files import read_files, write_files
 from tests.workflow.project import Project
 
 RESULTS = "results/ci"

@@ -14,7 +14,8 @@ from pipeline.jobs.artifacts import carried_recipe, fault_of, grid_artifacts
 from pipeline.jobs.look import Look, jobs_left, look
 from pipeline.jobs.plan import grid_runs
 from pipeline.jobs.restore import keep_finished
-from pipeline.runs.evidence import evidence_file, read_files, write_files
+from pipeline.runs.evidence import evidence_file
+from pipeline.runs.evidence_files import read_files, write_files
 from tests import run_records
 from tests.unit.jobs.finished_grid import BLOCK, RUN, params, spoil_run
 from tests.unit.tiny_runs import RATINGS, ROOT, SYNTHETIC

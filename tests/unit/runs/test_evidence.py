@@ -14,14 +14,8 @@ import pytest
 from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
 from pipeline.jobs.restore import keep_finished
-from pipeline.runs.evidence import (
-    RUNS_SCHEMA,
-    add_runs,
-    evidence_file,
-    read_files,
-    restore,
-    write_files,
-)
+from pipeline.runs.evidence import add_runs, evidence_file, restore
+from pipeline.runs.evidence_files import RUNS_SCHEMA, read_files, write_files
 from pipeline.runs.records import REFERENCE_PARAMETERS, read_reference, read_run, reference_file
 from tests import run_records
 from tests.table_files import SETTING, build
