@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from pipeline.cli import data, plan, project, report, results, studies, training, use
+from pipeline.cli import data, own, plan, project, report, results, studies, training, use
 from pipeline.errors import BadInput, of_system
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app = typer.Typer(
     help="A-MAML and its baselines: one command per step, from raw archives to tables. "
     "The workflow calls the same commands (`snakemake --cores 2`); each can be run by hand.",
 )
-for group in (project, plan, data, training, studies, results, report, use):
+for group in (project, own, plan, data, training, studies, results, report, use):
     for command in group.COMMANDS:
         app.command(command.__name__.replace("_", "-"))(command)
 

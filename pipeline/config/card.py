@@ -159,6 +159,7 @@ class MethodCard:
         is_budget: its costs are what others are measured in; true of one method.
         trains_studies: it makes the trained initialisation that the studies of meta-gradients
             start from; true of one method, which trains over a flow.
+        proposed: it is in the grids that `add-data` writes.
         variants: labels with a name and line of their own, by their ending.
         ways: back through its flow, by name.
         points: where the authors' released code of this method differs, by name.
@@ -180,6 +181,7 @@ class MethodCard:
     compared: Literal["early", "at the horizon"] | None = None
     is_budget: bool = False
     trains_studies: bool = False
+    proposed: bool = False
     variants: Mapping[str, Variant] = field(default_factory=dict)
     ways: Mapping[str, Way] = field(default_factory=dict)
     points: Mapping[str, Point] = field(default_factory=dict)

@@ -19,13 +19,24 @@ Delimiter = Annotated[
 ]
 
 
+class _Entry(Strict):
+    """What entries of both kinds have."""
+
+    missing: Missing = Field(default="refuse", description="rows with missing values")
+    delimiter: Delimiter
+    test_tasks: Count | None = Field(
+        default=None, description="meta-test tasks per seed; null: data.test_tasks"
+    )
+    validation_tasks: Count | None = Field(default=None, description="null: that of data")
+
+
 class RatingColumns(Strict):
     user: Column = "user"
     item: Column = "item"
     rating: Column = "rating"
 
 
-class RatingsEntry(Strict):
+class RatingsEntry(_Entry):
     """Ratings of items by users: one user is one task."""
 
     ratings: str = Field(description="CSV or Parquet file, from the project's folder or absolute")
@@ -35,8 +46,6 @@ class RatingsEntry(Strict):
     )
     items: Count | None = Field(default=None, description="most-rated items kept; null: all")
     min_ratings: Count = Field(default=2, description="ratings that make a user a task")
-    missing: Missing = Field(default="refuse", description="rows with missing values")
-    delimiter: Delimiter
 
     @model_validator(mode="after")
     def _scale_ascends(self) -> "RatingsEntry":
@@ -58,7 +67,7 @@ class RatingsEntry(Strict):
         )
 
 
-class TableEntry(Strict):
+class TableEntry(_Entry):
     """A table with a row for each observation of a task."""
 
     table: str = Field(description="CSV or Parquet file, from the project's folder or absolute")
@@ -71,8 +80,6 @@ class TableEntry(Strict):
     split: Column | None = Field(
         default=None, description="column: train, validation or test; null: drawn per seed"
     )
-    missing: Missing = Field(default="refuse", description="rows with missing values")
-    delimiter: Delimiter
 
     @model_validator(mode="after")
     def _columns_differ(self) -> "TableEntry":
@@ -85,7 +92,7 @@ class TableEntry(Strict):
 
     def named(self, name: str) -> OwnTable:
         """For the data room."""
-        given: dict[str, Any] = self.model_dump()
+        given: dict[str, Any] = self.model_dump(exclude={"test_tasks", "validation_tasks"})
         given["file"] = Path(given.pop("table"))
         for key in ("inputs", "categories"):
             given[key] = tuple(given[key])

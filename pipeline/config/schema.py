@@ -159,6 +159,14 @@ class Params(ParamsFile):
             return "synthetic"
         return "table" if isinstance(self.datasets.get(dataset), TableEntry) else "ratings"
 
+    def role_tasks(self, dataset: str) -> dict[str, int]:
+        """`test_tasks` and `validation_tasks` of a data set: its own, or those of `data`."""
+        own = self.datasets.get(dataset)
+        return {
+            name: getattr(own, name, None) or getattr(self.data, name)
+            for name in ("test_tasks", "validation_tasks")
+        }
+
     def has_archive(self, dataset: str) -> bool:
         """Whether it comes from an archive with ratings: it has a card in data/sets/."""
         return dataset in SOURCES

@@ -31,6 +31,10 @@ _BLOCK = 1 << 24  # bytes of text that are parsed at a time
 _HEAD = 1 << 16  # bytes that tell delimiter and kinds
 
 
+class BadColumn(BadInput):
+    """Of one column; the others may be sound."""
+
+
 @dataclass(frozen=True)
 class OwnColumns:
     """Columns of one length N.
@@ -309,10 +313,10 @@ def _unreadable(
     return BadInput(f"{path}: cannot be read: {said[:200]}.")
 
 
-def _no_number(where: str, name: str, value: str) -> BadInput:
-    return BadInput(
+def _no_number(where: str, name: str, value: str) -> BadColumn:
+    return BadColumn(
         f"{where}: column '{name}': found {value[:40]!r}, needed a number as in other rows. Mend "
-        "it; a column of categories goes under `categories`."
+        "it; a column of categories goes under `categories` (add-data: --categories)."
     )
 
 
@@ -334,7 +338,7 @@ def _add(found: OwnColumns, name: str, kind: Kind, column: pa.Array) -> None:
     )
     if not (is_number_type or is_text_type) or (kind == "number" and not is_number_type):
         needed = "numbers" if kind == "number" else "numbers or text"
-        raise BadInput(
+        raise BadColumn(
             f"{found.path}: column '{name}' holds {column.type}, needed {needed}. Convert it."
         )
     if kind == "text" or not is_number_type:
@@ -346,7 +350,7 @@ def _add(found: OwnColumns, name: str, kind: Kind, column: pa.Array) -> None:
     found.numbers[name] = np.array(numbers, dtype=np.float64)
     infinite = np.isinf(found.numbers[name])
     if infinite.any():
-        raise BadInput(
+        raise BadColumn(
             f"{found.place(int(infinite.argmax()))}: column '{name}': found infinity, needed "
             "finite numbers. Mend it."
         )
@@ -369,7 +373,8 @@ def _refuse_numbers(found: OwnColumns, name: str) -> None:
     odd = [code for code, value in enumerate(found.values[name]) if is_number(value)]
     if odd:
         row = int(np.isin(found.codes[name], odd).argmax())
-        raise BadInput(
+        raise BadColumn(
             f"{found.place(row)}: column '{name}': found the number {found.values[name][odd[0]]} "
-            "among texts. Mend it; a column of categories goes under `categories`."
+            "among texts. Mend it; a column of categories goes under `categories` (add-data: "
+            "--categories)."
         )

@@ -171,7 +171,7 @@ def _without_missing(columns: OwnColumns, names: list[str], missing: Missing) ->
         raise BadInput(
             f"{columns.place(row)}: column '{name}': found no value, and {int(anywhere.sum())} "
             f"rows with missing values in all; needed a value in each. Mend them, or write "
-            "`missing: drop`."
+            "`missing: drop` (add-data: --missing drop)."
         )
     kept = np.flatnonzero(~anywhere)
     if not len(kept):

@@ -181,7 +181,9 @@ def random_episodes(params: Params, recipe: Recipe) -> Episodes:
     x, y = _rows(draw, tasks, rows, items)
     n_inputs = 0 if rated else INPUTS
     tested = items - support if rated else params.synthetic.evaluation_points
-    n_test = params.data.test_tasks if rated else params.synthetic.test_tasks
+    sizes = params.role_tasks(recipe["dataset"])
+    synthetic = params.kind_of(recipe["dataset"]) == "synthetic"
+    n_test = params.synthetic.test_tasks if synthetic else sizes["test_tasks"]
     return Episodes(
         train=TaskPool(
             tasks=np.arange(tasks),
@@ -190,7 +192,7 @@ def random_episodes(params: Params, recipe: Recipe) -> Episodes:
             starts=np.arange(tasks) * rows,
             counts=np.full(tasks, rows),
         ),
-        validation=_frozen(draw, params.data.validation_tasks, support, rows - support, items),
+        validation=_frozen(draw, sizes["validation_tasks"], support, rows - support, items),
         test=_frozen(draw, n_test, support, tested, items),
         scaling=Scaling([0.0] * n_inputs, [1.0] * n_inputs, 0.0, 1.0, 1.0),
         n_items=items,

@@ -25,7 +25,7 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         for row in plan["methods"]
     ]
     console.print(_table("meta-training by method", methods, timed, updates=timed))
-    datasets = [(DATASETS[row["dataset"]], "", row) for row in plan["datasets"]]
+    datasets = [(DATASETS.get(row["dataset"], row["dataset"]), "", row) for row in plan["datasets"]]
     console.print(_table("meta-training by data set", datasets, timed))
     left = total["jobs"] - total["done"]
     said = f"Grid '{plan['grid']}': {total['jobs']} jobs, {total['done']} done, {left} left"

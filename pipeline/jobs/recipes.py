@@ -111,7 +111,8 @@ def own_file(params: Params, dataset: str) -> Path:
     return params.datasets[dataset].named(dataset).file
 
 
-_NOT_READ = ("ratings", "table", "items", "min_ratings")  # by the job that reads the file
+# by the job that reads the file
+_NOT_READ = ("ratings", "table", "items", "min_ratings", "test_tasks", "validation_tasks")
 
 
 def _own_recipe(params: Params, dataset: str) -> Recipe:
@@ -148,17 +149,18 @@ def _content(file: Path, size: int, changed: int) -> str:
 def episodes_recipe(params: Params, setting: str, seed: int) -> Recipe:
     """Recipe of `data/episodes/{setting}/{seed}.parquet`."""
     given = params.settings[setting]
+    sizes = params.role_tasks(given.dataset)
     test = (
         {"evaluation_points": params.synthetic.evaluation_points}
         if given.is_synthetic
-        else {"test_tasks": params.data.test_tasks, "min_ratings": given.min_ratings}
+        else {"test_tasks": sizes["test_tasks"], "min_ratings": given.min_ratings}
     )
     return {
         "kind": "episodes",
         "seed": seed,
         "support": given.support,
         "query": given.query,
-        "validation_tasks": params.data.validation_tasks,
+        "validation_tasks": sizes["validation_tasks"],
         **test,
         "standardise": given.standardise,
         "scaling": given.scaling,

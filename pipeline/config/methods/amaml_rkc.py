@@ -48,6 +48,7 @@ CARD = MethodCard(
     function="amaml_rkc",
     role="ours",
     trains="flow",
+    proposed=True,
     trains_studies=True,
     variants={
         "early": Variant("early stopping", Style("#6A3D9A", (0, (4, 1, 1, 1)), "d", 2.0)),

@@ -20,5 +20,6 @@ CARD = MethodCard(
     function="fomaml",
     role="baseline",
     trains="steps",
+    proposed=True,
     is_budget=True,
 )

@@ -20,4 +20,5 @@ CARD = MethodCard(
     function="reptile",
     role="baseline",
     trains="steps",
+    proposed=True,
 )

@@ -1,5 +1,6 @@
 """Sums of a plan, with costs that are known."""
 
+import dataclasses
 import itertools
 import json
 import random
@@ -181,3 +182,9 @@ def test_every_rule_has_its_place():
     plans = [make_plan("tiny", jobs) for jobs in orders]
     assert plans[0] == plans[1]
     assert [row["rule"] for row in plans[0]["rules"]] == ["download", "build_tables"]
+
+
+def test_data_of_ones_own_have_no_other_title():
+    job = dataclasses.replace(train("maml", SYNTHETIC), dataset="sensors")
+    text = plan_text(make_plan("own", [job]))
+    assert ["sensors", "1", "1"] in [line.split() for line in text.splitlines()]

@@ -1,0 +1,268 @@
+"""`add-data`: what it finds in a file, what it writes, and what it refuses."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from pipeline.cli import own
+from pipeline.config.schema import load_params, on_grid
+from pipeline.errors import BadInput
+from tests.unit.cli.test_cli import call, refused
+from tests.unit.tiny_runs import ROOT
+
+VARIANTS = 20  # faulty files of each kind
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of one grid; `add-data` starts there."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "grids").mkdir()
+    shutil.copy(ROOT / "grids/quickstart.yaml", tmp_path / "grids")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def sensors(tasks: int = 30, rows: int = 24, seed: int = 0) -> pd.DataFrame:
+    draw = np.random.default_rng(seed)
+    site = np.repeat([f"s{number}" for number in range(tasks)], rows)
+    hour, kind = draw.uniform(0, 24, len(site)).round(2), draw.choice(["old", "new"], len(site))
+    load = (np.sin(hour) + (kind == "old") + draw.normal(size=len(site))).round(3)
+    return pd.DataFrame({"site": site, "hour": hour, "kind": kind, "load": load})
+
+
+def shop(users: int = 30, seed: int = 0) -> pd.DataFrame:
+    draw = np.random.default_rng(seed)
+    pairs = [(f"u{u}", f"00{i}") for u in range(users) for i in draw.permutation(40)[:25]]
+    frame = pd.DataFrame(pairs, columns=["Customer ID", "sku"])
+    return frame.assign(stars=draw.integers(1, 6, len(frame)), day=draw.integers(0, 9, len(frame)))
+
+
+def test_from_a_file_to_a_sound_grid(project: Path, capsys) -> None:
+    sensors().to_csv("sensors.csv", index=False)
+    before = Path("params.yaml").read_text()
+    assert call("add-data", "sensors.csv") == 0
+    said = capsys.readouterr().out
+    assert "Tasks (site): 30; rows of a task: 24 at fewest, 24 in the median, 24 at most." in said
+    assert "7 test and 3 validation tasks" in said
+    assert "snakemake --cores 2 --config grid=sensors" in said
+    after = Path("params.yaml").read_text()
+    assert after.startswith(before.rstrip()), "comments and layout stay"
+    params = on_grid(load_params(Path("params.yaml")), "sensors")
+    assert params.active.settings == ["sensors-10shot-10val-100steps"]
+    assert yaml.safe_load(after)["datasets"]["sensors"] == {
+        "table": "sensors.csv",
+        "task": "site",
+        "inputs": ["hour", "kind"],
+        "target": "load",
+        "test_tasks": 7,
+        "validation_tasks": 3,
+    }
+    assert params.role_tasks("sensors") == {"test_tasks": 7, "validation_tasks": 3}
+
+
+def test_ratings_are_known_by_their_names(project: Path, capsys) -> None:
+    shop(users=300).to_csv("shop.csv", index=False, sep=";")
+    assert call("add-data", "shop.csv", "--name", "store") == 0
+    entry = yaml.safe_load(Path("params.yaml").read_text())["datasets"]["store"]
+    columns = {"user": "Customer ID", "item": "sku", "rating": "stars"}
+    assert entry == {"ratings": "shop.csv", "columns": columns}, "300 tasks need no own sizes"
+    assert "Items: 40; ratings from 1 to 5." in capsys.readouterr().out
+
+
+def test_a_look_writes_nothing(project: Path, capsys) -> None:
+    sensors().to_csv("sensors.csv", index=False)
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    assert call("add-data", "sensors.csv", "--look") == 0
+    assert "Tasks (site): 30" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in project.rglob("*") if path.is_file()} == before
+
+
+def test_what_is_there_is_not_overwritten(project: Path, capsys) -> None:
+    sensors().to_csv("sensors.csv", index=False)
+    assert call("add-data", "sensors.csv") == 0
+    capsys.readouterr()
+    said = refused(capsys, "add-data", "sensors.csv")
+    assert "found datasets.sensors in params.yaml and grids/sensors.yaml" in said
+    assert "is there, and overwrites" in refused(
+        capsys, "add-data", "sensors.csv", "--name", "alpine"
+    )
+    assert call("add-data", "sensors.csv", "--name", "again") == 0
+    assert set(load_params(Path("params.yaml")).datasets) == {"sensors", "again"}
+
+
+def test_columns_are_put_to_use_by_what_they_hold(project: Path, capsys) -> None:
+    frame = sensors()
+    frame.insert(0, "row", range(len(frame)))
+    frame.insert(2, "note", [f"text {number}" for number in range(len(frame))])
+    frame.insert(3, "unit", "kW")
+    frame["role"] = np.where(frame["site"].isin(["s1", "s2", "s3"]), "test", "train")
+    frame["y"] = frame["load"] * 2
+    frame["hour"] = frame["hour"].astype(int)
+    frame.to_parquet("own.parquet")
+    assert call("add-data", "own.parquet", "--categories", "hour", "--missing", "drop") == 0
+    entry = yaml.safe_load(Path("params.yaml").read_text())["datasets"]["own"]
+    assert entry == {
+        "table": "own.parquet",
+        "task": "site",
+        "inputs": ["hour", "kind", "load"],
+        "target": "y",
+        "categories": ["hour"],
+        "split": "role",
+        "missing": "drop",
+    }
+    said = capsys.readouterr().out
+    for told in ("it numbers the rows", "720 different texts", "the same in all rows", "split"):
+        assert told in said
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "said"),
+    [
+        ({"site": "where"}, [], None),  # thirty texts, and no other column has so many
+        ({"site": "person", "kind": "device"}, [], "to which task a row belongs: person or device"),
+        ({"load": "y", "hour": "label"}, [], "is to be predicted: label, y. Name it: --target"),
+        ({}, ["--task", "sight"], "--task: found 'sight', no column. Did you mean `site`?"),
+        ({}, ["--inputs", "hour,kinds"], "Did you mean `kind`?"),
+        ({}, ["--target", "kind"], "column 'kind': found '"),
+        ({}, ["--user", "site"], "cannot tell which column is the item and the rating"),
+        ({}, ["--user", "site", "--task", "site"], "Give those of one kind"),
+        ({}, ["--task", "load", "--inputs", "hour"], "is to be predicted"),
+        ({}, ["--missing", "guess"], "--missing: found 'guess', allowed: refuse, drop"),
+        ({}, ["--name", "a b"], "names have letters, digits"),
+    ],
+)
+def test_what_cannot_be_guessed_is_asked_for(project, capsys, change, options, said) -> None:
+    sensors().rename(columns=change).to_csv("own.csv", index=False)
+    if said is None:
+        assert call("add-data", "own.csv", *options) == 0
+    else:
+        assert said in refused(capsys, "add-data", "own.csv", *options)
+
+
+def with_value(column: str, value: object):
+    def change(frame: pd.DataFrame, draw: np.random.Generator) -> pd.DataFrame:
+        frame = frame.astype({column: object})
+        frame.loc[draw.integers(len(frame)), column] = value
+        return frame
+
+    return change
+
+
+def one_task(frame: pd.DataFrame, draw: np.random.Generator) -> pd.DataFrame:
+    return frame[frame["site"] == draw.choice(frame["site"])]
+
+
+def shortened(rows: int):
+    return lambda frame, draw: frame.sample(frac=1, random_state=draw).groupby("site").head(rows)
+
+
+TEXT = {
+    "wrong delimiter": lambda text, draw: text.replace(",", draw.choice([":", "^", "~", "/"])),
+    "a line too long": lambda text, draw: cut(text, draw, lambda line: line + ",1"),
+    "a line too short": lambda text, draw: cut(text, draw, lambda line: line.rpartition(",")[0]),
+    "no rows": lambda text, draw: text[: text.index("\n") + 1] + "\n" * draw.integers(9),
+    "nothing": lambda text, draw: "\n" * draw.integers(9),
+    "a column twice": lambda text, draw: text.replace("kind", draw.choice(["site", "load"]), 1),
+}
+FRAMES = {
+    "no task column": lambda frame, draw: frame.drop(columns="site"),
+    "tasks of one row": shortened(1),
+    "tasks too short": shortened(5),
+    "text among numbers": with_value("load", "many"),
+    "text among inputs": with_value("hour", "noon"),
+    "a number among texts": with_value("kind", 5),
+    "no value": with_value("hour", None),
+    "NaN": with_value("load", "NaN"),
+    "infinity": with_value("load", np.inf),
+    "one task": one_task,
+    "two tasks": lambda frame, draw: frame[frame["site"].isin(draw.permutation(30)[:2])],
+    "a constant target": lambda frame, draw: frame.assign(load=float(draw.integers(9))),
+}
+
+
+def cut(text: str, draw: np.random.Generator, change) -> str:
+    lines = text.splitlines()
+    place = draw.integers(1, len(lines))
+    return "\n".join([*lines[:place], change(lines[place]), *lines[place + 1 :]])
+
+
+def refusals(capsys, monkeypatch: pytest.MonkeyPatch, make) -> list[str]:
+    """Messages for files that `make` writes: the first by the command line, all by its function."""
+    loaded = load_params(Path("params.yaml"))
+    make(0)
+    said = [refused(capsys, "add-data", "own.csv")]
+    monkeypatch.setattr(own, "parameters", lambda _: loaded)  # reading them takes most of the time
+    for seed in range(1, VARIANTS):
+        make(seed)
+        with pytest.raises(BadInput) as fault:
+            own.add_data(Path("own.csv"))
+        said.append(str(fault.value))
+    return said
+
+
+@pytest.mark.parametrize("kind", [*TEXT, *FRAMES])
+def test_faulty_tables_end_with_one_message(project, capsys, monkeypatch, kind: str) -> None:
+    before = Path("params.yaml").read_bytes()
+
+    def make(seed: int) -> None:
+        draw, frame = np.random.default_rng(seed), sensors(seed=seed)
+        if kind in FRAMES:
+            frame = FRAMES[kind](frame, draw)
+        text = frame.to_csv(index=False)
+        Path("own.csv").write_text(TEXT[kind](text, draw) if kind in TEXT else text)
+
+    for said in refusals(capsys, monkeypatch, make):
+        assert said.startswith("own.csv: ")
+        assert len(said.splitlines()) == 1
+    assert Path("params.yaml").read_bytes() == before
+    assert {path.name for path in project.rglob("*") if path.is_file()} == {
+        "params.yaml",
+        "quickstart.yaml",
+        "own.csv",
+    }
+
+
+RATINGS = {
+    "twice": lambda f, draw: pd.concat([f, f.sample(1, random_state=draw)]),
+    "constant": lambda f, _: f.assign(stars=3),
+    "text": with_value("stars", "good"),
+    "no value": with_value("stars", None),
+    "no item": with_value("sku", ""),
+}
+
+
+@pytest.mark.parametrize("kind", RATINGS)
+def test_faulty_ratings_end_with_one_message(project, capsys, monkeypatch, kind: str) -> None:
+    before = Path("params.yaml").read_bytes()
+
+    def make(seed: int) -> None:
+        frame = RATINGS[kind](shop(seed=seed), np.random.default_rng(seed))
+        frame.to_csv("own.csv", index=False)
+
+    for said in refusals(capsys, monkeypatch, make):
+        assert said.startswith("own.csv: ")
+        assert len(said.splitlines()) == 1
+    assert Path("params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "\ufeff" + text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace(",", "\t"),
+        lambda text: text.replace("\ns", "\n00"),  # ids that look like numbers
+    ],
+    ids=["bom", "crlf", "tab", "numbers"],
+)
+def test_harmless_forms_are_read(project: Path, capsys, change) -> None:
+    frame = sensors().rename(columns={"site": "task"}).assign(kind=1.5)
+    frame["kind"] += frame["hour"]
+    Path("own.csv").write_bytes(change(frame.to_csv(index=False)).encode())
+    assert call("add-data", "own.csv") == 0
+    assert "Tasks (task): 30" in capsys.readouterr().out
