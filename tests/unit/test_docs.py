@@ -1,42 +1,23 @@
-"""README and docs: links lead somewhere, and Python examples run as they stand."""
+"""README and docs: links lead somewhere, and examples run as they stand.
+
+tests/workflow/test_docs.py runs the commands that take longer than being read.
+"""
 
 import re
-from collections.abc import Iterator
-from functools import cache
-from itertools import pairwise
+import shutil
 from pathlib import Path
 
 import pytest
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+import yaml
 
-ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("config/*.md")])
+from pipeline.config.schema import load_params, on_grid
+from tests.documents import PAGES, PROGRAMS, ROOT, anchors, fences, inline, name
 
-
-@cache
-def tokens(page: Path) -> list[Token]:
-    return MarkdownIt("commonmark").enable("table").parse(page.read_text(encoding="utf-8"))
-
-
-def inline(page: Path) -> Iterator[Token]:
-    for token in tokens(page):
-        yield from token.children or []
-
-
-def fences(page: Path, language: str) -> list[Token]:
-    return [t for t in tokens(page) if t.type == "fence" and t.info.split(" ")[0] == language]
-
-
-@cache
-def anchors(page: Path) -> set[str]:
-    """What a repository host makes of headings: lower case, dashes, no other punctuation."""
-    headings = (after for t, after in pairwise(tokens(page)) if t.type == "heading_open")
-    return {re.sub(r"[^\w\- ]", "", h.content.lower()).replace(" ", "-") for h in headings}
-
-
-def name(page: Path) -> str:
-    return str(page.relative_to(ROOT))
+RUN_ELSEWHERE = {  # page -> test that runs its Python
+    "README.md": "tests/unit/test_light_install.py",
+    "docs/extending.md": "tests/workflow/test_extending.py",
+    "docs/own-data.md": "tests/workflow/test_docs.py",
+}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -54,21 +35,46 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if fences(p, "python")], ids=name)
-def test_python_examples_are_python(page: Path) -> None:
-    for fence in fences(page, "python"):
-        compile(fence.content, f"{name(page)}:{(fence.map or [0])[0] + 1}", "exec")
-
-
-def test_the_example_of_the_library_runs() -> None:
-    (example,) = fences(ROOT / "README.md", "python")
+def test_python_examples_run(page: Path) -> None:
     names: dict = {}
-    exec(example.content, names)
-    out = names["out"]
-    assert out.gradient.shape == names["theta"].shape
-    assert out.adapted.shape == (5, *names["theta"].shape)
+    for fence in fences(page, "python"):
+        code = compile(fence.content, f"{name(page)}:{(fence.map or [0])[0] + 1}", "exec")
+        if name(page) not in RUN_ELSEWHERE:
+            exec(code, names)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if fences(p, "yaml")], ids=name)
+def test_parameters_are_sound(page: Path, tmp_path: Path) -> None:
+    """Blocks of a page together: `# grids/NAME.yaml` is a file, all else belongs to params.yaml."""
+    shutil.copytree(ROOT / "grids", tmp_path / "grids")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    grids = []
+    for fence in fences(page, "yaml"):
+        if found := re.match(r"# grids/(\w+)\.yaml\n", fence.content):
+            grids.append(found[1])
+            (tmp_path / f"grids/{found[1]}.yaml").write_text(fence.content, encoding="utf-8")
+            continue
+        for section, entries in yaml.safe_load(fence.content).items():
+            params.setdefault(section, {}).update(entries)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    sound = load_params(tmp_path / "params.yaml")
+    for grid in grids:
+        assert on_grid(sound, grid).active.methods
+
+
+@pytest.mark.parametrize(("page", "test"), RUN_ELSEWHERE.items())
+def test_examples_that_run_elsewhere_do(page: str, test: str) -> None:
+    assert page in (ROOT / test).read_text(encoding="utf-8")
 
 
 def test_the_site_has_every_page() -> None:
     listed = (ROOT / "docs/site/mkdocs.yml").read_text(encoding="utf-8")
     missing = [p.name for p in ROOT.glob("docs/*.md") if f": docs/{p.name}\n" not in listed]
     assert missing == [], "name them under `nav` in docs/site/mkdocs.yml"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_stand_in_blocks_that_say_so(page: Path) -> None:
+    lines = [line for fence in fences(page, "") for line in fence.content.splitlines()]
+    commands = [line for line in lines if line.split(" ")[0] in PROGRAMS]
+    assert commands == [], "begin the block with ```sh, that of an output with ```text"

@@ -10,7 +10,7 @@ import sys
 import tomllib
 from importlib.metadata import packages_distributions
 
-from tests.unit.test_docs import ROOT, fences
+from tests.documents import ROOT, fences
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 OF_THE_LIBRARY = {"scipy"}  # which torchdiffeq needs
