@@ -3,10 +3,12 @@
 import sys
 import traceback
 
-from pipeline.jobs.process import die_with_parent
+from pipeline.jobs.process import die_with_parent, hold_log, is_job
 
 if __name__ == "__main__":
     die_with_parent()  # before anything slow is imported: an orphan would overwrite new records
+    if is_job():
+        hold_log()
 
     try:
         from pipeline.cli import main

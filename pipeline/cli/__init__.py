@@ -5,12 +5,14 @@ torch, and only `log-tracking` loads mlflow.
 """
 
 import sys
+import time
 from typing import NoReturn
 
 import typer
 
 from pipeline.cli import data, own, plan, project, report, results, studies, training, use
 from pipeline.errors import BadInput, of_system
+from pipeline.jobs.process import is_job
 
 app = typer.Typer(
     name="pipeline",
@@ -30,8 +32,13 @@ def main() -> None:
 
     So does what the system refuses of a path. An `OSError` without its number is a library's own.
     """
+    started = time.monotonic()
     try:
         app(prog_name="python -m pipeline")
+    except SystemExit as end:
+        if is_job() and not end.code:  # the last line of its log, which `status` reads
+            print(f"done in {time.monotonic() - started:.1f} s", file=sys.stderr)
+        raise
     except BadInput as error:
         _refuse(error)
     except OSError as error:

@@ -15,6 +15,7 @@ from pipeline.cli.options import (
     parameters,
     refuse_others,
     take,
+    tell_made,
 )
 from pipeline.errors import BadInput
 
@@ -48,6 +49,7 @@ def download(
         simulated = take(recipe, "simulated")["simulated"]
     obtain(source, out, raw_dir=raw_dir, retries=retries, timeout_s=timeout, simulated=simulated)
     write_json(out.with_suffix(".json"), {"spec": recipe})  # beside it: what it was got for
+    tell_made(out)
 
 
 def build_ratings(
@@ -99,16 +101,16 @@ def build_tasks(
         settings = take(recipe, "n_train", "n_test", "points")
         seeds = list(range(take(recipe, "seeds")["seeds"]))
         task_sets.build_synthetic_tasks(dataset, out, seeds=seeds, **settings, metadata=metadata)
-        return
-    if source is None:
+    elif source is None:
         raise BadInput(
             f"--source: missing; {dataset} is made from its ratings parquet, or from an own table"
         )
-    if "own" in recipe:
+    elif "own" in recipe:
         own_tasks.build_table_tasks(_own(recipe, table=source), out, metadata=metadata)
     else:
         settings = take(recipe, "n_items", "min_ratings")
         task_sets.build_rating_tasks(source, out, **settings, metadata=metadata)
+    tell_made(out)
 
 
 def freeze_episodes(
@@ -130,6 +132,7 @@ def freeze_episodes(
     test: list[str] = [name for name in ("test_tasks", "evaluation_points") if name in recipe]
     settings |= take(recipe, *(test or ("test_tasks or evaluation_points",)))
     episodes.freeze_episodes(tasks, out, **settings, metadata=_metadata(recipe))
+    tell_made(out)
 
 
 def _source(dataset: str) -> Any:

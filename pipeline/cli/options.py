@@ -82,6 +82,18 @@ def given_or(
     return recipe(loaded, *allowed.values(), *names)
 
 
+def tell_made(*files: Path) -> None:
+    """Say what a command made: the rows of tables, the size of other files."""
+    import pyarrow.parquet as pq
+
+    for file in files:
+        if file.suffix == ".parquet":
+            size = f"{pq.read_metadata(file).num_rows} rows"
+        else:
+            size = f"{file.stat().st_size} bytes"
+        typer.echo(f"{file}: {size}")
+
+
 def refuse_others(option: str, found: str | None, allowed: Collection[str]) -> None:
     """Refuse a value that is none of those allowed.
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli.options import GridName, ParamsFile, Spec, parameters
+from pipeline.cli.options import GridName, ParamsFile, Spec, parameters, tell_made
 
 
 def build_report(
@@ -25,6 +25,7 @@ def build_report(
     check_view(results_dir / "figures/spec.json", recipe["figures"], "figures")
     with told(variants_of(results_dir)):
         making(results_dir / "report.json", recipe, lambda: build(results_dir, grid=recipe["grid"]))
+    tell_made(results_dir / "report.html")
 
 
 def explain(

@@ -14,6 +14,7 @@ from pipeline.cli.options import (
     parse_spec,
     take,
     take_all,
+    tell_made,
 )
 from pipeline.errors import BadInput
 
@@ -45,6 +46,7 @@ def build_tables(
             write_claims(results_dir, tables, of["grid"])
 
     making(results_dir / "tables/spec.json", recipe, make)
+    tell_made(results_dir / "tables/main.csv")
 
 
 def plot_curves(
@@ -69,6 +71,7 @@ def plot_curves(
                 results_dir, tasks_dir=tasks, grid=recipe["grid"], settings=recipe["settings"]
             ),
         )
+    tell_made(*sorted((results_dir / "figures").glob("*.svg")))
 
 
 def log_tracking(

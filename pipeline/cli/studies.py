@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Evidence, GridName, ParamsFile, Spec, Threads, given_or
+from pipeline.cli.options import Evidence, GridName, ParamsFile, Spec, Threads, given_or, tell_made
 from pipeline.config.studies import STUDIES, StudyCard
 from pipeline.errors import BadInput
 
@@ -23,6 +23,7 @@ def _command(name: str, card: StudyCard) -> Callable[..., None]:
     ) -> None:
         recipe = given_or(spec, _recipe_in(params), params, name, grid=grid)
         getattr(import_module(card.module), card.function)(recipe, out, threads=threads)
+        tell_made(out)
         if evidence is not None:
             from pipeline.jobs.restore import keep_record
 

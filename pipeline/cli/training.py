@@ -19,6 +19,7 @@ from pipeline.cli.options import (
     parameters,
     parse_specs,
     refuse_others,
+    tell_made,
 )
 from pipeline.config.card import MOST
 from pipeline.config.schema import Capture
@@ -134,6 +135,7 @@ def build_reference(
     from pipeline.runs.reference import build_reference as build
 
     rows = build(recipe, tasks, episodes, out, device=device, threads=threads)
+    tell_made(out)
     if evidence is not None:
         kept.add_reference(evidence, recipe, rows)
 
@@ -156,6 +158,7 @@ def profile_cost(
     from pipeline.runs.profile import profile
 
     profile(recipe, out, device=device, threads=threads)
+    tell_made(out)
     if evidence is not None:
         from pipeline.jobs.restore import keep_record
 

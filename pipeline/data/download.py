@@ -7,6 +7,7 @@ date), so that bytes of two versions are never joined.
 
 import shutil
 import sys
+import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ from pipeline.files import file_digest, read_json, replacing, write_json
 
 _CHUNK = 1 << 13  # what a broken connection can lose at most
 _REASON_LENGTH = 160
+_LINE_S = 5.0  # between lines in a log
 _WAIT = wait_exponential_jitter(multiplier=0.5, max=10.0, jitter=0.5)
 _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
@@ -240,6 +242,7 @@ def _receive(response: requests.Response, part: Path, start: int) -> None:
         TransferSpeedColumn(),
     )
     console = Console(stderr=True)
+    due = time.monotonic() + _LINE_S
     with (
         Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress,
         part.open("r+b" if start else "wb") as handle,
@@ -250,3 +253,8 @@ def _receive(response: requests.Response, part: Path, start: int) -> None:
         for chunk in response.iter_content(_CHUNK):
             handle.write(chunk)
             progress.advance(shown, len(chunk))
+            if progress.disable and time.monotonic() >= due:  # a log, not a terminal
+                due = time.monotonic() + _LINE_S
+                of = f" of {total / 1e6:.1f}" if total else ""
+                text = f"{response.url}: {handle.tell() / 1e6:.1f}{of} MB"
+                print(text, file=sys.stderr, flush=True)

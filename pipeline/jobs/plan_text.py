@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.config.titles import DATASETS, label_title
+from pipeline.jobs.plan import HOUR
+from pipeline.runs.progress import duration
 
 WIDTH = 100  # of the text, on every terminal and in every file
 
@@ -34,17 +36,9 @@ def plan_text(plan: Mapping[str, Any]) -> str:
         said += f"{plan['cores']} core{'s' if plan['cores'] > 1 else ''}"
     console.print(said + ".", soft_wrap=True)
     if longest := total["longest_job"]:
-        console.print(f"Longest job: {longest['job']}, {duration(longest['hours'])}.")
+        console.print(f"Longest job: {longest['job']}, {duration(HOUR * longest['hours'])}.")
     lines = (line.rstrip() for line in out.getvalue().splitlines())
     return "\n".join(lines) + "\n"
-
-
-def duration(hours: float) -> str:
-    """Hours in the unit that reads well."""
-    for limit, unit, scale in ((1.5 / 60, "s", 3600.0), (1.5, "min", 60.0)):
-        if hours < limit:
-            return f"{hours * scale:.0f} {unit}"
-    return f"{hours:.1f} h"
 
 
 def _table(
@@ -61,7 +55,7 @@ def _table(
         table.add_column(head, justify="right")
     for name, span, row in rows:
         cells = [name, str(row["jobs"]), str(row["done"])] + [span] * updates
-        table.add_row(*cells, *([duration(row["core_hours"])] if timed else []))
+        table.add_row(*cells, *([duration(HOUR * row["core_hours"])] if timed else []))
     return table
 
 

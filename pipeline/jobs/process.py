@@ -11,10 +11,12 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import sys
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -125,6 +127,30 @@ def die_with_parent() -> None:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     if os.getppid() != parent:  # it died before it could be watched
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def is_job() -> bool:
+    """Whether a workflow started this process, as a job."""
+    return bool(os.environ.get(VARIABLE))
+
+
+def hold_log() -> None:
+    """Hold a kernel lock on the job's log for the life of this process: `is_written` sees it."""
+    with suppress(OSError):  # a file system without such locks
+        if stat.S_ISREG(os.fstat(2).st_mode):
+            fcntl.flock(2, fcntl.LOCK_EX)
+
+
+def is_written(log: Path) -> bool:
+    """Whether the job whose log this is runs."""
+    try:
+        with log.open("rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no file, or a file system without such locks
+        return False
+    return False
 
 
 def _watch(parent: int) -> None:

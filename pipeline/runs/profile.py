@@ -24,6 +24,7 @@ from pipeline.errors import BadInput
 from pipeline.files import write_json
 from pipeline.runs.checks import check_profile_recipe
 from pipeline.runs.device import DTYPES, choose_device, device_name, keep_freed_memory
+from pipeline.runs.progress import track
 from pipeline.runs.recipe import Recipe
 
 POINTS = 100  # support and query rows of each task, half each
@@ -44,7 +45,9 @@ def profile(recipe: Recipe, out: Path, *, device: str = "auto", threads: int = 1
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pipeline.core", "pipeline.runs.profile"])
     entries = []
-    for steps, settings in sorted(recipe["settings"].items(), key=lambda item: int(item[0])):
+    points = sorted(recipe["settings"].items(), key=lambda item: int(item[0]))
+    for number in track(f"profile of {recipe['label']}: point", 0, len(points), str):
+        steps, settings = points[number]
         receiver, sender = context.Pipe(duplex=False)
         child = context.Process(
             target=_measure, args=(sender, recipe, settings, device, threads), daemon=True

@@ -1,4 +1,6 @@
-"""How far a job is: a bar on a terminal, and `progress.jsonl` in the folder of each run.
+"""How far a job is: a bar on a terminal, lines in a log, `progress.jsonl` in a run's folder.
+
+A log has a line every five seconds: `TITLE: update 120 of 300, loss 0.0312, 3 min left`.
 
 The file is for whoever looks on while a job trains (`status`, `log-live`): it is there from the
 job's start until its record is whole, and in no recipe, record or version. A line is one JSON
@@ -20,27 +22,42 @@ import fcntl
 import json
 import math
 import os
+import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 FILE = "progress.jsonl"
 EVERY_S = 2.0
+LINE_S = 5.0
 EARLIER_ROWS = 200  # of the curve of a training that goes on
 SHOWN = ("update", "seconds", "meta_loss", "gradient_norm", "validation_nrmse")
 
 
-def track(title: str, first: int, total: int) -> Iterator[int]:
-    """Yield first, ..., total - 1 under a bar on stderr."""
+T = TypeVar("T")
+
+
+def track(
+    title: str, first: int, total: int, said: Callable[[], str] | None = None
+) -> Iterator[int]:
+    """Yield first, ..., total - 1 under a bar on stderr, where that is a terminal.
+
+    Args:
+        said: what lines in a log tell beside the numbers, such as `, loss 0.0312`; None: no lines.
+    """
     if not sys.stderr.isatty():
-        yield from range(first, total)
+        lines = Lines(title, total, first)
+        for number in range(first, total):
+            yield number
+            if said is not None:
+                lines.tell(number + 1, said)
         return
     with Progress(
         TextColumn("{task.description}"),
@@ -54,6 +71,64 @@ def track(title: str, first: int, total: int) -> Iterator[int]:
         for number in range(first, total):
             yield number
             progress.advance(bar)
+
+
+def listed(title: str, items: Iterable[T], total: int) -> list[T]:
+    """The list of `items`, told of as they come; about `total` are expected."""
+    lines, found = Lines(title, total), []
+    for item in items:
+        found.append(item)
+        lines.tell(len(found))
+    return found
+
+
+class Lines:
+    """Lines on stderr, one in `LINE_S` seconds at most, with the time that is left at this pace.
+
+    Args:
+        done: how many were done before this process started.
+        unit: of the numbers.
+    """
+
+    def __init__(self, title: str, total: int | None, done: int = 0, unit: str = "") -> None:
+        self.title, self.total, self.unit = title, total, unit
+        self._first, self._started = done, time.monotonic()
+        self._due = self._started + LINE_S
+
+    def tell(self, done: int, said: Callable[[], str] = str) -> None:
+        """So many are done."""
+        now = time.monotonic()
+        if now < self._due:
+            return
+        self._due = now + LINE_S
+        of, left = "", ""
+        if self.total is not None:
+            of = f" of {self.total}"
+            if done > self._first:
+                pace = (now - self._started) / (done - self._first)
+                left = f", {duration(pace * max(self.total - done, 0))} left"
+        text = f"{self.title} {done}{of}{self.unit}{said()}{left}"
+        print(text, file=sys.stderr, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that reads well."""
+    for limit, unit, scale in ((90.0, "s", 1.0), (5400.0, "min", 60.0)):
+        if seconds < limit:
+            return f"{seconds / scale:.0f} {unit}"
+    return f"{seconds / 3600.0:.1f} h"
+
+
+_LINE = re.compile(r" (\d+) of (\d+)\b.*, ([\d.]+) (s|min|h) left$")
+_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+def read_line(line: str) -> tuple[int, int, float] | None:
+    """How many are done of how many, and the seconds left, in a line that `Lines` wrote."""
+    found = _LINE.search(line)
+    if not found:
+        return None
+    return int(found[1]), int(found[2]), float(found[3]) * _UNITS[found[4]]
 
 
 class ProgressFile:

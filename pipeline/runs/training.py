@@ -76,6 +76,7 @@ class MetaTraining:
         self._digest = job_digest([seed.recipe for seed in seeds])
         self._since = (0.0, 0.0)  # wall and CPU seconds
         self._stop_signal = 0
+        self._losses: list[float] = []  # of the last update, seed by seed
 
     def train(self, checkpoint_every: int) -> None:
         """Run every seed to its last meta-update, or to its divergence."""
@@ -92,8 +93,9 @@ class MetaTraining:
         }
         self._since = _now()
         try:
-            for update in track(title, self.trainer.updates, total):
+            for update in track(f"{title}: update", self.trainer.updates, total, self._said):
                 progresses = self._step(update)
+                self._losses = [progress.meta_loss for progress in progresses]
                 if not self.going:
                     break
                 self._share_time()
@@ -123,6 +125,9 @@ class MetaTraining:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+    def _said(self) -> str:
+        return f", loss {np.mean(self._losses):.4g}" if self._losses else ""
 
     def _step(self, update: int) -> list[Progress]:
         """One meta-update of the seeds in training, in their order; those that diverge leave."""

@@ -16,8 +16,15 @@ from pipeline.core.fidelity import compare
 from pipeline.files import write_json
 from pipeline.runs.checks import check_fidelity_recipe
 from pipeline.runs.device import DTYPES
+from pipeline.runs.progress import listed
 from pipeline.runs.recipe import Recipe, flow_time
-from pipeline.studies.problems import draw_study_tasks, initialisations, measured, truth
+from pipeline.studies.problems import (
+    draw_study_tasks,
+    initialisations,
+    measured,
+    record_count,
+    truth,
+)
 
 
 def study_fidelity(recipe: Recipe, out: Path, *, threads: int = 1) -> None:
@@ -28,7 +35,9 @@ def study_fidelity(recipe: Recipe, out: Path, *, threads: int = 1) -> None:
     """
     check_fidelity_recipe(recipe)
     torch.set_num_threads(threads)
-    records = [record for family in recipe["families"] for record in _family(recipe, family)]
+    total = recipe["batches"] * record_count(recipe, "inner_steps", "methods")
+    found = (record for family in recipe["families"] for record in _family(recipe, family))
+    records = listed("fidelity of meta-gradients: record", found, total)
     write_json(out, {"spec": recipe, "records": records})
 
 

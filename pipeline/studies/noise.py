@@ -17,8 +17,9 @@ from pipeline.core import MLP, Diverged, meta_gradient
 from pipeline.files import write_json
 from pipeline.runs.checks import check_noise_recipe
 from pipeline.runs.device import DTYPES
+from pipeline.runs.progress import listed
 from pipeline.runs.recipe import Recipe
-from pipeline.studies.problems import draw_study_tasks, initialisations
+from pipeline.studies.problems import draw_study_tasks, initialisations, record_count
 
 BATCH_STREAM = 2  # of the generator that draws meta-batches; the short training has 1
 
@@ -31,7 +32,9 @@ def study_noise(recipe: Recipe, out: Path, *, threads: int = 1) -> None:
     """
     check_noise_recipe(recipe)
     torch.set_num_threads(threads)
-    records = [record for family in recipe["families"] for record in _family(recipe, family)]
+    total = record_count(recipe, "inner_steps", "methods")
+    found = (record for family in recipe["families"] for record in _family(recipe, family))
+    records = listed("agreement of meta-batches: record", found, total)
     write_json(out, {"spec": recipe, "records": records})
 
 

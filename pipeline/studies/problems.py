@@ -84,6 +84,11 @@ def initialisations(
     return {"untrained": theta, "trained": trainer.theta}
 
 
+def record_count(recipe: Mapping[str, Any], *axes: str) -> int:
+    """How many records a study has: one per family, initialisation and point of the axes."""
+    return 2 * math.prod(len(recipe[axis]) for axis in ("families", *axes))
+
+
 def truth(
     model: MLP, theta: Tensor, batch: TaskBatch, horizon: float, omega: float = 0.0
 ) -> Tensor:

@@ -16,9 +16,16 @@ from pipeline.core.fidelity import compare
 from pipeline.files import write_json
 from pipeline.runs.checks import check_stability_recipe
 from pipeline.runs.device import DTYPES
+from pipeline.runs.progress import listed
 from pipeline.runs.recipe import Recipe
-from pipeline.studies.problems import draw_study_tasks, initialisations, measured, truth
-from pipeline.studies.stiffness import stiffness_records
+from pipeline.studies.problems import (
+    draw_study_tasks,
+    initialisations,
+    measured,
+    record_count,
+    truth,
+)
+from pipeline.studies.stiffness import SOLVERS, stiffness_records
 
 CHECK: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-8}  # of the second, independent solution
 
@@ -31,8 +38,13 @@ def study_stability(recipe: Recipe, out: Path, *, threads: int = 1) -> None:
     """
     check_stability_recipe(recipe)
     torch.set_num_threads(threads)
-    records = [record for family in recipe["families"] for record in _family(recipe, family)]
-    write_json(out, {"spec": recipe, "records": records, "stiffness": stiffness_records(recipe)})
+    total = record_count(recipe, "horizons", "methods")
+    found = (record for family in recipe["families"] for record in _family(recipe, family))
+    records = listed("ways back: record", found, total)
+    given = recipe["stiffness"]
+    total = len(recipe["families"]) * (len(given["scales"]) + 1) * len(given["horizons"]) * SOLVERS
+    stiffness = listed("stiffness: record", stiffness_records(recipe), total)
+    write_json(out, {"spec": recipe, "records": records, "stiffness": stiffness})
 
 
 def _family(recipe: Recipe, family: str) -> Iterator[dict[str, Any]]:

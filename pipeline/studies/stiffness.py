@@ -24,10 +24,11 @@ from pipeline.runs.device import DTYPES
 from pipeline.runs.recipe import Recipe
 from pipeline.studies.problems import StudyTasks, draw_study_tasks
 
+SOLVERS = 2  # on each problem
 COUNTS = ("gradients", "radius_hvps", "accepted", "rejected")
 
 
-def stiffness_records(recipe: Recipe) -> list[dict[str, Any]]:
+def stiffness_records(recipe: Recipe) -> Iterator[dict[str, Any]]:
     """One record per family, scale of inputs, horizon and solver; from the untrained theta.
 
     Standardised inputs take every scale; those in the family's own units stand at scale 1.
@@ -37,7 +38,6 @@ def stiffness_records(recipe: Recipe) -> list[dict[str, Any]]:
     theta = model.init(torch.Generator().manual_seed(recipe["seed"])).to(dtype)
     given = recipe["stiffness"]
     cases = [(True, scale) for scale in given["scales"]] + [(False, 1.0)]
-    records = []
     for family in recipe["families"]:
         for standardised, scale in cases:
             sizes = {name: recipe[name] for name in ("tasks", "support", "query")}
@@ -48,8 +48,7 @@ def stiffness_records(recipe: Recipe) -> list[dict[str, Any]]:
                 place = {"family": family, "standardised": standardised, "scale": scale}
                 place |= {"horizon": horizon}
                 for found in _solves(model, theta, batch, horizon, given["rtol"], given["atol"]):
-                    records.append(place | found)
-    return records
+                    yield place | found
 
 
 def _solves(

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.jobs.costs import Seconds
 from pipeline.jobs.plan import Job, make_plan
-from pipeline.jobs.plan_text import duration, plan_text
+from pipeline.jobs.plan_text import plan_text
 from pipeline.runs.recipe import Recipe
 from tests.unit.tiny_runs import RATINGS, SYNTHETIC, recipe
 
@@ -167,14 +167,6 @@ def test_text_holds_every_row():
     assert "on 3 cores." in text
     assert "Longest job: profile_cost maml, 12 min." in text
     assert all(line == line.rstrip() and len(line) <= 100 for line in text.splitlines())
-
-
-@pytest.mark.parametrize(
-    ("seconds", "wanted"),
-    [(0, "0 s"), (89, "89 s"), (120, "2 min"), (5340, "89 min"), (9e3, "2.5 h")],
-)
-def test_durations(seconds, wanted):
-    assert duration(seconds / 3600) == wanted
 
 
 def test_every_rule_has_its_place():

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,40 @@ def test_a_job_tells_of_each_seed_and_leaves_only_records(
         assert looks[5].row["meta_loss"] == curve.loc[5, "meta_loss"]
         assert looks[4].row["validation_nrmse"] == curve.loc[4, "validation_nrmse"]
         assert not (folder / FILE).exists()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wanted"),
+    [(0, "0 s"), (89, "89 s"), (120, "2 min"), (5340, "89 min"), (9e3, "2.5 h")],
+)
+def test_durations(seconds, wanted):
+    assert progress.duration(seconds) == wanted
+
+
+def test_a_line_in_the_log_every_five_seconds(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in progress.track("maml: update", 100, 300, lambda: ", loss 0.5"):
+        clock[0] += 0.3
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == pytest.approx(200 * 0.3 / 5, abs=1)
+    assert lines[0] == "maml: update 117 of 300, loss 0.5, 55 s left"
+    assert progress.read_line(lines[0]) == (117, 300, 55)
+    assert progress.read_line("profile: point 7 of 12, 3 min left") == (7, 12, 180)
+    assert progress.read_line("maml s seed 0: nRMSE 0.5 after 5 of 6 steps") is None
+
+
+def test_what_is_listed_is_told_of(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    def records() -> Iterator[int]:
+        for number in range(4):
+            clock[0] += 4
+            yield number
+
+    assert progress.listed("study: record", records(), 4) == [0, 1, 2, 3]
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["study: record 2 of 4, 8 s left", "study: record 4 of 4, 0 s left"]
+
+
+def test_short_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [*progress.track("maml: update", 0, 3, str)] == [0, 1, 2]
+    assert capsys.readouterr().err == ""

@@ -78,7 +78,7 @@ def test_a_solver_that_gives_up_is_a_record(monkeypatch):
 
     monkeypatch.setattr(stiffness, "solve_flow", broken)
     given = recipe("stability", stiffness={"inner_steps": [10], "scales": [1.0]})
-    records = stiffness_records(given)
+    records = list(stiffness_records(given))
     for record in records:
         gone = record["solver"] == "dopri5"
         assert record["status"] == ("diverged" if gone else "ok")
