@@ -8,6 +8,7 @@ theta = fit(method, model, theta, batch, settings=settings, updates=1000, outer_
 """
 
 from pipeline.core.adapt import adapt
+from pipeline.core.aggregate import AGGREGATES
 from pipeline.core.fit import Fitted, drawing, fit
 from pipeline.core.losses import LOSSES
 from pipeline.core.meta import MetaTrainer, Progress, SeedsDiverged
@@ -22,6 +23,7 @@ from pipeline.core.tasks import Rows, TaskBatch
 from pipeline.core.work import Work
 
 __all__ = [
+    "AGGREGATES",
     "LOSSES",
     "METHODS",
     "MLP",

@@ -56,6 +56,7 @@ def fit(
     outer_lr: float,
     meta_batch: int = 5,
     seed: int = 0,
+    aggregate: str = "mean",
     optimiser: str = "adam",
     optimiser_settings: Mapping[str, Any] | None = None,
     capture: bool | Literal["auto"] = "auto",
@@ -66,7 +67,7 @@ def fit(
     Args:
         tasks: all of them, of which each update draws `meta_batch` by `seed`; or a function that
             makes the meta-batch of an update.
-        method, model, settings, outer_lr, optimiser, optimiser_settings, capture: as for
+        method, model, settings, outer_lr, aggregate, optimiser, optimiser_settings, capture: as for
             `MetaTrainer`.
         watch: called after each update.
 
@@ -84,6 +85,7 @@ def fit(
         theta,
         settings=settings,
         outer_lr=outer_lr,
+        aggregate=aggregate,
         optimiser=optimiser,
         optimiser_settings=optimiser_settings,
         capture=capture,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from pipeline.core.aggregate import AGGREGATES
 from pipeline.core.ambient import ordinary, own_modes
 from pipeline.core.graphs import Capturing
 from pipeline.core.interface import Model
@@ -65,6 +66,7 @@ class MetaTrainer:
     Args:
         method, settings: as for `meta_gradient`.
         theta: (P,), or (S, P) for S seeds that are trained together, each as if alone.
+        aggregate: as for `meta_gradient`.
         optimiser: a key of `OPTIMISERS`: `adam`, `sgd` (a plain gradient step), another.
         optimiser_settings: what else it takes, `momentum=0.9` say.
         gradient_limit: a meta-gradient norm above it counts as divergence.
@@ -84,6 +86,7 @@ class MetaTrainer:
         *,
         settings: dict[str, Any],
         outer_lr: float,
+        aggregate: str = "mean",
         optimiser: str = "adam",
         optimiser_settings: Mapping[str, Any] | None = None,
         gradient_limit: float = float("inf"),
@@ -94,10 +97,12 @@ class MetaTrainer:
         if not (is_finite(gradient_limit) or gradient_limit == float("inf")) or gradient_limit <= 0:
             raise ValueError(f"gradient_limit must be positive, found {gradient_limit!r}.")
         one_of(list(OPTIMISERS))("optimiser", optimiser)
+        one_of(list(AGGREGATES))("aggregate", aggregate)
         self._capturing = Capturing(capture, model, theta.device)
         self.method = method
         self.model = model
         self.settings = settings
+        self.aggregate = aggregate
         self.gradient_limit = gradient_limit
         self.updates = 0
         self._memory = ChebyshevMemory()
@@ -135,6 +140,7 @@ class MetaTrainer:
                 self.model,
                 self._theta,
                 batch,
+                aggregate=self.aggregate,
                 memory=self._memory,
                 graphs=self._capturing.graphs_for(batch),
                 **self.settings,

@@ -7,12 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pipeline.core.aggregate import AGGREGATES, scaled, task_norms
 from pipeline.core.ambient import ordinary, own_modes
 from pipeline.core.graphs import Graphs, refuse_capture
 from pipeline.core.interface import Model
 from pipeline.core.methods import METHODS
 from pipeline.core.problem import Problem
 from pipeline.core.registry import check_settings
+from pipeline.core.settings import one_of
 from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from pipeline.core.tasks import Rows, TaskBatch
 from pipeline.core.work import Counted, Work
@@ -22,8 +24,9 @@ from pipeline.core.work import Counted, Work
 class MetaGradient:
     """Result of `meta_gradient`, of one seed or of S.
 
-    gradient: (P,) or (S, P), mean over a seed's tasks. adapted: (B, P) or (S B, P), trained
-    parameters. query_loss: (B,) or (S B,), the query loss at them. works: what each seed took.
+    gradient: (P,) or (S, P), aggregated over a seed's tasks. adapted: (B, P) or (S B, P), trained
+    parameters. query_loss: (B,) or (S B,), the query loss at them. norms: (B,) or (S B,), of the
+    tasks' own meta-gradients, float64. works: what each seed took.
     stopped: (B,) or (S B,), the flow time at which each task's training ended; None where that
     is the horizon of all or a number of steps.
     """
@@ -31,6 +34,7 @@ class MetaGradient:
     gradient: Tensor
     adapted: Tensor
     query_loss: Tensor
+    norms: Tensor
     works: Sequence[Work]
     stopped: Tensor | None = None
 
@@ -49,6 +53,7 @@ def meta_gradient(
     theta: Tensor,
     batch: TaskBatch,
     *,
+    aggregate: str = "mean",
     memory: ChebyshevMemory | None = None,
     graphs: Graphs | None = None,
     **settings: Any,
@@ -60,6 +65,8 @@ def meta_gradient(
         theta: initialisation (P,), or (S, P) for S seeds at once; dtype and device of
             everything follow it.
         batch: B tasks, or S B of them, the tasks of the first seed first.
+        aggregate: a key of `AGGREGATES`: `mean` is the gradient of J; `unit` and `clip` scale
+            the tasks' meta-gradients before the mean, so that no task outweighs the others.
         memory: what a Chebyshev solver carries from one meta-update to the next.
         graphs: captures what is repeated as CUDA graphs and keeps them for the next call.
 
@@ -70,6 +77,7 @@ def meta_gradient(
             descent that diverges gives a gradient that is not finite instead.
     """
     check_settings(method, settings)
+    one_of(list(AGGREGATES))("aggregate", aggregate)
     if graphs is not None:
         refuse_capture(model)
     check_theta(model, theta, batch.support)
@@ -80,7 +88,7 @@ def meta_gradient(
         )
     with own_modes(theta.device):
         return _meta_gradient(
-            method, model, ordinary(theta.detach()), batch, memory, graphs, settings
+            method, model, ordinary(theta.detach()), batch, aggregate, memory, graphs, settings
         )
 
 
@@ -89,6 +97,7 @@ def _meta_gradient(
     model: Model,
     theta: Tensor,
     batch: TaskBatch,
+    aggregate: str,
     memory: ChebyshevMemory | None,
     graphs: Graphs | None,
     settings: dict[str, Any],
@@ -105,11 +114,13 @@ def _meta_gradient(
         support, query, place.start, works, memory, model.n_parameters, place.left_out(), graphs
     )
     adapted = METHODS[method](problem, **settings)
-    gradient = place.mean(adapted.gradient)
+    norms = task_norms(adapted.gradient, seeds)
+    gradient = place.mean(scaled(adapted.gradient, norms, aggregate))
     return MetaGradient(
         gradient[0] if single else gradient,
         place.full(adapted.parameters),
         place.query.at(adapted.parameters).value(),
+        norms.flatten(),
         works,
         adapted.stopped,
     )
