@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.options import ParamsFile, parameters
+from pipeline.errors import BadInput
+
 
 def adapt(
     start: Annotated[
@@ -61,4 +64,41 @@ def adapt(
     typer.echo(use.verdict(read, trained, rows, found), err=True)
 
 
-COMMANDS = (adapt,)
+def promote(
+    grid: Annotated[
+        str | None, typer.Argument(help="its name; default: the grid that --params names")
+    ] = None,
+    uri: Annotated[str, typer.Option(help="MLflow tracking URI")] = "sqlite:///mlflow.db",
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Choose each setting's best method by validation tasks, write and register its weights.
+
+    A champion is written as results/GRID/champions/SETTING.safetensors, a small file that is all
+    `adapt` needs, and registered in MLflow as the version `champion` of the model GRID.SETTING.
+    Test tasks choose nothing. A setting whose runs have no weights here, as after a restoration
+    from evidence, keeps the file that it has; where there is none, the command is said that trains
+    them.
+    """
+    from pipeline.config.variants import told
+    from pipeline.runs.initialisation import Initialisation
+    from pipeline.tables import champions
+    from pipeline.tracking.champions import register
+
+    given = parameters(params, grid)
+    with told(given.variants()):
+        found, lacking = champions.promote(given)
+        lost = champions.lacking_text(given, lacking) if lacking else ""
+        if not found:
+            raise BadInput(f"grid '{given.grid}': found no weights to choose from. {lost}")
+        typer.echo(champions.champions_text(found))
+        if lost:
+            typer.echo(f"{lost}\n", err=True)
+        starts = [Initialisation.read(champion.file) for champion in found]
+        for champion, model in zip(found, register(starts, uri=uri, grid=given.grid), strict=True):
+            told_of = "registered as" if model.is_new else "as it was:"
+            typer.echo(
+                f"{champion.file}: {told_of} models:/{model.name}@champion, version {model.version}"
+            )
+
+
+COMMANDS = (adapt, promote)

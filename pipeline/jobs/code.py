@@ -56,11 +56,12 @@ def texts_digest(*patterns: str) -> str:
 
 
 @cache
-def reached(*entries: str) -> tuple[str, ...]:
+def reached(*entries: str, whole: bool = False) -> tuple[str, ...]:
     """Names of the modules that `entries` import, directly or not, in alphabetical order.
 
     Args:
         entries: modules such as `pipeline.data.ratings`.
+        whole: all that have to be there to run them, those on which no number depends too.
 
     Raises:
         ValueError: for an entry that is no module of the package.
@@ -71,7 +72,7 @@ def reached(*entries: str) -> tuple[str, ...]:
     waiting, seen = list(entries), set()
     while waiting:
         module = waiting.pop()
-        if module in seen or is_outside(module):
+        if module in seen or (is_outside(module) and not whole):
             continue
         seen.add(module)
         waiting += _imports(module)

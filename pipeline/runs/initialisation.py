@@ -13,7 +13,6 @@ rows with ids and categories as people have them: pipeline/runs/use.py.
 
 import hashlib
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -226,16 +225,19 @@ class Initialisation:
 
 
 def training_command(
-    grid: str, dataset: str, label: str, setting: str, seeds: Sequence[int]
+    grid: str, dataset: str, labels: Sequence[str], setting: str, seeds: Sequence[int]
 ) -> str:
-    """The command that trains runs of which only evidence is here; it needs the grid's data."""
-    run = [f"data/tasks/{dataset}.parquet", f"data/episodes/{setting}/{{seed}}.parquet"]
-    run.append(f"results/{grid}/runs/{label}/{setting}/{{seed}}")
-    if len(seeds) == 1:
-        run = [part.replace("{seed}", str(seeds[0])) for part in run]
-    of = ["--grid", grid, "--method", label, "--setting", setting]
-    numbers = [part for seed in seeds for part in ("--seed", str(seed))]
-    return shlex.join(["python", "-m", "pipeline", "meta-train", *run, *of, *numbers])
+    """A line for the shell that trains runs of which only evidence is here."""
+    label = labels[0] if len(labels) == 1 else "$method"
+    seed = str(seeds[0]) if len(seeds) == 1 else "{seed}"
+    command = (
+        f"python -m pipeline meta-train data/tasks/{dataset}.parquet "
+        f"data/episodes/{setting}/{seed}.parquet results/{grid}/runs/{label}/{setting}/{seed} "
+        f"--grid {grid} --method {label} --setting {setting}"
+    ) + "".join(f" --seed {number}" for number in seeds)
+    if len(labels) == 1:
+        return command
+    return f"for method in {' '.join(labels)}; do {command}; done"
 
 
 def _training(file: Path) -> str:
@@ -244,7 +246,7 @@ def _training(file: Path) -> str:
         spec = read_json(file.parent / "spec.json")
         grid = file.resolve().parts[-6]
         command = training_command(
-            grid, spec["dataset"], spec["label"], spec["setting"], [spec["seed"]]
+            grid, spec["dataset"], [spec["label"]], spec["setting"], [spec["seed"]]
         )
         return f"`snakemake data_all --config grid={grid}`, then `{command}`"
     except (OSError, ValueError, LookupError, TypeError):

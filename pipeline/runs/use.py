@@ -173,3 +173,60 @@ def verdict(start: Initialisation, support: OwnColumns, query: OwnColumns, found
         f"{told}: nRMSE {ours:.4f}. The mean of the support rows would give {mean:.4f}; on the "
         f"test tasks of {start.about['setting']} it was {start.about['nrmse'] or float('nan'):.4f}."
     )
+
+
+PART = "part"  # the column of a request that says of each row: support, or query
+PARTS = ("support", "query")
+
+
+def answer_mixed(
+    start: Initialisation, rows: pd.DataFrame, *, steps: int | None = None
+) -> pd.DataFrame:
+    """Predictions for one table of support and query rows, told apart by a column `part`.
+
+    Returns:
+        The query rows in their order: task ids and items as given, and what `adapt_to` adds.
+
+    Raises:
+        BadInput: as `adapt_to`, and for a part that is neither.
+    """
+    kinds = wanted(start, list(rows.columns), targets=True) | {PART: "text"}
+    read = frame_columns(rows, kinds, name="request")
+    parts = np.array([*read.values[PART], "no value"])[read.codes[PART]]
+    if not np.isin(parts, PARTS).all():
+        row = int((~np.isin(parts, PARTS)).argmax())
+        raise BadInput(
+            f"{read.place(row)}: column '{PART}': found '{parts[row]}', needed `support` or "
+            "`query`. Mend it."
+        )
+    of_part = {part: np.flatnonzero(parts == part) for part in PARTS}
+    for part, chosen in of_part.items():
+        if not len(chosen):
+            raise BadInput(
+                f"request: found no row whose column '{PART}' is `{part}`, needed one or more."
+            )
+    support, query = (read.take(chosen) for chosen in of_part.values())
+    ids = [start.about["task"]] if start.about["task"] in rows else []
+    ids += [start.about["item"]] if start.items is not None else []
+    return rows[ids].iloc[of_part["query"]].assign(**answer(start, support, query, steps=steps))
+
+
+def example(start: Initialisation) -> pd.DataFrame:
+    """A request as `answer_mixed` takes it: two support rows and a query row of one task."""
+    about, scaling = start.about, start.about["scaling"]
+    rows: dict[str, list[object]] = {PART: ["support", "support", "query"]}
+    rows[about["task"]] = ["a", "a", "a"]
+    if start.items is not None:
+        rows[about["item"]] = [start.items[place % len(start.items)] for place in range(3)]
+    place = 0
+    for column in about.get("inputs", []):
+        categories = column["categories"]
+        if categories:
+            rows[column["name"]] = [categories[row % len(categories)] for row in range(3)]
+            place += len(categories)
+        else:
+            mean, spread = scaling["x_mean"][place], scaling["x_std"][place]
+            rows[column["name"]] = [mean - spread, mean + spread, mean]
+            place += 1
+    rows[about["target"]] = [scaling["y_mean"], scaling["y_mean"] + scaling["y_std"], None]
+    return pd.DataFrame(rows)

@@ -87,7 +87,7 @@ def log_tracking(
     counts = dict.fromkeys(("logged", "replaced", "unchanged", "removed", "missing"), 0)
     shown = sys.stderr.isatty() if progress is None else progress
     cells = list(product(methods, settings, seeds))
-    with _opened(uri, grid) as experiment:
+    with opened(uri, grid) as experiment:
         known = runs_by_name(experiment.client, experiment.id)
         bar = track(cells, "MLflow", console=Console(stderr=True), disable=not shown)
         for label, setting, seed in bar:
@@ -117,7 +117,7 @@ def log_tracking(
 
 
 @contextmanager
-def _opened(uri: str, grid: str) -> Iterator[Experiment]:
+def opened(uri: str, grid: str) -> Iterator[Experiment]:
     """Open the experiment of a grid, creating store and experiment where they are missing."""
     path = store_path(uri)
     probe(uri, path)

@@ -23,6 +23,7 @@ PROBE_TIMEOUT_S = 5.0
 ENVIRONMENT = {  # what the user has set stands
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # a server that stops answering ends the command within two minutes, not after twenty
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",

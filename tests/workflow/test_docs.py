@@ -6,11 +6,13 @@ tests/unit/test_documented_commands.py holds that no page shows a command that n
 import re
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
-from tests.documents import PAGES, ROOT, Command, commands, fences, name
-from tests.workflow.project import Project, new_project
+from tests.documents import PAGES, ROOT, Command, commands, fences
+from tests.workflow.project import Project
 
 pytestmark = pytest.mark.slow  # minutes of the real engines
 
@@ -35,7 +37,8 @@ NOT_RUN = {  # and why
     r"snakemake --directory .test": "its own folder: continuous integration would make data there",
     r"snakemake data/ratings/NAME.parquet": "a data set that does not exist yet",
     r"snakemake .*grid=(sensors)": "own data: below",
-    r"python (-m pipeline (add-data|adapt)|make_sensors.py)": "own data: below",
+    r"python -m pipeline (add-data|promote|adapt)": "own data: below",
+    r"mlflow models serve": "a server: tests/workflow/test_serving.py",
     r"python -m benchmarks": "tests/unit/benchmarks",
 }
 
@@ -72,48 +75,43 @@ def test_every_reason_not_to_run_is_needed() -> None:
         assert any(re.match(pattern, text) for text in every), pattern
 
 
-TUTORIAL, OWN_DATA = ROOT / "docs/tutorial.md", ROOT / "docs/own-data.md"
+OWN_DATA = ROOT / "docs/own-data.md"
 
 
-@pytest.fixture(scope="module")
-def sensors(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The project of docs/tutorial.md after its training, which is shortened."""
-    project = new_project(tmp_path_factory.mktemp("docs") / "project")
-    (script,) = fences(TUTORIAL, "python")
-    project.path("make_sensors.py").write_text(script.content, encoding="utf-8")
-    shown = [command.text for command in commands(TUTORIAL)]
-    make, add, train = (next(t for t in shown if key in t) for key in ("make_", "add-", "snake"))
-    project.run(*make.split())
-    said = project.run(*add.split())
-    assert said.strip() == fences(TUTORIAL, "text")[0].content.strip()
-    grid = project.config()["grids"]["sensors"]
+def write_sensors(file: Path) -> None:
+    """140 tasks of 25 rows, with the columns of the page."""
+    draw = np.random.default_rng(0)
+    shape = (140, 25)
+    kind = draw.choice(["a", "b"], shape)
+    table = {"site": np.indices(shape)[0], "hour": draw.uniform(0, 24, shape)}
+    table |= {"wind": draw.uniform(0, 9, shape), "kind": kind, "load": draw.normal(size=shape)}
+    flat = {column: values.ravel() for column, values in table.items()}
+    pd.DataFrame(flat).to_csv(file, index=False)
+
+
+@pytest.mark.timeout(600)
+def test_own_data_goes_as_its_page_says(fresh: Project) -> None:
+    write_sensors(fresh.path("sensors.csv"))
+    add, run, *others = (command.text for command in commands(OWN_DATA))
+    fresh.run(*add.split())
+    params, grid = (yaml.safe_load(fence.content) for fence in fences(OWN_DATA, "yaml")[:2])
+    entry = params["datasets"]["sensors"]
+    assert fresh.config()["datasets"]["sensors"] == entry, "what add-data writes is what is shown"
     grid |= {"seeds": [0], "seeds_per_job": 1, "training": {"meta_updates": 3}}
-    project.path("grids/sensors.yaml").write_text(yaml.safe_dump(grid), encoding="utf-8")
-    project.run(*train.split())
-    return project
+    fresh.path("grids/sensors.yaml").write_text(yaml.safe_dump(grid), encoding="utf-8")
+    fresh.run(*run.split())
+    assert fresh.path("results/sensors/report.html").is_file()
+    (setting,) = fresh.path("results/sensors/runs/amaml_rkc").iterdir()
+    rows = fresh.path("sensors.csv").read_text().splitlines()
+    fresh.path("support.csv").write_text("\n".join(rows[:11]))
+    fresh.path("query.csv").write_text("\n".join([rows[0], *rows[11:15]]))
+    promote, adapt = (text for text in others if "promote" in text or "adapt" in text)
+    fresh.run(*promote.split())
+    said = fresh.run(*adapt.replace("SETTING", setting.name).split())
+    assert "prediction" in said
 
-
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("page", [TUTORIAL, OWN_DATA], ids=name)
-def test_own_data_go_as_their_pages_say(sensors: Project, page: Path) -> None:
-    assert sensors.path("results/sensors/report.html").is_file()
-    texts = [command.text for command in commands(page) if "adapt" in command.text]
-    assert texts
-    for text in texts:
-        (run,) = sensors.path("results/sensors/runs/amaml_rkc").iterdir()
-        assert "prediction" in sensors.run(*text.replace("SETTING", run.name).split())
-
-
-def test_an_entry_is_the_one_that_is_shown(sensors: Project) -> None:
-    params = yaml.safe_load(fences(OWN_DATA, "yaml")[0].content)
-    assert sensors.config()["datasets"] == params["datasets"]
-
-
-def test_the_example_with_an_initialisation_runs(sensors: Project) -> None:
-    (run,) = sensors.path("results/sensors/runs/amaml_rkc").iterdir()
-    weights = (run / "0/meta_init.safetensors").read_bytes()
-    sensors.path("meta_init.safetensors").write_bytes(weights)
     (example,) = fences(OWN_DATA, "python")
-    arrays = "import numpy as np\nsupport_x, support_y, query_x = np.ones((9, 4)), np.ones(9), "
-    code = f"{arrays}np.ones((5, 4))\n{example.content}\nprint(predictions.shape)"
-    assert sensors.run("python", "-c", code).splitlines()[-1] == "(5,)"
+    champion = fresh.path(f"results/sensors/champions/{setting.name}.safetensors")
+    fresh.path("SETTING.safetensors").write_bytes(champion.read_bytes())
+    code = f"{example.content}\nprint(table['prediction'].shape)"
+    assert fresh.run("python", "-c", code).splitlines()[-1] == "(4,)"

@@ -1,0 +1,212 @@
+"""Champions in MLflow's registry: one registered model `GRID.SETTING`, its best version `champion`.
+
+A version is a pyfunc model: the champion's file, the modules that use it, a signature, an example
+and the versions that it needs. It is made where the one that is there differs.
+"""
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import BadInput, of_system
+from pipeline.jobs.code import PACKAGE, code_digest, reached
+from pipeline.runs.initialisation import Initialisation
+from pipeline.runs.use import PART, example
+from pipeline.tracking.replay import Experiment, opened
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+ALIAS = "champion"
+MODEL = "pipeline.tracking.served"
+NEEDED = ("mlflow", "numpy", "pandas", "pyarrow", "safetensors", "torch", "torchdiffeq")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version in the registry; `is_new`: it was made just now."""
+
+    name: str
+    version: int
+    is_new: bool
+
+
+def register(champions: Iterable[Initialisation], *, uri: str, grid: str) -> list[Registered]:
+    """Register champions, each as the version `champion` of its model.
+
+    Args:
+        champions: as read from their files.
+        uri: of the store, as for `log_tracking`.
+        grid: name of the experiment that the models are logged in.
+
+    Raises:
+        BadInput: for a store that cannot be used; the files of the champions stay.
+    """
+    try:
+        with opened(uri, grid) as experiment, TemporaryDirectory() as folder:
+            code = copy_code(Path(folder))
+            with _tracking_to(experiment):
+                return [_registered(experiment, start, code) for start in champions]
+    except (BadInput, OSError) as error:
+        found = error if isinstance(error, BadInput) else of_system(error)
+        raise BadInput(
+            f"{found} The champions are written and not registered: `python -m pipeline promote "
+            f"{grid} --uri {uri}` registers them when the store is there."
+        ) from error
+
+
+def model_name(start: Initialisation) -> str:
+    """`GRID.SETTING`: MLflow allows neither `/` nor `:` in a name."""
+    return f"{start.about['grid']}.{start.about['setting']}"
+
+
+def requirements() -> list[str]:
+    """What serving needs, in the versions that are installed here."""
+    return [f"{name}=={version(name).partition('+')[0]}" for name in NEEDED]
+
+
+def copy_code(folder: Path) -> Path:
+    """Copy the modules that a served model imports; the copied package."""
+    for module in reached(MODEL, whole=True):
+        place = Path(*module.split(".")[1:])
+        source = PACKAGE / place
+        file = source / "__init__.py" if source.is_dir() else source.with_suffix(".py")
+        copied = folder / PACKAGE.name / file.relative_to(PACKAGE)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copied)
+    return folder / PACKAGE.name
+
+
+def _registered(experiment: Experiment, start: Initialisation, code: Path) -> Registered:
+    from mlflow.exceptions import MlflowException
+
+    client, name = experiment.client, model_name(start)
+    digest = hashlib.sha256(start.path.read_bytes())
+    digest.update("\n".join([code_digest(MODEL), *requirements()]).encode())
+    try:
+        known = client.get_model_version_by_alias(name, ALIAS)
+    except MlflowException:
+        known = None
+    if known is not None and known.tags.get("digest") == digest.hexdigest():
+        if _is_whole(experiment, str(known.source)):
+            return Registered(name, int(known.version), is_new=False)
+    elif known is None:
+        _create_model(client, name, start)
+    model_id = _log_model(start, code)
+    about = start.about
+    tags = {key: about[key] for key in ("grid", "setting", "method", "label", "seed", "nrmse")}
+    made = client.create_model_version(
+        name,
+        source=f"models:/{model_id}",
+        model_id=model_id,
+        run_id=_run_of(experiment, start),
+        tags={key: str(value) for key, value in tags.items()} | {"digest": digest.hexdigest()},
+        description=_described(start),
+    )
+    client.set_registered_model_alias(name, ALIAS, made.version)
+    return Registered(name, int(made.version), is_new=True)
+
+
+def _create_model(client: Any, name: str, start: Initialisation) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_registered_model(name)
+    except MlflowException:
+        about = start.about
+        client.create_registered_model(
+            name,
+            tags={"grid": about["grid"], "setting": about["setting"]},
+            description=f"Initialisations for tasks of {about['dataset']}: they are trained on a "
+            "task's support rows, and predict its query rows.",
+        )
+
+
+def _is_whole(experiment: Experiment, source: str) -> bool:
+    """Whether a version's files are where the store of today looks for them."""
+    if experiment.artifacts is None:
+        return True
+    folder = experiment.artifacts / "models" / source.removeprefix("models:/")
+    return (folder / "artifacts" / "MLmodel").is_file()
+
+
+def _log_model(start: Initialisation, code: Path) -> str:
+    """Log the model; its id."""
+    import mlflow
+
+    info = mlflow.pyfunc.log_model(
+        name=start.about["setting"].replace(".", "-"),
+        python_model=str(PACKAGE.joinpath(*MODEL.split(".")[1:]).with_suffix(".py")),
+        artifacts={"initialisation": str(start.path.resolve())},
+        code_paths=[str(code)],
+        signature=signature(start),
+        input_example=(example(start), {"steps": start.steps}),
+        pip_requirements=requirements(),
+    )
+    return str(info.model_id)
+
+
+@contextmanager
+def _tracking_to(experiment: Experiment) -> Iterator[None]:
+    """Let MLflow's own functions use the store that is open."""
+    import mlflow
+
+    logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(experiment.client.tracking_uri)
+    mlflow.set_experiment(experiment_id=experiment.id)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+def _run_of(experiment: Experiment, start: Initialisation) -> str | None:
+    """The logged run that trained a champion, if it is there."""
+    about = start.about
+    name = f"{about['label']}/{about['setting']}/{about['seed']}"
+    found = experiment.client.search_runs(
+        [experiment.id], f"attributes.run_name = '{name}'", max_results=1
+    )
+    return str(found[0].info.run_id) if found else None
+
+
+def _described(start: Initialisation) -> str:
+    about, validation = start.about, start.about["validation"]
+    return (
+        f"{about['label']}, seed {about['seed']}: nRMSE {validation['nrmse']:.4f} on validation "
+        f"tasks, by which it was chosen, and {about['nrmse']:.4f} on test tasks, after "
+        f"{about['inner_steps']} steps."
+    )
+
+
+def signature(start: Initialisation) -> "ModelSignature":
+    """Columns of requests and answers, and the parameter `steps`."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    about = start.about
+    task = ColSpec(AnyType(), about["task"], required=False)
+    columns = [
+        ColSpec("double", name)
+        if kind == "number"
+        else ColSpec(AnyType() if start.items else "string", name)
+        for name, kind in start.columns.items()
+    ]
+    given: list[Any] = [ColSpec("string", PART), task, *columns]
+    answered: list[Any] = [task, *(columns if start.items else []), ColSpec("double", "prediction")]
+    if start.items:
+        answered.append(ColSpec("string", "known"))
+    return ModelSignature(
+        inputs=Schema([*given, ColSpec("double", about["target"], required=False)]),
+        outputs=Schema(answered),
+        params=ParamSchema([ParamSpec("steps", "long", start.steps)]),
+    )

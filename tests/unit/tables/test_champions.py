@@ -1,0 +1,203 @@
+"""Champions are chosen on validation tasks, by errors that their runs' own validation gave."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from pipeline.cli import app
+from pipeline.data import schemas
+from pipeline.errors import BadInput
+from pipeline.files import read_json, write_json
+from pipeline.runs.initialisation import KEY, Initialisation
+from pipeline.runs.records import read_run, write_run
+from pipeline.tables.champions import champion_file, champions_text, lacking_text, promote
+from tests.unit import promoted
+from tests.unit.promoted import METHODS, config, params
+from tests.unit.tiny_runs import RATINGS, SYNTHETIC, write_config
+
+SETTINGS = (SYNTHETIC, RATINGS)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return promoted.make(tmp_path_factory.mktemp("grid"))
+
+
+@pytest.fixture
+def root(trained: Path, tmp_path: Path) -> Path:
+    shutil.copytree(trained, tmp_path / "own")
+    return tmp_path / "own"
+
+
+def folder(root: Path, label: str, setting: str, seed: int) -> Path:
+    return root / f"results/tiny/runs/{label}/{setting}/{seed}"
+
+
+def validated(root: Path, label: str, setting: str) -> list[float]:
+    """What each seed's training measured last on its validation tasks."""
+    curves = [read_run(folder(root, label, setting, seed)).curve for seed in (0, 1)]
+    return [float(curve["validation_nrmse"].dropna().iloc[-1]) for curve in curves]
+
+
+def test_the_least_validation_error_wins(root: Path) -> None:
+    champions, lacking = promote(params(), root)
+    assert lacking == []
+    for champion in champions:
+        about = champion.start.about
+        errors = {label: validated(root, label, champion.setting) for label in METHODS}
+        best = min(errors, key=lambda label: np.mean(errors[label]))
+        assert about["label"] == best
+        assert about["seed"] == int(np.argmin(errors[best]))
+        validation = about["validation"]
+        assert validation["nrmse"] == pytest.approx(np.mean(errors[best]), rel=1e-5)
+        others = {o["label"]: o for o in validation["others"]}
+        for label in set(METHODS) - {best}:
+            assert others[label]["nrmse"] == pytest.approx(np.mean(errors[label]), rel=1e-5)
+        assert others["untrained"]["is_method"] is False
+        assert {"global_mean", "untrained"} < others.keys()
+        record = read_run(folder(root, best, champion.setting, about["seed"]))
+        np.testing.assert_array_equal(Initialisation.read(champion.file).theta, record.theta)
+        assert about["test"]["nrmse"] == record.metrics["nrmse"]
+        assert about["fingerprint"] == record.metrics["data"]["fingerprint"]
+        assert champion.file.stat().st_size < 20_000
+
+
+def test_few_validation_tasks_separate_nothing_and_that_is_said(root: Path) -> None:
+    champions, _ = promote(params(), root)
+    text = champions_text(champions)
+    for champion in champions:
+        about = champion.start.about
+        assert len(champion.not_separated) >= 2, "6 pairs cannot separate five others"
+        assert f"{champion.setting}" in text
+        assert f"{about['label']}, seed {about['seed']}" in text
+    assert "3 validation tasks in each of 2 seeds: not separated from" in text.replace("\n", " ")
+    assert "without meta-learning" in text
+
+
+def test_test_tasks_choose_nothing(root: Path) -> None:
+    """The best is given the test errors of the worst on those tasks, and the other way round."""
+    before = promote(params(), root)[0][0].start.about
+    for seed in (0, 1):
+        runs = {label: read_run(folder(root, label, SYNTHETIC, seed)) for label in METHODS}
+        by_test = sorted(METHODS, key=lambda label: runs[label].metrics["nrmse"])
+        swapped = {before["label"]: by_test[-1], by_test[-1]: before["label"]}
+        for label, other in swapped.items():
+            errors = {
+                name: runs[other].metrics[name]
+                for name in ("nrmse", "nrmse_stderr", "rmse", "mae", "rmse_over_range")
+            }
+            errors["relative_l2"] = runs[other].metrics["relative_l2"]
+            write_run(
+                runs[label].directory,
+                spec=runs[label].spec,
+                metrics=runs[label].metrics | errors,
+                curve=runs[label].curve,
+                test_rows=runs[other].test_rows,
+                theta=runs[label].theta,
+                about={KEY: json.dumps(Initialisation.read(runs[label].directory).about)},
+            )
+    after = promote(params(), root)[0][0].start.about
+    assert after["label"] == before["label"]
+    assert after["validation"] == before["validation"]
+
+
+def test_a_file_stands_for_runs_whose_weights_are_not_here(root: Path) -> None:
+    """As long as the grid compares what it was chosen from."""
+    champions, _ = promote(params(), root)
+    kept = {champion.setting: champion.file.read_bytes() for champion in champions}
+    lost = folder(root, "imaml", SYNTHETIC, 1)
+    save_file({}, lost / "meta_init.safetensors")
+    shutil.rmtree(folder(root, "fomaml", RATINGS, 0))
+    champions, lacking = promote(params(), root)
+    assert lacking == []
+    assert {c.setting: c.file.read_bytes() for c in champions} == kept
+
+    champions, lacking = promote(params(METHODS[:2]), root)
+    assert [c.setting for c in champions] == [RATINGS], "the lost run of the other is of no grid"
+    assert [(of.setting, of.runs) for of in lacking] == [(SYNTHETIC, {"imaml": [1]})]
+    said = lacking_text(params(METHODS[:2]), lacking)
+    assert said.endswith("missing or stale: `snakemake --cores 2 --config grid=tiny`")
+    said = lacking_text(params(METHODS[:2], evidence=True), lacking)
+    assert (
+        "python -m pipeline meta-train data/tasks/cosmixture.parquet "
+        f"data/episodes/{SYNTHETIC}/1.parquet results/tiny/runs/imaml/{SYNTHETIC}/1 "
+        f"--grid tiny --method imaml --setting {SYNTHETIC} --seed 1"
+    ) in said
+
+
+def test_one_command_for_many_methods_and_seeds(root: Path) -> None:
+    shutil.rmtree(root / "results")
+    champions, lacking = promote(params(evidence=True), root)
+    assert champions == []
+    said = lacking_text(params(evidence=True), lacking)
+    assert "for method in reptile imaml fomaml; do python -m pipeline meta-train" in said
+    assert f"results/tiny/runs/$method/{RATINGS}/{{seed}}" in said
+    assert said.count("--seed 0 --seed 1; done") == 2
+
+
+def test_a_damaged_champion_is_made_anew_or_refused(root: Path) -> None:
+    champions, _ = promote(params(), root)
+    file, whole = champions[0].file, champions[0].file.read_bytes()
+    file.write_bytes(whole[:-3])
+    promote(params(), root)
+    assert file.read_bytes() == whole
+    file.write_bytes(whole[:-3])
+    shutil.rmtree(root / "results/tiny/runs")
+    with pytest.raises(BadInput, match="no readable initialisation"):
+        promote(params(), root)
+
+
+def test_a_failed_run_is_no_candidate(root: Path) -> None:
+    best = {
+        champion.setting: champion.start.about["label"] for champion in promote(params(), root)[0]
+    }
+    failed = folder(root, best[SYNTHETIC], SYNTHETIC, 1)
+    metrics = read_json(failed / "metrics.json")
+    write_json(failed / "metrics.json", metrics | {"status": "failed", "message": "diverged"})
+    again = promote(params(), root)[0][0].start.about
+    assert again["label"] != best
+    assert best not in again["validation"]["methods"]
+
+
+def test_a_diverging_start_loses(root: Path) -> None:
+    best = promote(params(), root)[0][0].start.about
+    own = folder(root, best["label"], SYNTHETIC, best["seed"]) / "meta_init.safetensors"
+    theta = load_file(own)["theta"]
+    about = json.dumps(Initialisation.read(own).about)
+    save_file({"theta": np.full_like(theta, 1e30)}, own, metadata={"initialisation": about})
+    again = promote(params(), root)[0][0].start.about
+    assert again["label"] != best["label"]
+    other = next(o for o in again["validation"]["others"] if o["label"] == best["label"])
+    assert other["nrmse"] is None
+
+
+def test_no_validation_tasks_no_choice(root: Path) -> None:
+    file = root / f"data/episodes/{SYNTHETIC}/0.parquet"
+    rows, about = schemas.read_rows(file, schemas.EPISODES), schemas.read_metadata(file)
+    kept = rows["role"] != "validation"
+    schemas.write_rows(file, {n: v[kept] for n, v in rows.items()}, schemas.EPISODES, about)
+    with pytest.raises(BadInput, match="no validation tasks, by which champions are chosen"):
+        promote(params(), root)
+    assert not champion_file(root / "results/tiny", SYNTHETIC).exists()
+
+
+def test_the_command_writes_files_though_no_store_is_there(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_config(root, config())
+    monkeypatch.chdir(root)
+    command = ["promote", "tiny", "--uri", "http://127.0.0.1:9"]
+    with pytest.raises(BadInput, match="written and not registered: `python -m pipeline promote"):
+        app(command, standalone_mode=False)
+    text = capsys.readouterr().out
+    for setting in SETTINGS:
+        about = Initialisation.read(champion_file(Path("results/tiny"), setting)).about
+        assert f"{about['label']}, seed {about['seed']}" in text
+    shutil.rmtree("results")
+    with pytest.raises(BadInput, match=r"grid .tiny.: found no weights to choose from.*snakemake"):
+        app(command, standalone_mode=False)
+    assert not Path("results").exists()

@@ -1,0 +1,138 @@
+"""Champions in MLflow's registry: what they answer, and when a version of one is made."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from pipeline.errors import BadInput
+from pipeline.runs.initialisation import Initialisation
+from pipeline.runs.use import adapt_to
+from pipeline.tracking.champions import Registered, model_name, register, requirements
+from tests import tracked_project
+from tests.unit import trained
+from tests.unit.tiny_runs import RATINGS, SYNTHETIC
+from tests.unit.trained import Made, files_of
+
+CHOSEN = {"grid": "tiny", "chosen_from": "0", "validation": {"nrmse": 0.5, "others": []}}
+
+
+@pytest.fixture(scope="module", params=[SYNTHETIC, RATINGS], ids=["numbers", "items"])
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return trained.make(tmp_path_factory.mktemp("made"), request.param)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    root = tmp_path_factory.mktemp("store")
+    shutil.copy(tracked_project.empty_store(root.parent), root / "mlflow.db")
+    return f"sqlite:///{root / 'mlflow.db'}"
+
+
+def champion(made: Made, folder: Path, **changes: Any) -> Initialisation:
+    start = Initialisation.read(made[2])
+    file = folder / "champion.safetensors"
+    Initialisation(file, start.theta, start.about | CHOSEN | changes).write(file)
+    return Initialisation.read(file)
+
+
+def registered(start: Initialisation, store: str) -> Registered:
+    (found,) = register([start], uri=store, grid="tiny")
+    return found
+
+
+@pytest.fixture(scope="module")
+def served(made: Made, store: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    start = champion(made, tmp_path_factory.mktemp("champion"))
+    registered(start, store)
+    mlflow.set_tracking_uri(store)
+    return mlflow.pyfunc.load_model(f"models:/{model_name(start)}@champion")
+
+
+def request_of(made: Made, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of two tasks as a server gets them, and what `adapt_to` says."""
+    start = Initialisation.read(made[2])
+    task, target = start.about["task"], start.about["target"]
+    parts, right = [], []
+    for place in range(2):
+        support, query = (pd.read_csv(file) for file in files_of(made, folder, place)[:2])
+        right.append(adapt_to(start, support, query.drop(columns=target)).assign(**{task: place}))
+        parts.append(support.assign(part="support", **{task: place}))
+        parts.append(query.drop(columns=target).assign(part="query", **{task: place}))
+    return pd.concat(parts, ignore_index=True), pd.concat(right, ignore_index=True)
+
+
+def test_a_loaded_model_answers_what_adapt_does(made: Made, served: Any, tmp_path: Path) -> None:
+    rows, right = request_of(made, tmp_path)
+    found = served.predict(rows).reset_index(drop=True)
+    np.testing.assert_allclose(found["prediction"], right["prediction"], rtol=1e-6)
+    for name in found:
+        assert list(found[name].astype(str)) == list(right[name].astype(str)), name
+    fewer = served.predict(rows, params={"steps": 1})["prediction"]
+    assert not np.allclose(fewer, right["prediction"])
+
+
+def test_bad_requests_are_refused_with_one_message(made: Made, served: Any, tmp_path: Path) -> None:
+    rows, _ = request_of(made, tmp_path)
+    start = Initialisation.read(made[2])
+    column, target = next(iter(start.columns)), start.about["target"]
+    faulty = rows.astype({column: object})
+    faulty.loc[2, column] = None
+    for request, said in (
+        (rows.assign(part="both"), "request: row 1: column 'part': found 'both'"),
+        (rows.assign(part=None), "request: row 1: column 'part': found 'no value'"),
+        (rows.assign(part="query"), "no row whose column 'part' is `support`"),
+        (rows[rows["part"] == "support"], "no row whose column 'part' is `query`"),
+        (faulty, f"request: row 3: column '{column}': found no value"),
+        (rows.drop(columns=target), f"found no column '{target}'"),
+        (rows.drop(columns="part"), "Model is missing inputs"),
+        (rows.drop(columns=column), "Model is missing inputs"),
+    ):
+        with pytest.raises(MlflowException) as raised:
+            served.predict(request)
+        assert said in raised.value.message
+        assert raised.value.get_http_status_code() == 400
+        assert "Traceback" not in raised.value.serialize_as_json()
+    with pytest.raises(MlflowException, match="at least 0"):
+        served.predict(rows, params={"steps": -1})
+
+
+def test_a_version_is_made_only_where_it_differs(made: Made, store: str, tmp_path: Path) -> None:
+    start = champion(made, tmp_path)
+    first = registered(start, store)
+    assert registered(start, store) == Registered(first.name, first.version, is_new=False)
+    second = registered(champion(made, tmp_path, seed=7), store)
+    assert second == Registered(first.name, first.version + 1, is_new=True)
+    client = MlflowClient(store)
+    version = client.get_model_version_by_alias(first.name, "champion")
+    assert int(version.version) == second.version
+    assert version.tags["seed"] == "7"
+    assert "0.5000 on validation tasks" in version.description
+    model = mlflow.models.get_model_info(f"models:/{first.name}@champion")
+    assert [column.name for column in model.signature.inputs][:2] == ["part", start.about["task"]]
+    assert model.signature.params.params[0].default == start.steps
+
+    folder = Path(mlflow.artifacts.download_artifacts(model.artifact_path))
+    assert (folder / "requirements.txt").read_text().split() == requirements()
+    shutil.rmtree(folder)
+    assert registered(champion(made, tmp_path, seed=7), store).is_new, "its files are gone"
+
+
+def test_what_serving_imports_is_pinned() -> None:
+    assert all("==" in line and "+" not in line for line in requirements())
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "sqlite:////proc/none/mlflow.db", "nothing"])
+def test_a_store_that_is_away_is_said_and_how_to_register_later(
+    made: Made, tmp_path: Path, uri: str
+) -> None:
+    start = champion(made, tmp_path)
+    with pytest.raises(BadInput, match=r"written and not registered: `python -m pipeline promote"):
+        registered(start, uri)
+    assert start.path.is_file()
