@@ -14,14 +14,14 @@ from pipeline.tracking.replay import log_tracking
 from tests import run_records
 
 SETTING = "simulated-10shot-15val-50steps"
-STEPS = (0, 5, 50)
+STEPS, K = (0, 5, 50, 100), 50
 GRID: dict[str, Any] = {
     "grid": "ci",
     "methods": ["maml", "amaml"],
     "settings": [SETTING],
     "seeds": [0],
 }
-NOTHING = {"logged": 0, "replaced": 0, "unchanged": 0, "removed": 0, "missing": 0}
+NOTHING = {"logged": 0, "completed": 0, "replaced": 0, "unchanged": 0, "removed": 0, "missing": 0}
 
 
 @cache
@@ -51,6 +51,7 @@ def log(project: Path, **changes: Any) -> dict[str, Any]:
     uri = f"sqlite:///{project / 'mlflow.db'}"
     counts = log_tracking(project / "results/ci", uri=uri, **(GRID | changes))
     assert counts.pop("experiment") == GRID["grid"]
+    assert "viewStateShareKey=runs" in counts.pop("page")
     return counts
 
 
@@ -65,7 +66,22 @@ def runs(project: Path) -> dict[str, Run]:
     found = store.search_runs([experiment.experiment_id])
     names = [run.info.run_name for run in found]
     assert len(names) == len(set(names)), "each run is there once"
-    return dict(zip(names, found, strict=True))
+    of_grid = dict(zip(names, found, strict=True))
+    parent = of_grid.pop("ci", None)  # all that the pipeline logged lies below it
+    for run in of_grid.values():
+        if "rule" in run.data.tags:
+            assert parent is not None
+            assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    return of_grid
+
+
+def parent(project: Path) -> Run:
+    """The run that the runs of the grid lie below."""
+    store = client(project)
+    experiment = store.get_experiment_by_name("ci")
+    assert experiment is not None
+    [found] = store.search_runs([experiment.experiment_id], "tags.rule = 'build_tables'")
+    return found
 
 
 def history(project: Path, run: Run, key: str) -> dict[int, float]:

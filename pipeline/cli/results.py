@@ -91,11 +91,13 @@ def log_tracking(
     check_view(tables, recipe["tables"], "tables")
     check_view(results_dir / "figures/spec.json", recipe["figures"], "figures")
     check_records(results_dir, read_json(tables))
-    making(
-        results_dir / "tracking.json",
-        recipe,
-        lambda: typer.echo(str(replay.log_tracking(results_dir, uri=uri, **_grid(recipe)))),
-    )
+
+    def make() -> None:
+        counts = replay.log_tracking(results_dir, uri=uri, **_grid(recipe))
+        page = counts.pop("page")
+        typer.echo(f"{counts}\nthe table of runs, after `mlflow ui`: {page}")
+
+    making(results_dir / "tracking.json", recipe, make)
 
 
 def keep_evidence(

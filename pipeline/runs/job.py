@@ -169,7 +169,9 @@ def _train_together(
 def _progress_file(recipe: Recipe, folder: Path) -> ProgressFile:
     of = {name: recipe[name] for name in ("label", "setting", "seed")}
     updates = recipe["training"]["meta_updates"]
-    return ProgressFile(folder, {"recipe": digest(recipe), **of, "updates": updates})
+    return ProgressFile(
+        folder, {"recipe": digest(recipe), **of, "updates": updates, "spec": recipe}
+    )
 
 
 def _data(episodes: Episodes, tasks: Path, file: Path) -> dict[str, Any]:

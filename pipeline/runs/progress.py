@@ -6,8 +6,8 @@ The file is for whoever looks on while a job trains (`status`, `log-live`): it i
 job's start until its record is whole, and in no recipe, record or version. A line is one JSON
 object:
 
-    {"recipe", "label", "setting", "seed", "updates", "time", "pid"}   the first: who, of how many
-        updates, and when this process started, in seconds since 1970
+    {"recipe", "label", "setting", "seed", "updates", "spec", "time", "pid"}   the first: who, of
+        how many updates, the recipe itself, and when this process started, in seconds since 1970
     {"clock", "update", "seconds", "meta_loss", "gradient_norm", "validation_nrmse", ...}   a row
         of the curve every two seconds, and every one that was validated; `clock` are monotonic
         seconds; a value that is not finite is null

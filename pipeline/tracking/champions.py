@@ -19,7 +19,7 @@ from pipeline.errors import BadInput, of_system
 from pipeline.jobs.code import PACKAGE, code_digest, reached
 from pipeline.runs.initialisation import Initialisation
 from pipeline.runs.use import PART, example
-from pipeline.tracking.replay import Experiment, opened
+from pipeline.tracking.experiment import Experiment, opened
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature

@@ -1,9 +1,13 @@
 """What MLflow shows of one run record: parameters, tags, metric histories, times, data set.
 
 Plain values only; `pipeline/tracking/replay.py` hands them to a store. The x axis of a history is
-its step: meta-test training steps for `test_*` and `untrained_nrmse`, meta-updates for `meta_loss`,
-`gradient_norm`, `validation_nrmse` and the fidelity of the meta-gradient (`cosine`,
-`relative_error`, `own_*`), inner steps for `cost_*`; single figures have step 0.
+its step: meta-test training steps for `nrmse`, `untrained_nrmse` and their `*_beyond`,
+meta-updates for `meta_loss`, `gradient_norm`, `validation_nrmse` and the fidelity of the
+meta-gradient (`cosine`, `relative_error`, `own_*`), inner steps for `cost_*`; single figures have
+step 0.
+
+MLflow's tables show the last value of a history. That of `nrmse` is at the setting's K inner
+steps, as in tables/main.csv; what more steps give is `nrmse_beyond`.
 """
 
 import hashlib
@@ -19,12 +23,15 @@ import pandas as pd
 
 from pipeline.data.sets import SOURCES
 from pipeline.files import file_digest
+from pipeline.runs.recipe import digest
 from pipeline.runs.records import FIDELITY, FILES, METRICS, RunRecord
 
-LAYOUT = "2"  # part of every digest: raise it when what is logged changes
+LAYOUT = "3"  # part of every digest: raise it when what is logged changes
 MAX_POINTS = 1000  # per history; the whole curve stays in the record
-FINAL = (*METRICS, "nrmse_stderr")
+HEADLINE, *OTHERS = METRICS  # the one that has a history, and single figures at K
+FINAL = (*OTHERS, f"{HEADLINE}_stderr")
 WORK = ("meta_updates", "train_seconds", "train_process_seconds", "test_seconds")
+CURVES = ("meta_loss", "gradient_norm")
 SPARSE = ("validation_nrmse", *FIDELITY)  # null where not measured
 TABLES = ("main.csv", "main.md", "per_seed.csv", "summary.json")
 _MEGABYTE = 1 << 20
@@ -91,17 +98,27 @@ def run_figures(results_dir: Path) -> dict[str, list[Path]]:
 
 
 def run_content(
-    record: RunRecord, reference: pd.DataFrame, profile: Mapping[str, Any] | None
+    record: RunRecord,
+    reference: pd.DataFrame,
+    profile: Mapping[str, Any] | None,
+    start: int | None = None,
 ) -> Content:
-    """Describe one finished run; `profile` is the cost profile of its label, if there is one."""
+    """Describe one finished run.
+
+    Args:
+        reference: rows of what it is compared with; may be none.
+        profile: the cost profile of its label, if there is one.
+        start: when it started, where that is known; milliseconds since 1970.
+    """
     spec, metrics = record.spec, record.metrics
     # a touched or copied file is newer than the run, so the oldest one tells when it ended
     end = int(min((record.directory / name).stat().st_mtime for name in FILES) * 1000)
-    took = sum(_finite(metrics.get(key)) or 0.0 for key in ("train_seconds", "test_seconds"))
-    start = end - int(took * 1000)
+    if start is None:
+        took = sum(_finite(metrics.get(key)) or 0.0 for key in ("train_seconds", "test_seconds"))
+        start = end - int(took * 1000)
     points, lost = _finite_points(
         [
-            *_test_points(pd.concat([record.test_rows, reference]), end),
+            *_test_points(pd.concat([record.test_rows, reference]), spec["inner_steps"], end),
             *_update_points(record.curve, start),
             *_cost_points(profile, end),
             *_scalar_points(metrics, end),
@@ -109,11 +126,11 @@ def run_content(
     )
     failed = metrics["status"] != "ok"
     return Content(
-        name=f"{spec['label']}/{spec['setting']}/{spec['seed']}",
+        name=run_name(spec),
         status="FAILED" if failed else "FINISHED",
         start=start,
         end=end,
-        tags=_tags(record, lost),
+        tags=identity(spec) | _tags(record, lost),
         params=dict(_flat(spec)),
         points=points,
         data=_data_set(record),
@@ -121,31 +138,40 @@ def run_content(
     )
 
 
+def run_name(spec: Mapping[str, Any]) -> str:
+    """Name of a run in MLflow, and of its folder below `runs/`."""
+    return f"{spec['label']}/{spec['setting']}/{spec['seed']}"
+
+
+def identity(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Tags that are known as soon as a run starts; by `recipe` it is found again."""
+    names = {key: str(spec[key]) for key in ("method", "label", "setting", "seed", "dataset")}
+    return {
+        "rule": "meta_train",
+        "recipe": digest(dict(spec)),
+        **names,
+        "mlflow.source.name": "python -m pipeline meta-train",
+        "mlflow.source.type": "LOCAL",
+    }
+
+
 def _tags(record: RunRecord, lost: Mapping[str, int]) -> dict[str, str]:
     spec, metrics = record.spec, record.metrics
     note = (
         f"`{spec['label']}` on `{spec['setting']}`, seed {spec['seed']}. Step axis: meta-test "
-        "training steps for `test_*` and `untrained_nrmse`; meta-updates for `meta_loss`, "
-        "`gradient_norm`, `validation_nrmse`, `cosine`, `relative_error`, `own_*`; inner steps "
-        "for `cost_*`."
+        f"training steps for `{HEADLINE}`, `untrained_{HEADLINE}` and `*_beyond`; meta-updates for "
+        "`meta_loss`, `gradient_norm`, `validation_nrmse`, `cosine`, `relative_error`, `own_*`; "
+        "inner steps for `cost_*`."
     )
     if metrics["status"] != "ok":
         note = f"**Failed:** {metrics.get('message')}\n\n{note}"
     tags = {
-        "rule": "meta_train",
         "status": metrics["status"],
-        "method": spec["method"],
-        "label": spec["label"],
-        "setting": spec["setting"],
-        "seed": spec["seed"],
-        "dataset": spec["dataset"],
         "data_fingerprint": metrics.get("data", {}).get("fingerprint"),
         "device": metrics.get("device"),
         "git_commit": metrics.get("git_commit"),
         "message": metrics.get("message"),
         "non_finite": ", ".join(f"{key}: {count}" for key, count in lost.items()),
-        "mlflow.source.name": "python -m pipeline meta-train",
-        "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": metrics.get("git_commit"),
         "mlflow.note.content": note,
     }
@@ -163,7 +189,7 @@ def _flat(value: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
 
 def _update_points(curve: pd.DataFrame, start: int) -> Iterable[Point]:
     """Histories against meta-updates, thinned evenly, first and last kept."""
-    for key in ("meta_loss", "gradient_norm", *SPARSE):
+    for key in (*CURVES, *SPARSE):
         given = curve[["update", "seconds", key]]
         if key in SPARSE:
             given = given.dropna()
@@ -172,19 +198,18 @@ def _update_points(curve: pd.DataFrame, start: int) -> Iterable[Point]:
             yield Point(key, float(value), start + int(seconds * 1000), int(update))
 
 
-def _test_points(test_rows: pd.DataFrame, end: int) -> Iterable[Point]:
-    """Means over the test tasks: the run's own in all metrics, the other predictors' nRMSE."""
-    groups = test_rows.groupby(["predictor", "step"])[list(METRICS)]
+def _test_points(test_rows: pd.DataFrame, inner_steps: int, end: int) -> Iterable[Point]:
+    """Means over the test tasks, of the run and of the other predictors."""
+    groups = test_rows.groupby(["predictor", "step"])[[HEADLINE]]
     means = groups.mean(skipna=False).reset_index()  # one diverged task is no mean to show
+    names = {"meta_init": HEADLINE, "untrained": f"untrained_{HEADLINE}"}
     # the comparison page opens on the metric that was logged first
-    for row in means[means["predictor"] == "meta_init"].to_dict("records"):
-        for name in METRICS:
-            yield Point(f"test_{name}", row[name], end, int(row["step"]))
-    for row in means[means["predictor"] != "meta_init"].to_dict("records"):
-        name = (
-            row["predictor"] if row["predictor"] == "untrained" else f"trivial_{row['predictor']}"
-        )
-        yield Point(f"{name}_nrmse", row["nrmse"], end, int(row["step"]))
+    first = means.sort_values("predictor", key=lambda column: column != "meta_init", kind="stable")
+    for row in first.to_dict("records"):
+        name = names.get(row["predictor"], f"trivial_{row['predictor']}_{HEADLINE}")
+        if row["step"] > inner_steps:
+            name = f"{name}_beyond"
+        yield Point(name, row[HEADLINE], end, int(row["step"]))
 
 
 def _cost_points(profile: Mapping[str, Any] | None, end: int) -> Iterable[Point]:
@@ -199,8 +224,7 @@ def _cost_points(profile: Mapping[str, Any] | None, end: int) -> Iterable[Point]
 def _scalar_points(metrics: Mapping[str, Any], end: int) -> Iterable[Point]:
     """Final figures at the setting's inner steps, and the work of the run.
 
-    They have step 0, which the UI draws as bars. `untrained_nrmse` is not among them: it is a
-    history under that name.
+    They have step 0, which the UI draws as bars. What is a history is not among them.
     """
     work = {key: metrics.get(key) for key in WORK} | (metrics.get("work") or {})
     final = {key: metrics.get(key) for key in FINAL}

@@ -1,15 +1,15 @@
 """Replay of finished runs into MLflow: a view for people, rebuilt from `results/` at any time.
 
-One experiment per grid, one run per method x setting x seed, and a run `tables` with the
-figures and tables of the grid. The default store, `sqlite:///mlflow.db` with its artifacts in
-`mlartifacts/`, is what a plain `mlflow ui` in the project's root opens; both may be deleted.
+One experiment per grid; in it a run with the grid's name, which has the figures and tables of the
+grid, and below that one run per method x setting x seed. The default store, `sqlite:///mlflow.db`
+with its artifacts in `mlartifacts/`, is what a plain `mlflow ui` in the project's root opens; both
+may be deleted. A run that was logged while it trained (pipeline/tracking/live.py), or whose replay
+broke off, is completed.
 """
 
-import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,36 +18,23 @@ from rich.console import Console
 from rich.progress import track
 
 from pipeline.errors import BadInput
-from pipeline.files import read_json, replacing
+from pipeline.files import read_json
 from pipeline.runs.records import FILES, read_reference, read_run, reference_file
-from pipeline.tracking.content import Content, content_digest, grid_files, run_content, run_figures
-from pipeline.tracking.store import (
-    locked,
-    probe,
-    refusal,
-    runs_by_name,
-    set_environment,
-    store_path,
+from pipeline.tracking.content import (
+    Content,
+    content_digest,
+    grid_files,
+    run_content,
+    run_figures,
 )
+from pipeline.tracking.experiment import PARENT_TAG, Experiment, address_of, opened, parent_run
+from pipeline.tracking.store import runs_by_name
 
 if TYPE_CHECKING:  # importing mlflow takes seconds: only a call pays for it
-    from mlflow import MlflowClient
     from mlflow.entities import Run
 
 METRICS_A_CALL, PARAMS_A_CALL = 1000, 100  # MLflow refuses more
-NOTE = (
-    "Replayed from the run records of grid `{grid}` by `python -m pipeline log-tracking`. Tick "
-    "runs and compare them: `test_nrmse` is drawn against meta-test training steps."
-)
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """An open experiment; `artifacts` is its folder, None on a tracking server."""
-
-    client: "MlflowClient"
-    id: str
-    artifacts: Path | None
+WHOLE = "content_digest"  # the tag that a run has when all of its record is logged
 
 
 def log_tracking(
@@ -73,8 +60,9 @@ def log_tracking(
         progress: draw a progress bar on stderr; None: when stderr is a terminal.
 
     Returns:
-        `experiment`, and how many runs were `logged` (new), `replaced`, `unchanged`, `removed`,
-        and how many of the grid are `missing`: not finished.
+        `experiment`, how many runs were `logged` (new), `completed` (logged before in part),
+        `replaced`, `unchanged`, `removed`, how many of the grid are `missing`: not finished; and
+        `page`, the address of the table of all runs.
 
     Raises:
         BadInput: no results, an unreadable record, or a store that cannot be used.
@@ -84,137 +72,117 @@ def log_tracking(
             f"{results_dir}: found no such folder; needed the results of grid '{grid}'. "
             "Run `snakemake` first."
         )
-    counts = dict.fromkeys(("logged", "replaced", "unchanged", "removed", "missing"), 0)
+    kinds = ("logged", "completed", "replaced", "unchanged", "removed", "missing")
+    counts = dict.fromkeys(kinds, 0)
     shown = sys.stderr.isatty() if progress is None else progress
     cells = list(product(methods, settings, seeds))
     with opened(uri, grid) as experiment:
+        parent = parent_run(experiment, grid)
         known = runs_by_name(experiment.client, experiment.id)
         bar = track(cells, "MLflow", console=Console(stderr=True), disable=not shown)
         for label, setting, seed in bar:
             directory = results_dir / "runs" / label / setting / str(seed)
+            old = known.pop(f"{label}/{setting}/{seed}", [])
             if not (directory / "spec.json").is_file():
                 counts["missing"] += 1
+                # one that was logged live may be in training
+                known[f"{label}/{setting}/{seed}"] = [r for r in old if WHOLE in r.data.tags]
                 continue
             profile = results_dir / "profile" / f"{label}.json"
             reference = reference_file(results_dir, setting, seed)
             files = [directory / name for name in FILES]
             digest = content_digest([*files, reference, profile])
-            old = known.pop(f"{label}/{setting}/{seed}", [])
             run = _keep_one(experiment, old, digest)
             if run is None:
                 cost = read_json(profile) if profile.is_file() else None
-                content = run_content(read_run(directory), read_reference(reference), cost)
-                run = _log(experiment, content, digest)
-                counts["replaced" if old else "logged"] += 1
+                record, rows = read_run(directory), read_reference(reference)
+                content = run_content(record, rows, cost)
+                begun = unfinished(old, content.tags["recipe"])
+                if begun:
+                    content = run_content(record, rows, cost, start=begun.info.start_time)
+                run = begun or start_run(experiment, parent, content)
+                for other in old:
+                    if other.info.run_id != run.info.run_id:
+                        experiment.client.delete_run(other.info.run_id)
+                complete(experiment, run, content, digest)
+                counts["completed" if begun else "replaced" if old else "logged"] += 1
             else:
                 counts["unchanged"] += 1
+                if run.data.tags.get(PARENT_TAG) != parent.info.run_id:
+                    experiment.client.set_tag(run.info.run_id, PARENT_TAG, parent.info.run_id)
             _attach(experiment, run, run_figures(results_dir))
-        _log_tables(experiment, results_dir, known.pop("tables", []))
+        known[grid] = [run for run in known.get(grid, []) if run.info.run_id != parent.info.run_id]
+        _attach(experiment, parent, grid_files(results_dir))
+        experiment.client.set_terminated(parent.info.run_id)
         for left in known.values():
-            _keep_one(experiment, left, "")
+            for run in left:
+                experiment.client.delete_run(run.info.run_id)
             counts["removed"] += len(left)
-    return {"experiment": grid, **counts}
-
-
-@contextmanager
-def opened(uri: str, grid: str) -> Iterator[Experiment]:
-    """Open the experiment of a grid, creating store and experiment where they are missing."""
-    path = store_path(uri)
-    probe(uri, path)
-    set_environment()
-    with locked(path):
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-
-        logging.getLogger("alembic").setLevel(logging.WARNING)
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-        try:
-            with _database(path) as address:
-                client = MlflowClient(address or uri)
-                artifacts = path.parent / "mlartifacts" / grid if path else None
-                yield Experiment(client, _experiment_id(client, grid, artifacts), artifacts)
-        except MlflowException as error:
-            raise refusal(uri, path, str(error)) from error
-
-
-@contextmanager
-def _database(path: Path | None) -> Iterator[str | None]:
-    """Yield the absolute address of a database; no connection to it outlives the block."""
-    if path is None:
-        yield None
-        return
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    root = (path.parent / "mlartifacts").as_uri()
-    if not path.exists():
-        # beside, then renamed: a half-migrated database can never be opened again
-        with replacing(path) as beside:
-            SqlAlchemyStore(f"sqlite:///{beside.as_posix()}", root).engine.dispose()
-    address = f"sqlite:///{path.as_posix()}"
-    engine = SqlAlchemyStore(address, root).engine  # the one that the client gets, too
-    engine.dispose()  # what was open before may be a file that was deleted since
-    try:
-        yield address
-    finally:
-        engine.dispose()
-
-
-def _experiment_id(client: "MlflowClient", grid: str, artifacts: Path | None) -> str:
-    from mlflow.entities import LifecycleStage
-
-    location = artifacts.as_uri() if artifacts else None
-    found = client.get_experiment_by_name(grid)
-    if found and found.lifecycle_stage == LifecycleStage.DELETED:
-        client.restore_experiment(found.experiment_id)
-    if found and location in (None, found.artifact_location):
-        return str(found.experiment_id)
-    if found:
-        # the project was moved: its artifacts are looked for at the old place. A deleted
-        # experiment keeps its name, so it is renamed before
-        client.rename_experiment(found.experiment_id, f"{grid} (moved, {found.experiment_id})")
-        client.delete_experiment(found.experiment_id)
-    tags = {
-        "mlflow.note.content": NOTE.format(grid=grid),
-        "mlflow.experimentKind": "custom_model_development",
-    }
-    return str(client.create_experiment(grid, artifact_location=location, tags=tags))
+        return {"experiment": grid, **counts, "page": address_of(uri, experiment)}
 
 
 def _keep_one(experiment: Experiment, runs: Sequence["Run"], digest: str) -> "Run | None":
-    """Return the run that is logged whole under `digest`; delete every other one."""
-    kept = None
+    """Return the run that is logged whole under `digest`, and delete every other one then."""
     for run in runs:
-        whole = run.data.tags.get("content_digest") == digest
-        if whole and experiment.artifacts:
-            whole = (experiment.artifacts / run.info.run_id / "artifacts").is_dir()
-        if whole and kept is None:
-            kept = run
-        else:
-            experiment.client.delete_run(run.info.run_id)
-    return kept
+        folder = experiment.artifacts and experiment.artifacts / run.info.run_id / "artifacts"
+        if run.data.tags.get(WHOLE) == digest and (folder is None or folder.is_dir()):
+            for other in runs:
+                if other is not run:
+                    experiment.client.delete_run(other.info.run_id)
+            return run
+    return None
 
 
-def _log(experiment: Experiment, content: Content, digest: str) -> "Run":
-    """Log one run; its digest comes last, so that a broken-off run is logged again."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+def unfinished(runs: Sequence["Run"], recipe: str) -> "Run | None":
+    """A run of a recipe that was logged in part: live, or by a replay that broke off."""
+    for run in runs:
+        if run.data.tags.get("recipe") == recipe and WHOLE not in run.data.tags:
+            return run
+    return None
 
-    client = experiment.client
-    run = client.create_run(experiment.id, content.start, content.tags, content.name)
-    run_id = run.info.run_id
-    metrics = [Metric(p.key, p.value, p.timestamp, p.step) for p in content.points]
-    params = [Param(key, value) for key, value in content.params.items()]
+
+def start_run(experiment: Experiment, parent: "Run", content: Content) -> "Run":
+    """A new run below the parent."""
+    tags = content.tags | {PARENT_TAG: parent.info.run_id}
+    return experiment.client.create_run(experiment.id, content.start, tags, content.name)
+
+
+def complete(experiment: Experiment, run: "Run", content: Content, digest: str | None) -> None:
+    """Log what a run lacks; its digest comes last, so that what breaks off is completed later."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+    client, run_id = experiment.client, run.info.run_id
+    there = logged_steps(experiment, run_id, run.data.metrics)
+    metrics = [
+        Metric(p.key, p.value, p.timestamp, p.step)
+        for p in content.points
+        if p.step not in there.get(p.key, ())
+    ]
+    params = [
+        Param(key, value) for key, value in content.params.items() if key not in run.data.params
+    ]
+    tags = [RunTag(k, v) for k, v in content.tags.items() if run.data.tags.get(k) != v]
+    client.log_batch(run_id, tags=tags)
     for few in _chunks(params, PARAMS_A_CALL):
         client.log_batch(run_id, params=few)
     for some in _chunks(metrics, METRICS_A_CALL):
         client.log_batch(run_id, metrics=some)
-    if content.data:
+    if content.data and not (run.inputs and run.inputs.dataset_inputs):
         context = InputTag("mlflow.data.context", "training")
         client.log_inputs(run_id, [DatasetInput(Dataset(**asdict(content.data)), [context])])
     for path in content.files:
         client.log_artifact(run_id, path)
     client.set_terminated(run_id, content.status, content.end)
-    client.set_tag(run_id, "content_digest", digest)
-    return run
+    if digest:
+        client.set_tag(run_id, WHOLE, digest)
+
+
+def logged_steps(
+    experiment: Experiment, run_id: str, keys: Mapping[str, Any]
+) -> dict[str, set[int]]:
+    """Steps of each history that a run has."""
+    history = experiment.client.get_metric_history
+    return {key: {metric.step for metric in history(run_id, key)} for key in keys}
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
@@ -230,17 +198,3 @@ def _attach(experiment: Experiment, run: "Run", folders: Mapping[str, Sequence[P
         for path in paths:
             experiment.client.log_artifact(run.info.run_id, path, folder)
     experiment.client.set_tag(run.info.run_id, "attached_digest", digest)
-
-
-def _log_tables(experiment: Experiment, results_dir: Path, old: Sequence["Run"]) -> None:
-    """Keep the grid's figures and tables on a run of their own, `tables`."""
-    folders = grid_files(results_dir)
-    if not any(folders.values()):
-        _keep_one(experiment, old, "")
-        return
-    run = _keep_one(experiment, old, "tables")
-    if run is None:
-        tags = {"rule": "build_tables", "content_digest": "tables"}
-        run = experiment.client.create_run(experiment.id, tags=tags, run_name="tables")
-        experiment.client.set_terminated(run.info.run_id)
-    _attach(experiment, run, folders)

@@ -70,17 +70,17 @@ def test_two_runs_compare_as_curves(project: Path, address: str, tmp_path: Path)
     assert "Comparing 2 Runs from 1 Experiment" in page
     for run in compared:
         assert run.info.run_name in page
-    assert "test_nrmse" in page
+    assert "nrmse" in page
 
-    # where a click on `test_nrmse` in that page leads
+    # where a click on `nrmse` in that page leads
     page = _dom(
-        f'{address}/#/metric?runs={ids}&metric="test_nrmse"&experiments={experiments}'
-        '&plot_metric_keys=["test_nrmse"]&plot_layout={}&x_axis=step&y_axis_scale=linear'
+        f'{address}/#/metric?runs={ids}&metric="nrmse"&experiments={experiments}'
+        '&plot_metric_keys=["nrmse"]&plot_layout={}&x_axis=step&y_axis_scale=linear'
         "&line_smoothness=1&show_point=false&deselected_curves=[]&last_linear_y_axis_range=[]",
         tmp_path,
     )
     for run in compared:
-        assert f"{run.info.run_name} (test_nrmse)" in page
+        assert f"{run.info.run_name} (nrmse)" in page
     assert page.count('class="js-line"') >= 2, "a curve a run; the legend draws lines, too"
     assert ">Step<" in page
 
