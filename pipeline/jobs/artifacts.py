@@ -163,7 +163,7 @@ def _views(params: Params, records: list[Artifact], root: Path) -> Iterator[Arti
     results = Path(f"results/{params.grid}")
     tables = recipes.tables_recipe(params, [record.recipe for record in records], root)
     figures = recipes.figures_recipe(params, tables)
-    page = recipes.report_recipe(params, tables, figures)
+    page = recipes.report_recipe(params, tables, figures, root)
     tracking = recipes.tracking_recipe(params, tables, figures)
     made, drawn = results / "tables/spec.json", results / "figures/spec.json"
     every = tuple(dict.fromkeys(record.output for record in records))

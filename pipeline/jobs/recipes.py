@@ -322,10 +322,13 @@ def figures_recipe(params: Params, tables: Recipe) -> Recipe:
     }
 
 
-def report_recipe(params: Params, tables: Recipe, figures: Recipe) -> Recipe:
-    """Recipe of `results/{grid}/report.html`."""
+def report_recipe(params: Params, tables: Recipe, figures: Recipe, root: Path) -> Recipe:
+    """Recipe of `results/{grid}/report.html`, which shows the champions that are there."""
+    files = sorted((root / f"results/{params.grid}/champions").glob("*.safetensors"))
+    champions = {file.stem: file_digest(file) for file in files}
     return {
         "kind": "report",
+        **({"champions": champions} if champions else {}),
         "grid": params.grid,
         "tables": digest(tables),
         "figures": digest(figures),

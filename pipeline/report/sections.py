@@ -13,6 +13,7 @@ from pipeline.config.figures import FIGURES
 from pipeline.config.titles import SIMULATED
 from pipeline.report.appendix import Links, anchors, evidence_blocks
 from pipeline.report.blocks import Block, Part, Section, prose
+from pipeline.report.champions import champion_blocks
 from pipeline.report.claims import claim_blocks
 from pipeline.report.evidence import Run
 from pipeline.report.grid_tables import read_table, table_names
@@ -39,6 +40,7 @@ def page_sections(results_dir: Path, grid: str, runs: list[Run]) -> list[Section
         Section("summary", "Summary", [summary_block(grid, runs, claims)]),
         Section("claims", "Claims", claim_blocks(claims, links) if claims else []),
         Section("main", "Test errors", main_blocks(main, links)),
+        Section("champions", "Champions, ready for use", champion_blocks(results_dir)),
     ]
     for shelf in yaml.safe_load(text_of("sections.yaml")):
         texts = [results_dir / "tables" / f"{name}.md" for name in shelf.get("texts", ())]

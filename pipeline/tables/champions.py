@@ -1,7 +1,8 @@
 """The champion of each setting: the method whose initialisation does best on validation tasks.
 
 Validation tasks are tasks of meta-training that no run trains on, of each seed its own. A method's
-error is the mean over seeds of its mean nRMSE on them after K steps; least wins. The champion is
+error is the mean over seeds of its mean error on them (nRMSE, of classes log loss) after K steps;
+least wins. The champion is
 compared with every other method, the untrained start and the trivial predictors, paired by task and
 seed (pipeline/tables/paired.py), Holm-corrected over all of them: where p >= 0.05 it is not
 separated from the other, and chosen all the same. Test tasks choose nothing; their errors are
@@ -24,11 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.config.measures import measure_in
 from pipeline.config.predictors import UNTRAINED
 from pipeline.config.schema import Params
 from pipeline.config.titles import label_title
@@ -41,7 +44,7 @@ from pipeline.runs.evaluate import FrozenTest
 from pipeline.runs.initialisation import Initialisation, training_command
 from pipeline.runs.inputs import load_inputs, target_range, untrained_start
 from pipeline.runs.recipe import Recipe, digest, parameters_of
-from pipeline.runs.records import METRICS, RunRecord, holds_run, read_run
+from pipeline.runs.records import RunRecord, holds_run, read_run
 from pipeline.tables.grid import is_failed
 from pipeline.tables.paired import BySeed, compare, differences, holm
 
@@ -65,11 +68,11 @@ class Champion:
     def not_separated(self) -> list[dict[str, Any]]:
         """Those that it was compared with, nearest first, of which it may be no better."""
         others: list[dict[str, Any]] = self.start.about["validation"]["others"]
-        own = self.start.about["validation"]["nrmse"]
+        own = self.start.about["validation"]["error"]
         return [
             other
             for other in others
-            if other["nrmse"] is not None and (other["p"] >= LEVEL or other["nrmse"] <= own)
+            if other["error"] is not None and (other["p"] >= LEVEL or other["error"] <= own)
         ]
 
 
@@ -135,9 +138,10 @@ def _chosen(params: Params, setting: str, root: Path) -> Champion | Lacking:
     label, seed, validation = _choice(setting, runs, root)
     run = runs[label][seed]
     start = Initialisation.read(run.directory)
-    measures = (*METRICS, "nrmse_stderr", "n_test_tasks")
-    test = {name: run.metrics[name] for name in measures if name in run.metrics}
-    about |= start.about | {"validation": validation, "test": test}
+    measure = measure_in(run.metrics)
+    told = (*measure.metrics, measure.stderr, "n_test_tasks")
+    test = {name: run.metrics[name] for name in told if name in run.metrics}
+    about |= start.about | {"measure": measure.name, "validation": validation, "test": test}
     return Champion(file, Initialisation(file, start.theta, about))
 
 
@@ -191,7 +195,7 @@ def _choice(
         best,
         seed,
         {
-            "nrmse": mean[best],
+            "error": mean[best],
             "tasks_per_seed": len(candidates[best][seed]),
             "seeds": len(candidates[best]),
             "methods": list(candidates),
@@ -199,7 +203,7 @@ def _choice(
                 {
                     "label": label,
                     "is_method": label in candidates,
-                    "nrmse": _finite(mean[label]),
+                    "error": _finite(mean[label]),
                     "difference": _finite(compared[label].difference),
                     "p": corrected[label],
                 }
@@ -212,7 +216,7 @@ def _choice(
 def _validation(
     recipe: Recipe, episodes: Episodes, width: float, theta: torch.Tensor
 ) -> np.ndarray:
-    """nRMSE (n,) on the validation tasks after K steps; infinite where training diverges."""
+    """Errors (n,) on the validation tasks after K steps; infinite where training diverges."""
     model = MLP(episodes.n_items or episodes.train.x.shape[1], recipe["hidden"])
     frozen = FrozenTest(episodes, episodes.validation, target_range=width, like=theta)
     evaluation = recipe["evaluation"]
@@ -226,7 +230,11 @@ def _validation(
     )
     if not len(rows):
         return np.full(len(episodes.validation.tasks), np.inf)
-    return rows["nrmse"].to_numpy(np.float64)
+    return _errors(rows)
+
+
+def _errors(rows: pd.DataFrame) -> np.ndarray:
+    return rows[measure_in(map(str, rows)).name].to_numpy(np.float64)
 
 
 def _references(
@@ -238,7 +246,7 @@ def _references(
     yield UNTRAINED, _validation(recipe, episodes, width, theta)
     frozen = FrozenTest(episodes, episodes.validation, target_range=width, like=theta)
     for name, rows in frozen.trivial().groupby("predictor"):
-        yield str(name), rows["nrmse"].to_numpy(np.float64)
+        yield str(name), _errors(rows)
 
 
 def _mean(errors: BySeed) -> float:
@@ -252,7 +260,8 @@ def _finite(value: float) -> float | None:
 def champions_text(champions: Sequence[Champion]) -> str:
     """The champions as a table for a terminal, and what they are not separated from."""
     table = Table(box=box.SIMPLE_HEAD)
-    for head in ("setting", "champion", "validation", "best other", "", "p", "test"):
+    heads = ("setting", "champion", "validation", "best other", "", "p", "test")
+    for head in heads:
         table.add_column(head, justify="left" if head in ("setting", "champion") else "right")
     notes = []
     for champion in champions:
@@ -262,11 +271,11 @@ def champions_text(champions: Sequence[Champion]) -> str:
         table.add_row(
             champion.setting,
             f"{about['label']}, seed {about['seed']}",
-            f"{validation['nrmse']:.4f}",
+            f"{validation['error']:.4f}",
             other["label"],
-            _number(other["nrmse"]),
+            _number(other["error"]),
             f"{other['p']:.2g}",
-            _number(about["nrmse"]),
+            _number(about["test"][about["measure"]]),
         )
         notes.append(_note(champion))
     out = io.StringIO()

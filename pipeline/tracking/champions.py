@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from pipeline.config.measures import measure_in
 from pipeline.errors import BadInput, of_system
 from pipeline.jobs.code import PACKAGE, code_digest, reached
 from pipeline.runs.initialisation import Initialisation
@@ -101,7 +102,8 @@ def _registered(experiment: Experiment, start: Initialisation, code: Path) -> Re
         _create_model(client, name, start)
     model_id = _log_model(start, code)
     about = start.about
-    tags = {key: about[key] for key in ("grid", "setting", "method", "label", "seed", "nrmse")}
+    tags = {key: about[key] for key in ("grid", "setting", "method", "label", "seed")}
+    tags[f"test_{about['measure']}"] = about["test"][about["measure"]]
     made = client.create_model_version(
         name,
         source=f"models:/{model_id}",
@@ -179,11 +181,11 @@ def _run_of(experiment: Experiment, start: Initialisation) -> str | None:
 
 
 def _described(start: Initialisation) -> str:
-    about, validation = start.about, start.about["validation"]
+    about, title = start.about, measure_in([start.about["measure"]]).title
     return (
-        f"{about['label']}, seed {about['seed']}: nRMSE {validation['nrmse']:.4f} on validation "
-        f"tasks, by which it was chosen, and {about['nrmse']:.4f} on test tasks, after "
-        f"{about['inner_steps']} steps."
+        f"{about['label']}, seed {about['seed']}: {title} {about['validation']['error']:.4f} on "
+        f"validation tasks, by which it was chosen, and {about['test'][about['measure']]:.4f} on "
+        f"test tasks, after {start.steps} steps."
     )
 
 

@@ -53,10 +53,10 @@ def test_the_least_validation_error_wins(root: Path) -> None:
         assert about["label"] == best
         assert about["seed"] == int(np.argmin(errors[best]))
         validation = about["validation"]
-        assert validation["nrmse"] == pytest.approx(np.mean(errors[best]), rel=1e-5)
+        assert validation["error"] == pytest.approx(np.mean(errors[best]), rel=1e-5)
         others = {o["label"]: o for o in validation["others"]}
         for label in set(METHODS) - {best}:
-            assert others[label]["nrmse"] == pytest.approx(np.mean(errors[label]), rel=1e-5)
+            assert others[label]["error"] == pytest.approx(np.mean(errors[label]), rel=1e-5)
         assert others["untrained"]["is_method"] is False
         assert {"global_mean", "untrained"} < others.keys()
         record = read_run(folder(root, best, champion.setting, about["seed"]))
@@ -172,7 +172,7 @@ def test_a_diverging_start_loses(root: Path) -> None:
     again = promote(params(), root)[0][0].start.about
     assert again["label"] != best["label"]
     other = next(o for o in again["validation"]["others"] if o["label"] == best["label"])
-    assert other["nrmse"] is None
+    assert other["error"] is None
 
 
 def test_no_validation_tasks_no_choice(root: Path) -> None:

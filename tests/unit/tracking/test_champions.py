@@ -20,7 +20,12 @@ from tests.unit import trained
 from tests.unit.tiny_runs import RATINGS, SYNTHETIC
 from tests.unit.trained import Made, files_of
 
-CHOSEN = {"grid": "tiny", "chosen_from": "0", "validation": {"nrmse": 0.5, "others": []}}
+CHOSEN = {
+    "grid": "tiny",
+    "measure": "nrmse",
+    "validation": {"error": 0.5, "others": []},
+    "test": {"nrmse": 0.25},
+}
 
 
 @pytest.fixture(scope="module", params=[SYNTHETIC, RATINGS], ids=["numbers", "items"])
