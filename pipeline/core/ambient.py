@@ -28,7 +28,7 @@ def own_modes(device: torch.device, *, graph: bool = False) -> Iterator[None]:
             stack.enter_context(torch.inference_mode(False))
         if torch.is_autocast_enabled(device.type):
             stack.enter_context(torch.autocast(device.type, enabled=False))
-        if torch.get_default_device().type != "cpu":
+        if torch.empty(0).device.type != "cpu":  # `get_default_device` of old torch sees no `with`
             stack.enter_context(torch.device("cpu"))
         if not graph:
             stack.enter_context(torch.no_grad())
