@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CONFIG := $(if $(GRID),--config grid=$(GRID))
+KEPT := $(patsubst results/%/evidence,%,$(wildcard results/*/evidence))
 # the extra `bench`, without what it would pull in: it must not move torch
 PEERS := $(shell sed -n '/^bench = /,/^]/s/^ *"\([^"]*\)",*/\1/p' pyproject.toml)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-slow check docs bench gpu-check format lock schema clean-env
+.PHONY: help setup run restore test test-slow check docs bench gpu-check format lock schema clean-env
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +31,14 @@ $(READY): pyproject.toml requirements.lock
 
 run: $(READY) ## run the grid of params.yaml (GRID=ci for another): tables, figures, MLflow view
 	snakemake --cores $(CORES) --resources gpu=1 $(CONFIG)
+
+restore: $(READY) ## the pages of all grids that have evidence in git: minutes, trains nothing
+	@for grid in $(or $(GRID),$(KEPT)); do \
+		snakemake --cores $(CORES) --config grid=$$grid \
+			--omit-from meta_train profile_cost run_study || exit 1; \
+		test -f results/$$grid/report.html || { echo "results/$$grid: its evidence lacks runs," \
+			"train them: snakemake --cores $(CORES) --config grid=$$grid" >&2; exit 1; }; \
+	done
 
 test: $(READY) ## all tests but the slow ones and those that need a GPU
 	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not gpu"
@@ -58,7 +67,7 @@ check: $(READY) ## style, types, workflow lint, params schema, the site; then th
 	$(MAKE) test
 
 docs: $(READY) ## build the site from docs/ and the docstrings: site/index.html
-	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --config-file docs/site/mkdocs.yml
 
 format: $(READY) ## let ruff and snakefmt rewrite the code
 	ruff check --fix .

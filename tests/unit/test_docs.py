@@ -17,6 +17,7 @@ RUN_ELSEWHERE = {  # page -> test that runs its Python
     "README.md": "tests/unit/test_light_install.py",
     "docs/extending.md": "tests/workflow/test_extending.py",
     "docs/own-data.md": "tests/workflow/test_docs.py",
+    "docs/tutorial.md": "tests/workflow/test_docs.py",
 }
 
 

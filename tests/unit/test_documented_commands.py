@@ -39,6 +39,9 @@ def pipeline(command: Command) -> None:
 
 
 def python(command: Command) -> None:
+    if command.words[1] != "-m":  # a file that the page shows
+        assert f"# {command.words[1]}\n" in command.page.read_text(encoding="utf-8")
+        return
     _, _, module, *words = command.words
     if module == "pipeline":
         return pipeline(command)

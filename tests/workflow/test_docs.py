@@ -6,13 +6,11 @@ tests/unit/test_documented_commands.py holds that no page shows a command that n
 import re
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 import yaml
 
-from tests.documents import PAGES, ROOT, Command, commands, fences
-from tests.workflow.project import Project
+from tests.documents import PAGES, ROOT, Command, commands, fences, name
+from tests.workflow.project import Project, new_project
 
 pytestmark = pytest.mark.slow  # minutes of the real engines
 
@@ -37,7 +35,7 @@ NOT_RUN = {  # and why
     r"snakemake --directory .test": "its own folder: continuous integration would make data there",
     r"snakemake data/ratings/NAME.parquet": "a data set that does not exist yet",
     r"snakemake .*grid=(sensors)": "own data: below",
-    r"python -m pipeline (add-data|promote|adapt)": "own data: below",
+    r"python (-m pipeline (add-data|promote|adapt)|make_sensors.py)": "own data: below",
     r"mlflow models serve": "a server: tests/workflow/test_serving.py",
     r"python -m benchmarks": "tests/unit/benchmarks",
 }
@@ -75,43 +73,46 @@ def test_every_reason_not_to_run_is_needed() -> None:
         assert any(re.match(pattern, text) for text in every), pattern
 
 
-OWN_DATA = ROOT / "docs/own-data.md"
+TUTORIAL, OWN_DATA = ROOT / "docs/tutorial.md", ROOT / "docs/own-data.md"
+SETTING_OF_OWN = "sensors-10shot-10val-100steps"
 
 
-def write_sensors(file: Path) -> None:
-    """140 tasks of 25 rows, with the columns of the page."""
-    draw = np.random.default_rng(0)
-    shape = (140, 25)
-    kind = draw.choice(["a", "b"], shape)
-    table = {"site": np.indices(shape)[0], "hour": draw.uniform(0, 24, shape)}
-    table |= {"wind": draw.uniform(0, 9, shape), "kind": kind, "load": draw.normal(size=shape)}
-    flat = {column: values.ravel() for column, values in table.items()}
-    pd.DataFrame(flat).to_csv(file, index=False)
-
-
-@pytest.mark.timeout(600)
-def test_own_data_goes_as_its_page_says(fresh: Project) -> None:
-    write_sensors(fresh.path("sensors.csv"))
-    add, run, *others = (command.text for command in commands(OWN_DATA))
-    fresh.run(*add.split())
-    params, grid = (yaml.safe_load(fence.content) for fence in fences(OWN_DATA, "yaml")[:2])
-    entry = params["datasets"]["sensors"]
-    assert fresh.config()["datasets"]["sensors"] == entry, "what add-data writes is what is shown"
+@pytest.fixture(scope="module")
+def sensors(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The project of docs/tutorial.md after its training, which is shortened."""
+    project = new_project(tmp_path_factory.mktemp("docs") / "project")
+    (script,) = fences(TUTORIAL, "python")
+    project.path("make_sensors.py").write_text(script.content, encoding="utf-8")
+    shown = [command.text for command in commands(TUTORIAL)]
+    make, add, train = (next(t for t in shown if key in t) for key in ("make_", "add-", "snake"))
+    project.run(*make.split())
+    said = project.run(*add.split())
+    assert said.strip() == fences(TUTORIAL, "text")[0].content.strip()
+    grid = project.config()["grids"]["sensors"]
     grid |= {"seeds": [0], "seeds_per_job": 1, "training": {"meta_updates": 3}}
-    fresh.path("grids/sensors.yaml").write_text(yaml.safe_dump(grid), encoding="utf-8")
-    fresh.run(*run.split())
-    assert fresh.path("results/sensors/report.html").is_file()
-    (setting,) = fresh.path("results/sensors/runs/amaml_rkc").iterdir()
-    rows = fresh.path("sensors.csv").read_text().splitlines()
-    fresh.path("support.csv").write_text("\n".join(rows[:11]))
-    fresh.path("query.csv").write_text("\n".join([rows[0], *rows[11:15]]))
-    promote, adapt = (text for text in others if "promote" in text or "adapt" in text)
-    fresh.run(*promote.split())
-    said = fresh.run(*adapt.replace("SETTING", setting.name).split())
-    assert "prediction" in said
+    project.path("grids/sensors.yaml").write_text(yaml.safe_dump(grid), encoding="utf-8")
+    project.run(*train.split())
+    return project
 
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("page", [TUTORIAL, OWN_DATA], ids=name)
+def test_own_data_go_as_their_pages_say(sensors: Project, page: Path) -> None:
+    assert sensors.path("results/sensors/report.html").is_file()
+    shown = [command.text.replace("SETTING", SETTING_OF_OWN) for command in commands(page)]
+    promote, adapt = (text for text in shown if "promote" in text or "adapt" in text)
+    sensors.run(*promote.split())
+    assert "prediction" in sensors.run(*adapt.split())
+
+
+def test_an_entry_is_the_one_that_is_shown(sensors: Project) -> None:
+    params = yaml.safe_load(fences(OWN_DATA, "yaml")[0].content)
+    assert sensors.config()["datasets"] == params["datasets"]
+
+
+def test_the_example_with_an_initialisation_runs(sensors: Project) -> None:
+    champion = sensors.path(f"results/sensors/champions/{SETTING_OF_OWN}.safetensors")
+    sensors.path("SETTING.safetensors").write_bytes(champion.read_bytes())
     (example,) = fences(OWN_DATA, "python")
-    champion = fresh.path(f"results/sensors/champions/{setting.name}.safetensors")
-    fresh.path("SETTING.safetensors").write_bytes(champion.read_bytes())
     code = f"{example.content}\nprint(table['prediction'].shape)"
-    assert fresh.run("python", "-c", code).splitlines()[-1] == "(4,)"
+    assert sensors.run("python", "-c", code).splitlines()[-1] == "(5,)"
