@@ -103,7 +103,8 @@ def _place(file: Path, folder: Path) -> str:
 
 def _refuse_taken(loaded: "Params", params: Path, name: str, file: Path) -> None:
     """Refuse a name that is none, or is one of a data set or grid that is there."""
-    from pipeline.config.grids import DATASETS, NAME, grid_file
+    from pipeline.config.card import NAME
+    from pipeline.config.grids import DATASETS, grid_file
 
     if not re.fullmatch(NAME, name):
         raise BadInput(f"--name: found '{name}'; names have letters, digits, `._-` only.")

@@ -2,23 +2,42 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.options import GridName, ParamsFile, parameters
+
+if TYPE_CHECKING:
+    from pipeline.config.schema import Params
 
 
 def check_params(params: ParamsFile = Path("params.yaml"), grid: GridName = None) -> None:
     """Say whether a parameter file and its grids are sound, and what the grid holds."""
     loaded = parameters(params, grid)
     active = loaded.active
+    for dataset in sorted({loaded.settings[setting].dataset for setting in active.settings}):
+        _make_own(loaded, dataset)
     jobs = len(active.methods) * len(active.settings) * len(active.seeds)
     typer.echo(
         f"{params}: sound. Grid '{loaded.grid}': {len(active.methods)} methods x "
         f"{len(active.settings)} settings x {len(active.seeds)} seeds = {jobs} runs of "
         f"{loaded.grid_training().meta_updates} meta-updates."
     )
+
+
+def _make_own(params: "Params", dataset: str) -> None:
+    """Import and make a person's own module and loss, so that what is wrong is told at once.
+
+    Whether they take the rows is told when a job starts: their shape is known from the data.
+    """
+    from pipeline.jobs.recipes import network_recipe
+
+    given = network_recipe(params, dataset)
+    if "model" in given or "loss" in given:
+        from pipeline.runs.model import make_model
+
+        make_model(given, features=1)
 
 
 def schema(

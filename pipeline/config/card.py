@@ -17,6 +17,9 @@ MOST = 2**31 - 1  # of a whole number in the files of a record
 Count = Annotated[int, Field(ge=1, le=MOST)]
 Seed = Annotated[int, Field(ge=0, le=MOST)]  # numpy takes no negative one
 Width = Annotated[int, Field(ge=1, le=10_000)]  # a wider layer is 400 MB and more
+Hidden = Annotated[list[Width], Field(min_length=1, description="widths of hidden layers")]
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a folder
+Name = Annotated[str, Field(pattern=NAME, description="of a folder")]
 Memory = Annotated[
     Positive | None,
     Field(

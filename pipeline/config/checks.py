@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipeline.config.grids import DATASETS, NAME, Grid, grid_file
+from pipeline.config.card import NAME
+from pipeline.config.grids import DATASETS, Grid, grid_file
 from pipeline.config.messages import explain, not_among
 from pipeline.config.methods import TRAINS_STUDIES, WAYS
 from pipeline.data.sets import SOURCES
@@ -49,9 +50,12 @@ def _file_faults(params: Any, where: str) -> Iterator[str]:
             f"data.min_ratings: found {data.min_ratings}, but only data.items = {data.items} "
             "items are kept; lower it"
         )
-    for dataset in params.datasets:
+    for dataset, entry in params.datasets.items():
         if dataset in DATASETS:
             yield f"datasets: found '{dataset}', the name of a data set that is there; rename it"
+        if isinstance(entry.model, str) and entry.model not in params.models:
+            what = "no entry under `models`"
+            yield f"datasets.{dataset}.model: {not_among(entry.model, params.models, what)}"
     used = {setting.dataset for setting in params.settings.values()}
     for dataset in sorted(used & SOURCES.keys()):
         there = params.simulated.items if SOURCES[dataset].simulated else SOURCES[dataset].n_items

@@ -27,7 +27,6 @@ from pipeline.data.cards import RELEASED_SUFFIX
 from pipeline.data.families import FAMILIES
 from pipeline.data.sets import SOURCES
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"  # of a folder
 OURS = "ours"  # stands in a setting's `switch` for no point
 DATASETS = (*SOURCES, *FAMILIES)
 SETTING_PARAMETERS = ("standardise", "scaling", "min_ratings")

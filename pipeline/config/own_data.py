@@ -7,16 +7,27 @@ table has a column of task ids, columns of inputs and one of targets.
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from pipeline.config.card import Count, Strict
+from pipeline.config.card import Count, Hidden, Name, Strict
 from pipeline.data.cards import Missing, OwnRatings, OwnTable
 
+LOSSES = ("squared", "huber")  # of numbers, by name (pipeline/core/losses.py)
 Column = Annotated[str, Field(min_length=1, description="a column's name")]
 Delimiter = Annotated[
     str | None,
     Field(default=None, min_length=1, max_length=1, description="null: found by looking"),
 ]
+
+
+NOT_OF_THE_FILE = ("test_tasks", "validation_tasks", "model", "loss")  # fields of an entry
+
+
+class OwnModel(Strict):
+    """A person's own torch module."""
+
+    module: str = Field(description="import path of its class, such as my_models.ConvNet")
+    arguments: dict[str, Any] = Field(default={}, description="of the class, by name")
 
 
 class _Entry(Strict):
@@ -28,6 +39,23 @@ class _Entry(Strict):
         default=None, description="meta-test tasks per seed; null: data.test_tasks"
     )
     validation_tasks: Count | None = Field(default=None, description="null: that of data")
+    model: Name | Hidden | None = Field(
+        default=None, description="one of `models`, or widths of an MLP; null: those of `model`"
+    )
+    loss: str = Field(
+        default="squared",
+        description=f"{', '.join(LOSSES)}, or the import path of a function, my_losses.pinball",
+    )
+
+    @field_validator("loss")
+    @classmethod
+    def _loss_is_known(cls, loss: str) -> str:
+        if loss not in LOSSES and "." not in loss:
+            raise ValueError(
+                f"found '{loss}', needed one of {', '.join(LOSSES)}, or the import path of a "
+                "function, such as my_losses.pinball"
+            )
+        return loss
 
 
 class RatingColumns(Strict):
@@ -72,10 +100,16 @@ class TableEntry(_Entry):
 
     table: str = Field(description="CSV or Parquet file, from the project's folder or absolute")
     task: Column = Field(description="column of task ids")
-    inputs: Annotated[list[Column], Field(min_length=1)] = Field(description="columns of inputs")
+    inputs: Annotated[list[Column], Field(min_length=1)] = Field(
+        description="columns of inputs; x* for all that begin with x"
+    )
     target: Column = Field(description="column of numbers to predict")
     categories: list[Column] = Field(
         default=[], description="inputs whose numbers are categories; texts always are"
+    )
+    shape: Annotated[list[Count], Field(min_length=1)] | None = Field(
+        default=None,
+        description="of inputs that are arrays: one column of lists (Parquet), or many",
     )
     split: Column | None = Field(
         default=None, description="column: train, validation or test; null: drawn per seed"
@@ -86,16 +120,18 @@ class TableEntry(_Entry):
         columns = [self.task, *self.inputs, self.target]
         if twice := [name for name in columns if columns.count(name) > 1]:
             raise ValueError(f"found the column '{twice[0]}' twice among task, inputs and target")
+        if self.shape and self.categories:
+            raise ValueError("found `categories` beside `shape`; arrays are of numbers")
         if odd := [name for name in self.categories if name not in self.inputs]:
             raise ValueError(f"categories: found '{odd[0]}', which is not among the inputs")
         return self
 
     def named(self, name: str) -> OwnTable:
         """For the data room."""
-        given: dict[str, Any] = self.model_dump(exclude={"test_tasks", "validation_tasks"})
+        given: dict[str, Any] = self.model_dump(exclude={*NOT_OF_THE_FILE})
         given["file"] = Path(given.pop("table"))
-        for key in ("inputs", "categories"):
-            given[key] = tuple(given[key])
+        for key in ("inputs", "categories", "shape"):
+            given[key] = given[key] and tuple(given[key])
         return OwnTable(name, **given)
 
 

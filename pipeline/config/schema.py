@@ -17,21 +17,22 @@ from pydantic import Field, ValidationError, create_model
 from pipeline.config.card import (
     MOST,
     Count,
+    Hidden,
     MethodCard,
     MethodSettings,
+    Name,
     NotNegative,
     OuterOptimiser,
     Positive,
     Seed,
     Strict,
-    Width,
 )
 from pipeline.config.checks import combination_faults
-from pipeline.config.grids import NAME, Grid, GridFile, Setting, expanded, grid_file
+from pipeline.config.grids import Grid, GridFile, Setting, expanded, grid_file
 from pipeline.config.load import read_config
 from pipeline.config.messages import explain, not_among
 from pipeline.config.methods import METHODS
-from pipeline.config.own_data import OwnData, TableEntry
+from pipeline.config.own_data import OwnData, OwnModel, TableEntry
 from pipeline.config.variants import Variant
 from pipeline.data.families import FAMILIES
 from pipeline.data.sets import SOURCES
@@ -39,9 +40,7 @@ from pipeline.errors import BadInput
 
 # Sections of `params.yaml` that say what data and network there are, and bounds all share.
 
-Name = Annotated[str, Field(pattern=NAME, description="of a folder")]
 Steps = Annotated[list[Annotated[int, Field(ge=0, le=MOST)]], Field(min_length=1)]
-Hidden = Annotated[list[Width], Field(min_length=1, description="widths of hidden layers")]
 
 
 Capture = Literal["auto", "never"]  # of inner training as CUDA graphs
@@ -131,6 +130,7 @@ class ParamsFile(Strict):
     raw_dir: str | None = Field(default=None, description="replaces data.raw_dir (--config)")
     data: Data
     datasets: dict[Name, OwnData] = Field(default={}, description="data of one's own, by name")
+    models: dict[Name, OwnModel] = Field(default={}, description="torch modules of one's own")
     synthetic: Synthetic
     simulated: Simulated
     model: Model
@@ -166,6 +166,18 @@ class Params(ParamsFile):
             name: getattr(own, name, None) or getattr(self.data, name)
             for name in ("test_tasks", "validation_tasks")
         }
+
+    def network_of(self, dataset: str) -> OwnModel | list[int]:
+        """A person's own module, or the hidden widths of an MLP."""
+        own = getattr(self.datasets.get(dataset), "model", None)
+        if isinstance(own, str):
+            return self.models[own]
+        usual = self.model.ratings if self.kind_of(dataset) == "ratings" else self.model.synthetic
+        return own or usual
+
+    def loss_of(self, dataset: str) -> str:
+        """A loss by name, or the import path of a person's own function."""
+        return getattr(self.datasets.get(dataset), "loss", "squared")
 
     def has_archive(self, dataset: str) -> bool:
         """Whether it comes from an archive with ratings: it has a card in data/sets/."""

@@ -105,7 +105,10 @@ class OwnTable:
         task: column of task ids, of any type.
         inputs: columns of inputs.
         target: column of numbers.
+            A name that ends in `*` stands for all columns that begin so.
         categories: inputs of numbers that are categories all the same.
+        shape: of an input that is an array; its numbers are those of one column of lists, or of
+            many columns. None: inputs are numbers, or categories.
         split: column that says of each task whether it is for `train`, `validation` or `test`;
             None: drawn.
         missing: rows in which a value is missing are refused, or dropped.
@@ -118,6 +121,7 @@ class OwnTable:
     inputs: tuple[str, ...]
     target: str
     categories: tuple[str, ...] = ()
+    shape: tuple[int, ...] | None = None
     split: str | None = None
     missing: Missing = "refuse"
     delimiter: str | None = None

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import BadInput
 
-Kind = Literal["number", "text", "any"]  # of a column; any: numbers or texts, as the values are
+# Of a column; any: numbers or texts, as the values are; array: lists of one length
+Kind = Literal["number", "text", "any", "array"]
 
 DELIMITERS = (",", ";", "\t", "|")
 PARQUET = (".parquet", ".pq")
@@ -41,7 +42,7 @@ class OwnColumns:
 
     Attributes:
         path: the file, or what a table in memory is called in messages.
-        numbers: float64 by name, NaN where a value is missing.
+        numbers: float64 by name, NaN where a value is missing; (N, L) of arrays.
         codes: of text, by name: the place of each row's value in `values`, -1 where missing.
         values: of text, by name: the different values, sorted.
         delimiter: of a text file; None of Parquet.
@@ -60,7 +61,10 @@ class OwnColumns:
 
     def missing(self, name: str) -> np.ndarray:
         """Which rows of a column have no value, (N,)."""
-        return np.isnan(self.numbers[name]) if name in self.numbers else self.codes[name] < 0
+        if name not in self.numbers:
+            return self.codes[name] < 0
+        lost = np.isnan(self.numbers[name])
+        return lost if lost.ndim == 1 else lost.any(axis=1)
 
     def take(self, chosen: np.ndarray) -> "OwnColumns":
         """Some of the rows, by their places (M,)."""
@@ -105,6 +109,11 @@ def read_columns(
     else:
         names, separator = _header(path, delimiter)
         _check_names(path, wanted, names, separator=separator)
+        if arrays := [name for name, kind in wanted.items() if kind == "array"]:
+            raise BadColumn(
+                f"{path}: column '{arrays[0]}': needed lists of numbers, which text cannot have. "
+                "Bring Parquet, or a column for each number: `inputs: [pixel*]`."
+            )
         table = _read_text(path, wanted, names, separator)
     if not len(table):
         raise BadInput(f"{path}: found no rows, needed rows below the header.")
@@ -129,6 +138,9 @@ def frame_columns(frame: pd.DataFrame, wanted: Mapping[str, Kind], *, name: str)
                 row = values.index(None)
                 raise _no_number(found.place(row), column, str(given[row]))
             _add(found, column, kind, pa.array(values, pa.float64(), from_pandas=True))
+        elif kind == "array":
+            lists = [np.ravel(value).tolist() if np.size(value) > 1 else None for value in given]
+            _add(found, column, kind, pa.array(lists, pa.list_(pa.float64())))
         else:
             _add(found, column, kind, pa.array([_text_of(value) for value in given], pa.string()))
     return found
@@ -159,10 +171,17 @@ def rows_as_given(path: Path, *, delimiter: str | None = None) -> tuple[list[str
     """Names of all columns of a file that `read_columns` takes, and its rows as texts."""
     if path.suffix.lower() in PARQUET:
         table = pq.read_table(path)
-        columns = [pc.fill_null(pc.cast(column, pa.string()), "").to_pylist() for column in table]
+        columns = [_as_texts(column) for column in table]
         return list(table.column_names), [list(row) for row in zip(*columns, strict=True)]
     names, separator = _header(path, delimiter)
     return names, [row for _, row in _lines(path, separator)]
+
+
+def _as_texts(column: pa.ChunkedArray) -> list[str]:
+    if pa.types.is_nested(column.type):
+        return [f"{len(value or [])} values" for value in column.to_pylist()]
+    texts: list[str] = pc.fill_null(pc.cast(column, pa.string()), "").to_pylist()
+    return texts
 
 
 def column_names(path: Path, *, delimiter: str | None = None) -> list[str]:
@@ -323,6 +342,10 @@ def _no_number(where: str, name: str, value: str) -> BadColumn:
 def _add(found: OwnColumns, name: str, kind: Kind, column: pa.Array) -> None:
     """Take over a column as numbers or texts."""
     types = pa.types
+    if kind == "array":
+        found.numbers[name] = _array(found, name, column)
+        _refuse_infinite(found, name)
+        return
     if types.is_null(column.type):
         column = pc.cast(column, pa.string() if kind == "text" else pa.float64())
     is_number_type = (
@@ -348,7 +371,33 @@ def _add(found: OwnColumns, name: str, kind: Kind, column: pa.Array) -> None:
         return
     numbers = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
     found.numbers[name] = np.array(numbers, dtype=np.float64)
-    infinite = np.isinf(found.numbers[name])
+    _refuse_infinite(found, name)
+
+
+def _array(found: OwnColumns, name: str, column: pa.Array) -> np.ndarray:
+    """Lists of one length, or lists of lists, as (N, L); NaN where a row has none."""
+    level, valid = column, column.is_valid().to_numpy(zero_copy_only=False)
+    while isinstance(level, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
+        lengths = pc.unique(pc.drop_null(pc.list_value_length(level))).to_pylist()
+        if len(lengths) > 1:
+            raise BadColumn(
+                f"{found.path}: column '{name}': found lists of {lengths[0]} and of {lengths[1]} "
+                "values, needed one length in all rows. Pad or cut them."
+            )
+        level = level.flatten()
+    if level is column or not (pa.types.is_integer(level.type) or pa.types.is_floating(level.type)):
+        raise BadColumn(
+            f"{found.path}: column '{name}' holds {column.type}, needed lists of numbers. Leave "
+            "`shape` out where inputs are no arrays."
+        )
+    numbers = pc.cast(level, pa.float64()).to_numpy(zero_copy_only=False)
+    values = np.full((len(column), len(numbers) // max(1, int(valid.sum()))), np.nan)
+    values[valid] = numbers.reshape(int(valid.sum()), -1)
+    return values
+
+
+def _refuse_infinite(found: OwnColumns, name: str) -> None:
+    infinite = np.isinf(found.numbers[name]).reshape(len(found), -1).any(axis=1)
     if infinite.any():
         raise BadColumn(
             f"{found.place(int(infinite.argmax()))}: column '{name}': found infinity, needed "

@@ -5,7 +5,9 @@ numbers, or categories, which become one column each (one-hot).
 """
 
 import hashlib
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pandas as pd
 
 from pipeline.data import schemas
 from pipeline.data.cards import Missing, OwnRatings, OwnTable
-from pipeline.data.own_files import Kind, OwnColumns, read_columns
+from pipeline.data.own_files import Kind, OwnColumns, column_names, read_columns
 from pipeline.errors import BadInput
 
 MOST_CATEGORIES = 200  # of one input; more are ids rather than categories
@@ -24,7 +26,8 @@ SPLITS = ("train", "validation", "test")
 def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]) -> dict[str, Any]:
     """Read a table and write its rows by task, inputs as numbers.
 
-    Writes task (the place of its id among the sorted ids), x0, x1, ..., y, and split where the
+    Writes task (the place of its id among the sorted ids), x0, x1, ... or, of arrays, their numbers
+    as one list x, y, and split where the
     table has one; sorted by task, otherwise in the file's order.
 
     Args:
@@ -32,8 +35,9 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
 
     Returns:
         The file's metadata: dataset, title, kind, fingerprint (of the rows), task_ids, inputs (a
-        name for each of x0, ...), target, tasks, rows, dropped (rows with missing values), repeated
-        (rows that stand there once more), splits (tasks of each, where the table says it), and the
+        name for each of x0, ...; of arrays the columns they come from), shape (of arrays), target,
+        tasks, rows, dropped (rows with missing values), repeated (rows that stand there once more),
+        splits (tasks of each, where the table says it), and the
         entries of `metadata`.
 
     Raises:
@@ -41,7 +45,10 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
             than two tasks, tasks of one row only, a target or an input that is the same
             everywhere, an input with too many categories, a split that is none.
     """
+    given = replace(given, inputs=_resolved(given))
     kinds: dict[str, Kind] = dict.fromkeys(given.inputs, "any")
+    if given.shape is not None:
+        kinds = dict.fromkeys(given.inputs, "array" if len(given.inputs) == 1 else "number")
     kinds |= dict.fromkeys(given.categories, "text")
     kinds |= {given.task: "text", given.target: "number"}
     if given.split is not None:
@@ -60,10 +67,12 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
     rows = kept[order]
     inputs: dict[str, np.ndarray] = {}
     described: list[dict[str, Any]] = []
-    for name in given.inputs:
+    for name in given.inputs if given.shape is None else ():
         found, categories = _input(columns, name, rows)
         inputs |= found
         described.append({"name": name, "categories": categories})
+    if given.shape is not None:
+        described = [{"name": name, "categories": None} for name in given.inputs]
     y = columns.numbers[given.target][rows]
     if y.min() == y.max():
         raise BadInput(
@@ -73,8 +82,11 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
     written: dict[str, Any] = {"task": task[order].astype(np.int32)}
     if given.split is not None:
         written["split"] = _split(columns, given, rows, task[order], ids)
-    x = list(inputs.values())
-    written |= {f"x{place}": values for place, values in enumerate(x)} | {"y": y}
+    if given.shape is None:
+        written |= {f"x{place}": values for place, values in enumerate(inputs.values())}
+    else:
+        written["x"] = _arrays(columns, given, rows)
+    written["y"] = y
     summary = {
         **metadata,
         "kind": "table",
@@ -82,18 +94,23 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
         "title": given.name,
         "fingerprint": _digest(ids, written),
         "task_ids": ids,
-        "inputs": list(inputs),
+        "inputs": list(inputs) or list(given.inputs),
+        **({} if given.shape is None else {"shape": list(given.shape)}),
         "columns": {"inputs": described, "task": given.task},
         "target": given.target,
         "tasks": len(ids),
         "rows": len(rows),
         "dropped": len(columns) - len(kept),
-        "repeated": int(pd.DataFrame(written).duplicated().sum()),
+        "repeated": _repeated(written),
     }
     if given.split is not None:
         of_tasks = written["split"][np.r_[True, np.diff(written["task"]) > 0]]
         summary["splits"] = {name: int((of_tasks == name).sum()) for name in SPLITS}
-    schema = schemas.table_tasks(len(x), split=given.split is not None)
+    schema = schemas.table_tasks(
+        math.prod(given.shape) if given.shape else len(inputs),
+        split=given.split is not None,
+        is_array=given.shape is not None,
+    )
     schemas.write_rows(out, written, schema, summary)
     return summary
 
@@ -159,6 +176,49 @@ def build_own_ratings(
     }
     schemas.write_rows(out, written, schemas.RATINGS, summary)
     return summary
+
+
+def _resolved(given: OwnTable) -> tuple[str, ...]:
+    """Names of the inputs, each that ends in `*` by those that begin so, in the file's order."""
+    names = column_names(given.file, delimiter=given.delimiter)
+    others = {given.task, given.target, given.split}
+    found: dict[str, None] = {}
+    for name in given.inputs:
+        begins = [n for n in names if n.startswith(name[:-1]) and n not in others]
+        found |= dict.fromkeys([name] if name in names or not name.endswith("*") else begins)
+    if not found:
+        raise BadInput(
+            f"{given.file}: found no column that begins as `inputs` say: "
+            f"{', '.join(given.inputs)}. There are: {', '.join(names[:20])}."
+        )
+    return tuple(found)
+
+
+def _arrays(columns: OwnColumns, given: OwnTable, rows: np.ndarray) -> np.ndarray:
+    """Inputs (R, L) of a shape of L numbers."""
+    assert given.shape is not None
+    parts = [columns.numbers[name][rows] for name in given.inputs]
+    x = parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
+    x = x.reshape(len(rows), -1)
+    if x.shape[1] != math.prod(given.shape):
+        raise BadInput(
+            f"{given.file}: found {x.shape[1]} numbers in an input ({', '.join(given.inputs[:3])}"
+            f"{', ...' if len(given.inputs) > 3 else ''}), needed {math.prod(given.shape)} for the "
+            f"shape {list(given.shape)}. Correct `shape`."
+        )
+    if x.min() == x.max():
+        raise BadInput(
+            f"{given.file}: found the same number in all inputs of all {len(rows)} rows, needed "
+            "inputs that differ. Are `inputs` other columns?"
+        )
+    return x
+
+
+def _repeated(written: Mapping[str, np.ndarray]) -> int:
+    """Rows that stand there once more."""
+    flat = {name: values for name, values in written.items() if values.ndim == 1}
+    arrays = {name: [row.tobytes() for row in v] for name, v in written.items() if v.ndim > 1}
+    return int(pd.DataFrame(flat | arrays).duplicated().sum())
 
 
 def _without_missing(columns: OwnColumns, names: list[str], missing: Missing) -> np.ndarray:

@@ -24,20 +24,21 @@ class Scaling:
     """Statistics of the meta-training rows, in raw units (x and y of all rows, if so scaled).
 
     Attributes:
-        x_mean, x_std: per input, length D; empty for rating data.
+        x_mean, x_std: per input, length D; empty for rating data. Of arrays (C, H, W), one for
+            each of C, nested as (C, 1, 1).
         y_mean, y_std: of the targets; 0 and 1 where a setting switches standardisation off.
         target_std: standard deviation of the pooled meta-training targets, standardised or
             not: the unit of nRMSE.
     """
 
-    x_mean: Sequence[float]
-    x_std: Sequence[float]
+    x_mean: Sequence[Any]
+    x_std: Sequence[Any]
     y_mean: float
     y_std: float
     target_std: float
 
     def scale_x(self, x: np.ndarray) -> np.ndarray:
-        """Standardise inputs, shape (..., D); item indices, D = 0, stay as they are."""
+        """Standardise inputs (..., D) or (..., C, H, W); item indices, D = 0, stay as they are."""
         if not len(self.x_mean):
             return x
         return (x - np.asarray(self.x_mean)) / np.asarray(self.x_std)
@@ -57,7 +58,7 @@ class TaskPool:
 
     Attributes:
         tasks: task ids, shape (T,).
-        x, y: the rows of all tasks, one task after the other: (R,) or (R, D), and (R,).
+        x, y: the rows of all tasks, one task after the other: (R,) or (R, ...), and (R,).
         starts, counts: where each task's rows begin and how many there are, shape (T,).
     """
 
@@ -193,11 +194,15 @@ def measure_scaling(where: Path, x: np.ndarray, y: np.ndarray, *, standardise: b
 
     Args:
         where: the file the rows come from, named in errors.
-        x, y: inputs, (R,) item indices or (R, D), and targets (R,), in raw units.
+        x, y: inputs, (R,) item indices or (R, D) or (R, C, H, W), and targets (R,), in raw units.
     """
-    x = x.astype(np.float64) if x.ndim == 2 else np.empty((1, 0))
+    x = x.astype(np.float64) if x.ndim > 1 else np.empty((1, 0))
     y = y.astype(np.float64)
-    x_std, target_std = x.std(axis=0), float(y.std())
+    axes, keep = (0, *range(2, x.ndim)), x.ndim > 2
+    x_mean, x_std = (of(axis=axes, keepdims=keep) for of in (x.mean, x.std))
+    if keep:
+        x_mean, x_std = x_mean[0], x_std[0]
+    target_std = float(y.std())
     if not target_std > 0 or (len(x_std) and not (x_std > 0).any()):
         raise BadInput(
             f"{where}: found the same value in all {len(y)} meta-training rows, but values "
@@ -205,5 +210,6 @@ def measure_scaling(where: Path, x: np.ndarray, y: np.ndarray, *, standardise: b
         )
     x_std = np.where(x_std > 0, x_std, 1.0)  # a category that no training task has
     if not standardise:
-        return Scaling([0.0] * x.shape[1], [1.0] * x.shape[1], 0.0, 1.0, target_std)
-    return Scaling(x.mean(axis=0).tolist(), x_std.tolist(), float(y.mean()), target_std, target_std)
+        zeros = np.zeros_like(x_std)
+        return Scaling(zeros.tolist(), (zeros + 1).tolist(), 0.0, 1.0, target_std)
+    return Scaling(x_mean.tolist(), x_std.tolist(), float(y.mean()), target_std, target_std)

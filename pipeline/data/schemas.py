@@ -35,11 +35,16 @@ SYNTHETIC_TASKS = _schema(
 )
 
 
-def table_tasks(inputs: int, *, split: bool) -> pa.Schema:
-    """Of an own table with this many inputs; `split`: it says which tasks are for what."""
+def table_tasks(inputs: int, *, split: bool, is_array: bool = False) -> pa.Schema:
+    """Of an own table with this many inputs; `split`: it says which tasks are for what.
+
+    Inputs are a column each, or as one array in one column.
+    """
     kinds: dict[str, pa.DataType] = {"task": pa.int32()}
     if split:
         kinds["split"] = pa.string()
+    if is_array:
+        return _schema(**kinds, x=pa.list_(pa.float64(), inputs), y=pa.float64())
     kinds |= {f"x{place}": pa.float64() for place in range(inputs)}
     return _schema(**kinds, y=pa.float64())
 
@@ -55,10 +60,13 @@ EPISODES = _schema(
 def write_rows(
     path: Path, columns: Mapping[str, Any], schema: pa.Schema, metadata: Mapping[str, Any]
 ) -> None:
-    """Write columns (arrays of one length, keyed as in `schema`), whole or not at all."""
+    """Write columns (arrays of one length, keyed as in `schema`), whole or not at all.
+
+    A column of lists is an array of two axes.
+    """
     encoded = json.dumps(metadata, sort_keys=True, allow_nan=False).encode("utf-8")
     table = pa.Table.from_arrays(
-        [pa.array(columns[field.name], type=field.type) for field in schema],
+        [_to_arrow(columns[field.name], field.type) for field in schema],
         schema=schema.with_metadata({METADATA_KEY: encoded}),
     )
     with replacing(path) as beside:
@@ -78,7 +86,20 @@ def read_rows(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
         raise _not_ours(path, f"no readable Parquet ({str(error)[:120]})", schema) from error
     if not table.schema.equals(schema, check_metadata=False):
         raise _not_ours(path, _described(table.schema), schema)
-    return {name: table.column(name).to_numpy() for name in schema.names}
+    return {name: _to_numpy(table.column(name)) for name in schema.names}
+
+
+def _to_arrow(values: Any, kind: pa.DataType) -> pa.Array:
+    if not pa.types.is_fixed_size_list(kind):
+        return pa.array(values, type=kind)
+    flat = pa.array(np.asarray(values).reshape(-1), type=kind.value_type)
+    return pa.FixedSizeListArray.from_arrays(flat, type=kind)
+
+
+def _to_numpy(column: pa.ChunkedArray) -> np.ndarray:
+    if not pa.types.is_fixed_size_list(column.type):
+        return column.to_numpy()
+    return column.combine_chunks().flatten().to_numpy().reshape(len(column), -1)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

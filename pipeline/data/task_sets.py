@@ -5,6 +5,7 @@ one function is one task; one file holds the tasks of every seed. Own tables: ow
 """
 
 import hashlib
+import math
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -178,7 +179,7 @@ class TaskSet:
 
     Attributes:
         path: the file. about: its metadata. kind: "ratings", "table" or "synthetic".
-        task, x, y: the file's rows in raw units: (R,), (R,) item indices or (R, D), (R,).
+        task, x, y: the file's rows in raw units: (R,), (R,) item indices or (R, ...), (R,).
             A row of another seed has task -1.
         tasks, starts, counts: of each task its id, first row and number of rows, (T,).
         split: of each task, train, validation or test, (T,); None where it is drawn.
@@ -218,10 +219,15 @@ def read_tasks(path: Path, *, seed: int) -> TaskSet:
     about = schemas.read_metadata(path)
     kind = about.get("kind", "ratings")
     if kind == "table":
-        schema = schemas.table_tasks(len(about["inputs"]), split="splits" in about)
-        columns = schemas.read_rows(path, schema)
+        shape = about.get("shape")
+        size = math.prod(shape) if shape else len(about["inputs"])
+        kinds = schemas.table_tasks(size, split="splits" in about, is_array=bool(shape))
+        columns = schemas.read_rows(path, kinds)
         task = columns["task"]
-        x = np.stack([columns[f"x{place}"] for place in range(len(about["inputs"]))], axis=1)
+        if shape:
+            x = columns["x"].reshape(-1, *shape)
+        else:
+            x = np.stack([columns[f"x{place}"] for place in range(size)], axis=1)
         identity, kept = about["fingerprint"], []
     elif kind == "synthetic":
         columns = schemas.read_rows(path, schemas.SYNTHETIC_TASKS)

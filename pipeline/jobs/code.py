@@ -30,6 +30,7 @@ OUTSIDE = {
     "pipeline.runs.agreement": "refuses records",
     "pipeline.runs.checks": "refuses recipes",
     "pipeline.runs.device": "the device and its allocator are no part of a recipe",
+    "pipeline.runs.own_code": "finds what a recipe holds a digest of",
     "pipeline.runs.progress": "tells how far a job is",
 }
 # Packages of which every module is outside; of the others only the `__init__`.
@@ -60,7 +61,8 @@ def reached(*entries: str, whole: bool = False) -> tuple[str, ...]:
     """Names of the modules that `entries` import, directly or not, in alphabetical order.
 
     Args:
-        entries: modules such as `pipeline.data.ratings`.
+        entries: modules such as `pipeline.data.ratings`, of which modules of the package count; or
+            a person's own, of which those in the project's folder do.
         whole: all that have to be there to run them, those on which no number depends too.
 
     Raises:
@@ -89,16 +91,25 @@ def _imports(module: str) -> frozenset[str]:
     """Modules of the package that a module imports, with the packages on the way to them."""
     names = set()
     for node in _statements(_tree(module)):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        if isinstance(node, ast.ImportFrom):
+            source = ".".join(filter(None, [_package(module, node.level), node.module]))
+            names |= {source, *(f"{source}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
     found = set()
     for name in names:
         parts = name.split(".")
-        if parts[0] == NAME:
+        if (parts[0] == NAME) == (module.split(".")[0] == NAME):
             found |= {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
     return frozenset(name for name in found if _file(name) is not None)
+
+
+def _package(module: str, level: int) -> str:
+    """What a relative import of so many dots starts from; empty for an absolute one."""
+    file = _file(module)
+    up = level - (file is not None and file.name == "__init__.py")
+    parts = module.split(".")
+    return ".".join(parts[: len(parts) - up]) if level else ""
 
 
 @cache  # the digest of every method holds the same core modules
@@ -142,8 +153,9 @@ def _tree(module: str) -> ast.Module:
 
 
 def _file(module: str) -> Path | None:
-    """The file of a module or package below `PACKAGE`."""
-    place = PACKAGE.joinpath(*module.split(".")[1:])
+    """The file of a module or package below `PACKAGE`, or of one in the project's folder."""
+    name, *rest = module.split(".")
+    place = PACKAGE.joinpath(*rest) if name == NAME else Path.cwd().joinpath(name, *rest)
     for file in (place.with_suffix(".py"), place / "__init__.py"):
         if file.is_file():
             return file

@@ -17,13 +17,16 @@ import numpy as np
 import torch
 
 from pipeline.config.schema import Params
-from pipeline.core import MLP, MetaTrainer, TaskBatch
+from pipeline.core import MetaTrainer, TaskBatch
 from pipeline.core.meta import SeedsDiverged
 from pipeline.data.families import PROFILED
 from pipeline.data.pools import Episodes, FrozenTasks, Scaling, TaskPool
+from pipeline.data.schemas import read_metadata
 from pipeline.errors import BadInput
 from pipeline.jobs.costs import Seconds, shape
-from pipeline.runs.device import DTYPES, choose_device, device_name, keep_freed_memory
+from pipeline.runs.device import choose_device, device_name, keep_freed_memory
+from pipeline.runs.inputs import untrained_start
+from pipeline.runs.model import features_of, make_model
 from pipeline.runs.recipe import Recipe
 from pipeline.runs.seed import SeedTraining
 from pipeline.runs.testing import meta_test
@@ -103,9 +106,7 @@ class Measured:
     def _seed(self, recipe: Recipe, seed: int) -> SeedTraining:
         own = recipe | {"seed": seed}
         episodes = random_episodes(self._params, own)
-        untrained = MLP(episodes.n_items or INPUTS, recipe["hidden"]).init(
-            torch.Generator().manual_seed(seed), dtype=DTYPES[recipe["dtype"]], device=self._place
-        )
+        untrained = untrained_start(make_model(own, features_of(episodes)), own, self._place)
         return SeedTraining(own, episodes, untrained, target_range=1.0)
 
     def _trainer(self, recipe: Recipe, training: list[SeedTraining]) -> MetaTrainer:
@@ -113,7 +114,7 @@ class Measured:
         try:
             return MetaTrainer(
                 recipe["method"],
-                MLP(training[0].episodes.n_items or INPUTS, recipe["hidden"]),
+                make_model(recipe, features_of(training[0].episodes)),
                 starts[0] if len(starts) == 1 else torch.stack(starts),
                 settings=recipe["settings"],
                 outer_lr=recipe["training"]["outer_lr"],
@@ -178,8 +179,8 @@ def random_episodes(params: Params, recipe: Recipe) -> Episodes:
         )
     rows = items or needed
     tasks = max(TRAIN_TASKS, recipe["training"]["meta_batch"])
-    x, y = _rows(draw, tasks, rows, items)
-    n_inputs = 0 if rated else INPUTS
+    shape = () if rated else input_shape(recipe)
+    x, y = _rows(draw, tasks, rows, items, shape)
     tested = items - support if rated else params.synthetic.evaluation_points
     sizes = params.role_tasks(recipe["dataset"])
     synthetic = params.kind_of(recipe["dataset"]) == "synthetic"
@@ -192,28 +193,44 @@ def random_episodes(params: Params, recipe: Recipe) -> Episodes:
             starts=np.arange(tasks) * rows,
             counts=np.full(tasks, rows),
         ),
-        validation=_frozen(draw, sizes["validation_tasks"], support, rows - support, items),
-        test=_frozen(draw, n_test, support, tested, items),
-        scaling=Scaling([0.0] * n_inputs, [1.0] * n_inputs, 0.0, 1.0, 1.0),
+        validation=_frozen(draw, sizes["validation_tasks"], support, rows - support, items, shape),
+        test=_frozen(draw, n_test, support, tested, items, shape),
+        scaling=Scaling([0.0] * len(shape), [1.0] * len(shape), 0.0, 1.0, 1.0),
         n_items=items,
         metadata={},
     )
 
 
+def input_shape(recipe: Recipe) -> tuple[int, ...]:
+    """Of one input: of a table, as its task set has it, or as far as its columns tell."""
+    own = recipe.get("data", {}).get("tasks", {}).get("own")
+    if own is None:
+        return (INPUTS,)
+    if "shape" in own:
+        return tuple(own["shape"])
+    tasks = Path(f"data/tasks/{recipe['dataset']}.parquet")
+    return (len(read_metadata(tasks)["inputs"] if tasks.is_file() else own["inputs"]),)
+
+
 def _frozen(
-    draw: np.random.Generator, tasks: int, support: int, query: int, items: int
+    draw: np.random.Generator,
+    tasks: int,
+    support: int,
+    query: int,
+    items: int,
+    shape: tuple[int, ...],
 ) -> FrozenTasks:
-    x, y = _rows(draw, tasks, support + query, items)
+    x, y = _rows(draw, tasks, support + query, items, shape)
     weight = np.ones_like(y)
     parts = [(a[:, :support], a[:, support:]) for a in (x, y, weight)]
     return FrozenTasks(np.arange(tasks), *(a for a, _ in parts), *(b for _, b in parts))
 
 
 def _rows(
-    draw: np.random.Generator, tasks: int, rows: int, items: int
+    draw: np.random.Generator, tasks: int, rows: int, items: int, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (T, N, D), or different items (T, N) where there are some, and targets (T, N)."""
+    """Inputs (T, N, *shape), or different items (T, N) where there are some, and targets (T, N)."""
     y = draw.normal(size=(tasks, rows))
     if not items:
-        return draw.normal(size=(tasks, rows, INPUTS)), y
+        return draw.normal(size=(tasks, rows, *shape)), y
     return draw.permuted(np.tile(np.arange(items), (tasks, 1)), axis=1)[:, :rows], y

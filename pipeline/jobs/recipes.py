@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config.methods import BUDGET, METHODS, TRAINS_STUDIES, WAYS
-from pipeline.config.own_data import RatingsEntry
+from pipeline.config.own_data import NOT_OF_THE_FILE, RatingsEntry
 from pipeline.config.schema import Params
 from pipeline.config.studies import STUDIES
 from pipeline.data.families import MODULES as FAMILY_MODULES
@@ -23,6 +23,7 @@ from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
 from pipeline.files import file_digest
 from pipeline.jobs.code import code_digest, texts_digest
+from pipeline.runs.own_code import module_file
 from pipeline.runs.recipe import Recipe, digest, flow_time
 
 # The module whose function makes each kind of artifact; `jobs.code` follows its imports.
@@ -112,7 +113,7 @@ def own_file(params: Params, dataset: str) -> Path:
 
 
 # by the job that reads the file
-_NOT_READ = ("ratings", "table", "items", "min_ratings", "test_tasks", "validation_tasks")
+_NOT_READ = ("ratings", "table", "items", "min_ratings", *NOT_OF_THE_FILE)
 
 
 def _own_recipe(params: Params, dataset: str) -> Recipe:
@@ -129,7 +130,11 @@ def _own_recipe(params: Params, dataset: str) -> Recipe:
             "at the project's folder."
         )
     return {
-        "own": {name: value for name, value in entry.items() if name not in _NOT_READ},
+        "own": {
+            name: value
+            for name, value in entry.items()
+            if name not in _NOT_READ and not (name == "shape" and value is None)
+        },
         "content": _content(file, *_stamp(file)),
         "code": code_digest(JOBS["own"]),
     }
@@ -218,7 +223,7 @@ def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
         "support": given.support,
         "query": given.query,
         "inner_steps": inner_steps,
-        "hidden": _hidden(params, given.dataset),
+        **network_recipe(params, given.dataset),
         "settings": core_settings(params, label, inner_steps),
         "training": training,
         "evaluation": params.method_evaluation(label),
@@ -240,7 +245,7 @@ def reference_recipe(params: Params, setting: str, seed: int) -> Recipe:
         "support": given.support,
         "query": given.query,
         "inner_steps": params.grid_inner_steps(setting),
-        "hidden": _hidden(params, given.dataset),
+        **network_recipe(params, given.dataset),
         "evaluation": params.grid_evaluation().model_dump(),
         "dtype": params.dtype,
         "data": data_parameters(params, setting, seed),
@@ -377,8 +382,28 @@ def _companion_files(params: Params, root: Path) -> dict[str, str]:
     return found
 
 
-def _hidden(params: Params, dataset: str) -> list[int]:
-    return params.model.ratings if params.kind_of(dataset) == "ratings" else params.model.synthetic
+def network_recipe(params: Params, dataset: str) -> Recipe:
+    """Widths of the MLP, or a person's own module; a loss that is not squared; code by its digest.
+
+    Raises:
+        BadInput: when there is no such module.
+    """
+    found, loss = params.network_of(dataset), params.loss_of(dataset)
+    recipe: Recipe = {"hidden": found if isinstance(found, list) else []}
+    if not isinstance(found, list):
+        where = f"params.yaml: models.{params.datasets[dataset].model}.module"
+        recipe["model"] = found.model_dump() | {"code": _own_code(found.module, where)}
+    if "." in loss:
+        code = _own_code(loss, f"params.yaml: datasets.{dataset}.loss")
+        recipe["loss"] = {"function": loss, "code": code}
+    elif loss != "squared":
+        recipe["loss"] = loss
+    return recipe
+
+
+def _own_code(path: str, where: str) -> str | None:
+    """Digest of a module in the project's folder, with what it imports there."""
+    return code_digest(path.rpartition(".")[0]) if module_file(path, where) else None
 
 
 # Recipes of the studies, `results/{grid}/studies/{name}.json`.

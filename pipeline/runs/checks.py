@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.config.card import Width
 from pipeline.config.messages import explain
 from pipeline.config.schema import (
     Count,
@@ -52,6 +53,7 @@ class _Recipe(_Open):
 
 
 class _RunRecipe(_Recipe):
+    hidden: list[Width]  # none beside `model`
     setting: str
     dataset: str
     seed: Seed

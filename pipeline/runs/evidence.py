@@ -300,7 +300,7 @@ def kept_for(entries: Mapping[Key, Kept], wanted: Recipe) -> Kept | None:
         return kept if kept and same_parameters(kept.spec, wanted) else None
     for key in sorted(entries, key=place_of):
         kept = entries[key]
-        if all(kept.spec.get(name) == wanted[name] for name in REFERENCE_PARAMETERS):
+        if all(kept.spec.get(name) == wanted.get(name) for name in REFERENCE_PARAMETERS):
             return Kept(kept.spec, of_reference(kept.behaviour))
     return None
 

@@ -13,6 +13,7 @@ rows with ids and categories as people have them: pipeline/runs/use.py.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,13 +25,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
-from pipeline.core import MLP, Rows, adapt
+from pipeline.core import Rows, adapt
 from pipeline.data.own_files import Kind, OwnColumns
 from pipeline.data.pools import Episodes, Scaling
 from pipeline.data.schemas import read_metadata
 from pipeline.errors import BadInput
 from pipeline.files import read_json, replacing
 from pipeline.runs.device import DTYPES
+from pipeline.runs.model import make_model
 from pipeline.runs.recipe import Recipe
 
 KEY = "initialisation"
@@ -42,8 +44,9 @@ def describe(
     """All but theta that is needed to use an initialisation.
 
     Returns:
-        method, label, setting, dataset, seed; hidden, loss; target (name); inputs: a list of name
-        and categories (None of a number), or items: names of what is rated, in the order of the
+        method, label, setting, dataset, seed; hidden, or model, loss; target (name); inputs: a list
+        of name and categories (None of a number), with the shape of arrays, or items: names of what
+        is rated, in the order of the
         one-hot input, and item (name of their column); task (name of the column of task ids);
         scaling; evaluation: learning_rate, optimiser; inner_steps (K); dtype; fingerprint (of the
         data); nrmse, rmse (on test tasks).
@@ -59,12 +62,14 @@ def describe(
         width = episodes.train.x.shape[1]
         plain = [{"name": f"x{place}", "categories": None} for place in range(width)]
         inputs = {"inputs": names.get("inputs", plain)}
+        inputs |= {"shape": about["shape"]} if "shape" in about else {}
         task = names.get("task", "task")
         target = about.get("target", "y")
     return {
         **{name: recipe[name] for name in ("method", "label", "setting", "dataset", "seed")},
         **{name: recipe[name] for name in ("hidden", "inner_steps", "dtype")},
-        "loss": "squared",
+        **{name: recipe[name] for name in ("model",) if name in recipe},
+        "loss": recipe.get("loss", "squared"),
         **inputs,
         "target": target,
         "task": task,
@@ -132,10 +137,12 @@ class Initialisation:
         """Columns that a file of rows has to have, but for the target."""
         if self.items is not None:
             return {self.about["item"]: "text"}
-        return {c["name"]: "text" if c["categories"] else "number" for c in self.about["inputs"]}
+        columns = self.about["inputs"]
+        number: Kind = "array" if "shape" in self.about and len(columns) == 1 else "number"
+        return {c["name"]: "text" if c["categories"] else number for c in columns}
 
     def encode(self, rows: OwnColumns) -> np.ndarray:
-        """Inputs of a file's rows: (N, D), or item indices (N,), -1 of unknown items.
+        """Inputs of a file's rows: (N, D) or (N, ...), or item indices (N,), -1 of unknown items.
 
         Raises:
             BadInput: for a missing value, or a category that training did not have.
@@ -165,7 +172,14 @@ class Initialisation:
                     f"{', '.join(categories)}, which training had."
                 )
             parts += [(texts == category).astype(float) for category in categories]
-        return np.stack(parts, axis=1)
+        x = parts[0] if len(parts) == 1 and parts[0].ndim == 2 else np.stack(parts, axis=1)
+        shape = self.about.get("shape", x.shape[1:])
+        if x.shape[1] != math.prod(shape):
+            raise BadInput(
+                f"{rows.path}: found inputs of {x.shape[1]} numbers, needed {math.prod(shape)}: "
+                f"training had the shape {shape}."
+            )
+        return x.reshape(-1, *shape)
 
     @property
     def steps(self) -> int:
@@ -178,10 +192,11 @@ class Initialisation:
         """Predictions (M,) for one task's query rows after training on its support rows.
 
         Args:
-            x, y: support inputs (N, D) or item indices (N,), and targets (N,), raw units.
-            query: inputs (M, D) or item indices (M,). Of an item that training did not have, index
-                -1, the mean of all meta-training targets is predicted, and support rows of such
-                items are left out.
+            x, y: support inputs (N, D) or (N, ...) or item indices (N,), and targets (N,), raw
+                units.
+            query: inputs (M, D) or (M, ...) or item indices (M,). Of an item that training did not
+                have, index -1, the mean of all meta-training targets is predicted, and support rows
+                of such items are left out.
             steps: of training; None: the K that theta was trained for.
 
         Raises:
@@ -197,8 +212,7 @@ class Initialisation:
             x, y = x[x >= 0], y[x >= 0]
         if not len(y):
             raise BadInput(f"{self.path}: found no support row to train on, needed one or more.")
-        width = len(self.items) if self.items is not None else x.shape[1]
-        model = MLP(width, self.about["hidden"], loss=self.about["loss"])
+        model = make_model(self.about, len(self.items) if self.items is not None else x[0].size)
         dtype = DTYPES[self.about["dtype"]]
         support = Rows.from_arrays(
             scaling.scale_x(x)[None], scaling.scale_y(y)[None], dtype=dtype, name="support"

@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pipeline.core import MLP
 from pipeline.data.episodes import load_episodes
 from pipeline.data.pools import Episodes
 from pipeline.data.schemas import read_metadata
 from pipeline.runs.checks import check_episodes
 from pipeline.runs.device import DTYPES
+from pipeline.runs.model import Network
 from pipeline.runs.recipe import Recipe
 
 
@@ -34,7 +34,7 @@ def target_range(tasks: Path, episodes: Episodes) -> float:
     return float(y.max() - y.min())
 
 
-def untrained_start(model: MLP, recipe: Recipe, place: torch.device) -> Tensor:
+def untrained_start(model: Network, recipe: Recipe, place: torch.device) -> Tensor:
     """theta (P,): the same for every method of a seed, so that runs are paired."""
     generator = torch.Generator().manual_seed(recipe["seed"])
     return model.init(generator, dtype=DTYPES[recipe["dtype"]], device=place)

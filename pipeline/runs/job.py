@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from pipeline.config.schema import Capture
-from pipeline.core import MLP, MetaTrainer
+from pipeline.core import MetaTrainer
 from pipeline.data.pools import Episodes
 from pipeline.files import file_digest, read_json
 from pipeline.runs.checks import (
@@ -20,6 +20,7 @@ from pipeline.runs.checks import (
 from pipeline.runs.device import choose_device, device_name, environment, keep_freed_memory
 from pipeline.runs.initialisation import KEY, describe
 from pipeline.runs.inputs import load_inputs, target_range, untrained_start
+from pipeline.runs.model import features_of, make_model, try_model
 from pipeline.runs.progress import ProgressFile, reported
 from pipeline.runs.recipe import Recipe, digest
 from pipeline.runs.records import holds_run, write_run
@@ -119,12 +120,13 @@ def _train_together(
     recipe = runs[0][0]
     given = recipe["training"]
     loaded = [load_inputs(own, tasks, file) for own, file, _ in runs]
-    features = [episodes.n_items or episodes.train.x.shape[1] for episodes in loaded]
+    features = [features_of(episodes) for episodes in loaded]
     check_same_inputs({str(run[1]): n for run, n in zip(runs, features, strict=True)})
-    model = MLP(features[0], recipe["hidden"])
+    model = make_model(recipe, features[0])
     seeds = []
     for (own, _, _), episodes, progress in zip(runs, loaded, files, strict=True):
         untrained = untrained_start(model, own, place)
+        try_model(model, untrained, own, episodes)
         seeds.append(
             SeedTraining(own, episodes, untrained, target_range(tasks, episodes), progress)
         )

@@ -32,6 +32,7 @@ from pipeline.runs.records import CURVE_SCHEMA, read_run
 
 INNER_STEPS = 100  # K of the probe, where the recipe's is not smaller
 UPDATES = 3
+HIDDEN = [8]
 TASKS = {"train": 12, "test": 3, "validation": 2}
 RATING_ROWS = {"support": 4, "query": 4}
 POINT_ROWS = {"support": 8, "query": 8}
@@ -77,7 +78,9 @@ def _small(recipe: Recipe) -> Recipe:
         "seed": 0,
         **(RATING_ROWS if rating else POINT_ROWS),
         "inner_steps": min(recipe["inner_steps"], INNER_STEPS),
-        "hidden": recipe["hidden"],
+        # a person's own module and loss are held by their digests: the method is probed on others
+        "hidden": recipe["hidden"] or HIDDEN,
+        **({"loss": recipe["loss"]} if isinstance(recipe.get("loss"), str) else {}),
         "evaluation": recipe["evaluation"] | {"steps": [0, 1, 10]},
         "dtype": "float64",
         "data": {

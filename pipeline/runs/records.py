@@ -167,6 +167,7 @@ def read_run(directory: Path) -> RunRecord:
 # What a run's recipe has alike: evidence of a run is evidence of its reference.
 REFERENCE_PARAMETERS = (
     *("setting", "dataset", "seed", "support", "query", "inner_steps", "hidden"),
+    *("model", "loss"),
     *("evaluation", "dtype", "data"),
 )
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from pipeline.core import MLP
 from pipeline.runs.device import choose_device
 from pipeline.runs.evaluate import FrozenTest
 from pipeline.runs.inputs import load_inputs, target_range, untrained_start
+from pipeline.runs.model import features_of, make_model, try_model
 from pipeline.runs.recipe import Recipe
 from pipeline.runs.records import write_reference
 
@@ -41,8 +41,9 @@ def build_reference(
     torch.set_num_threads(threads)
     place = choose_device(device)
     episodes = load_inputs(recipe, tasks, episodes_file)
-    model = MLP(episodes.n_items or episodes.train.x.shape[1], recipe["hidden"])
+    model = make_model(recipe, features_of(episodes))
     start = untrained_start(model, recipe, place)
+    try_model(model, start, recipe, episodes)
     evaluation = recipe["evaluation"]
     test = FrozenTest(
         episodes, episodes.test, target_range=target_range(tasks, episodes), like=start

@@ -174,7 +174,7 @@ def test_a_run_made_anew_takes_the_place_of_the_old_one(grid: Path) -> None:
 
 def reference_of(spec: dict) -> dict:
     """The recipe of the reference of a run."""
-    return {name: spec[name] for name in REFERENCE_PARAMETERS} | {
+    return {name: spec[name] for name in REFERENCE_PARAMETERS if name in spec} | {
         "kind": "reference",
         "code": "of today",
     }
