@@ -3,7 +3,7 @@ include: "workflow/Snakefile"
 
 
 # an included file never carries its default target over
-rule default:
+rule whole_grid:
     default_target: True
     input:
         rules.all.input,

@@ -4,15 +4,16 @@ Commands import what they need when they run: `--help` and the data commands sta
 torch, and only `log-tracking` loads mlflow.
 """
 
+import inspect
 import sys
 import time
 from typing import NoReturn
 
 import typer
 
-from pipeline.cli import data, own, plan, project, report, results, studies, training, use
+from pipeline.cli import data, own, plan, project, report, results, status, studies, training, use
 from pipeline.errors import BadInput, of_system
-from pipeline.jobs.process import is_job
+from pipeline.jobs.process import is_job, tell_done
 
 app = typer.Typer(
     name="pipeline",
@@ -22,9 +23,18 @@ app = typer.Typer(
     help="A-MAML and its baselines: one command per step, from raw archives to tables. "
     "The workflow calls the same commands (`snakemake --cores 2`); each can be run by hand.",
 )
-for group in (project, own, plan, data, training, studies, results, report, use):
+
+
+def _help(doc: str | None) -> str:
+    """A docstring with one line a paragraph: the terminal's width alone wraps it."""
+    paragraphs = inspect.cleandoc(doc or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+for group in (project, own, plan, status, data, training, studies, results, report, use):
     for command in group.COMMANDS:
-        app.command(command.__name__.replace("_", "-"))(command)
+        name = command.__name__.replace("_", "-")
+        app.command(name, help=_help(command.__doc__))(command)
 
 
 def main() -> None:
@@ -36,8 +46,8 @@ def main() -> None:
     try:
         app(prog_name="python -m pipeline")
     except SystemExit as end:
-        if is_job() and not end.code:  # the last line of its log, which `status` reads
-            print(f"done in {time.monotonic() - started:.1f} s", file=sys.stderr)
+        if is_job() and not end.code:
+            tell_done(time.monotonic() - started)
         raise
     except BadInput as error:
         _refuse(error)

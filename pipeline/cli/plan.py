@@ -43,7 +43,8 @@ def plan(
     finished, --measured projects the rest from what they took.
     """
     from pipeline.config.variants import told
-    from pipeline.jobs.plan import grid_jobs, make_plan
+    from pipeline.jobs.grid import grid_jobs
+    from pipeline.jobs.plan import make_plan
     from pipeline.jobs.plan_text import plan_text
 
     if measured and not measure:

@@ -10,64 +10,9 @@ from pipeline.config.schema import Params
 from pipeline.config.titles import label_order, setting_order
 from pipeline.jobs.artifacts import grid_artifacts
 from pipeline.jobs.costs import Costs, Seconds, job_seconds, shape
-from pipeline.jobs.look import jobs_left, look
+from pipeline.jobs.grid import RULES, Job
 from pipeline.runs.progress import track
 from pipeline.runs.recipe import Recipe
-
-RULE_OF = {  # a recipe's kind, in the order of the workflow
-    "archive": "download",
-    "ratings": "build_ratings",
-    "tasks": "build_tasks",
-    "episodes": "freeze_episodes",
-    "reference": "build_reference",
-    "run": "meta_train",
-    "profile": "profile_cost",
-    "study": "run_study",
-    "tables": "build_tables",
-    "figures": "plot_curves",
-    "report": "build_report",
-    "tracking": "log_tracking",
-}
-RULES = tuple(RULE_OF.values())
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job that Snakemake has for a grid.
-
-    Attributes:
-        rule: its rule.
-        recipes: of what it still has to make (the seeds of a block that have no record yet);
-            empty when it is done.
-    """
-
-    rule: str
-    done: bool
-    recipes: tuple[Recipe, ...] = ()
-    label: str = ""
-    dataset: str = ""
-    setting: str = ""
-
-
-def grid_jobs(params: Params, root: Path = Path()) -> list[Job]:
-    """All jobs of the active grid, in the order of the workflow.
-
-    A job is done when what it makes carries the recipe it should, or when committed evidence
-    gives it back. Data that are not there count as done as long as nothing that is left needs
-    them. Views of what is left (tables, figures, the report, MLflow) are left as well.
-    """
-    found = look(params, root)
-    left = jobs_left(found)
-    jobs = []
-    for output, group in found.artifacts.items():
-        recipe, done = group[0].recipe, output not in left
-        lost = [a.recipe for a in group if a.files[-1] in found.lost and not done]
-        lost.sort(key=lambda recipe: recipe.get("seed", 0))
-        setting = str(recipe.get("setting", "")) if recipe["kind"] == "run" else ""
-        dataset = str(recipe.get("dataset", ""))
-        label = str(recipe.get("label", ""))
-        jobs.append(Job(RULE_OF[recipe["kind"]], done, tuple(lost), label, dataset, setting))
-    return jobs
 
 
 def grid_runs(params: Params, root: Path = Path()) -> list[tuple[Recipe, Path]]:

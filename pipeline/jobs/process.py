@@ -8,6 +8,7 @@ machine, because a kernel lock may not reach another one that shares the folder.
 import ctypes
 import fcntl
 import os
+import re
 import shutil
 import signal
 import socket
@@ -127,6 +128,14 @@ def die_with_parent() -> None:
         threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     if os.getppid() != parent:  # it died before it could be watched
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+DONE = re.compile(r"done in ([\d.]+) s")  # the last line of the log of a job that ended well
+
+
+def tell_done(seconds: float) -> None:
+    """Write the last line of a job's log."""
+    print(f"done in {seconds:.1f} s", file=sys.stderr)
 
 
 def is_job() -> bool:

@@ -31,9 +31,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 FILE = "progress.jsonl"
 EVERY_S = 2.0
 LINE_S = 5.0
@@ -59,6 +56,15 @@ def track(
             if said is not None:
                 lines.tell(number + 1, said)
         return
+    from rich.console import Console  # a tenth of a second that a log does not need
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -119,16 +125,40 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600.0:.1f} h"
 
 
+TAIL = 4096  # bytes of a log's end that are looked at
+
+
+def last_lines(log: Path) -> list[str]:
+    """The last lines of a log; none where there is none."""
+    try:
+        with log.open("rb") as handle:
+            handle.seek(max(0, handle.seek(0, os.SEEK_END) - TAIL))
+            return handle.read().decode(errors="replace").splitlines()
+    except OSError:
+        return []
+
+
 _LINE = re.compile(r" (\d+) of (\d+)\b.*, ([\d.]+) (s|min|h) left$")
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
-def read_line(line: str) -> tuple[int, int, float] | None:
-    """How many are done of how many, and the seconds left, in a line that `Lines` wrote."""
-    found = _LINE.search(line)
-    if not found:
-        return None
-    return int(found[1]), int(found[2]), float(found[3]) * _UNITS[found[4]]
+@dataclass(frozen=True)
+class Line:
+    """What a line of `Lines` says: `text` without the time, which is `left`, in seconds."""
+
+    done: int
+    total: int
+    left: float
+    text: str
+
+
+def read_line(lines: Iterable[str]) -> Line | None:
+    """The last of the lines that `Lines` wrote."""
+    for line in reversed([*lines]):
+        if found := _LINE.search(line):
+            left = float(found[3]) * _UNITS[found[4]]
+            return Line(int(found[1]), int(found[2]), left, line[: found.start(3) - 2])
+    return None
 
 
 class ProgressFile:

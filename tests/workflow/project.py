@@ -21,7 +21,7 @@ PARTS = (
     *("Snakefile", "workflow", "profiles", "params.yaml", "grids", "pipeline", "pyproject.toml"),
     *("dvc.yaml", ".dvc", ".dvcignore", ".gitignore"),
 )
-TARGETS = ("default", "all", "train_all", "data_all", "mark_stale")  # that make nothing
+TARGETS = ("whole_grid", "all", "train_all", "data_all", "mark_stale")  # that make nothing
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "config.local", "cache", "tmp", "offline.html")
 ENVIRONMENT = {
     "PATH": f"{BIN}:{os.environ['PATH']}",
@@ -67,7 +67,7 @@ class Project:
 
     def planned_outputs(self, rule: str) -> list[str]:
         """First output of each planned job of a rule."""
-        text = self.snakemake("--dry-run")
+        text = self.snakemake("--dry-run", "--quiet", "host")
         return re.findall(rf"rule {rule}:\n(?:    input: .*\n)?    output: ([^,\n]*)", text)
 
     def params(self) -> Params:

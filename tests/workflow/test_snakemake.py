@@ -6,6 +6,7 @@ import time
 import pytest
 
 from pipeline.jobs.artifacts import seed_blocks
+from pipeline.jobs.grid import grid_jobs
 from tests.workflow.project import Project
 
 RULES = [
@@ -47,7 +48,10 @@ def test_training_asks_for_a_gpu_where_it_will_use_one(
     fresh: Project, device: str, gpus: str
 ) -> None:
     """The tests hide GPUs, so `auto` is the CPU here."""
-    plan = fresh.snakemake("--dry-run", "--resources", "gpu=1", "--config", f"device={device}")
+    own = ("--quiet", "host")
+    plan = fresh.snakemake(
+        "--dry-run", *own, "--resources", "gpu=1", "--config", f"device={device}"
+    )
     jobs = re.split(r"rule meta_train\w*:", plan)[1:]
     assert jobs
     for job in jobs:
@@ -64,3 +68,16 @@ def test_report_shows_captions_and_figures(finished: Project) -> None:
     for name in ("curves.svg", "memory.svg", "main.csv", "costs.csv"):
         assert name in report
     finished.path("report.html").unlink()
+
+
+def test_a_dry_run_is_the_table_of_jobs(fresh: Project) -> None:
+    """The rest is said on request; each job's log is where `status` looks."""
+    text = fresh.snakemake("--dry-run")
+    assert len(text.splitlines()) < 30
+    assert re.search(r"^meta_train +18$", text, re.M)
+    assert re.search(r"^whole_grid +1$", text, re.M)
+    told = fresh.snakemake("--dry-run", "--quiet", "host")
+    logs = set(re.findall(r"^    log: (.*)$", told, re.M))
+    assert {job.log for job in grid_jobs(fresh.params(), fresh.root)} == {
+        log for log in logs if "mark_stale" not in log
+    }

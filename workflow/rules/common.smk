@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import validate
 
 # The folder that holds pipeline/, so that this checkout's own code is the one used: that of the
@@ -26,7 +27,9 @@ from pipeline.config.schema import load_params, with_methods_named
 from pipeline.config.studies import STUDIES
 from pipeline.errors import BadInput, of_system
 from pipeline.jobs import process
-from pipeline.jobs.artifacts import seed_blocks
+from pipeline.jobs.artifacts import fault_of, seed_blocks
+from pipeline.jobs.console import Console, asked_for_own_words
+from pipeline.jobs.grid import jobs_of
 from pipeline.jobs.look import look
 from pipeline.jobs.recipes import own_file
 from pipeline.runs.recipe import canonical
@@ -63,7 +66,9 @@ BLOCK_FILE = f"{RESULTS}/runs/{{method}}/{{setting}}/block_{{block}}.json"
 # The mark of this call: whatever is there and carries another recipe than it should takes it as
 # an input, and so runs again, whatever modification times and Snakemake's memory say. A name of
 # its own for each call: what a killed call left behind marks nothing.
+CONSOLE = Console(own_words=asked_for_own_words(sys.argv[1:]))
 if "PIPELINE_CALL" not in os.environ:  # not a job of a call
+    logger.addFilter(CONSOLE)
     os.environ["PIPELINE_CALL"] = uuid.uuid4().hex[:12]
     if LOOK.broken:
         print(*LOOK.broken, sep="\n", file=sys.stderr)

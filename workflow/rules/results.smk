@@ -104,3 +104,8 @@ rule log_tracking:
     shell:
         "python -m pipeline log-tracking {params.results:q} --spec {params.spec:q}"
         " > {log:q} 2>&1"
+
+
+def tables_are_fresh():
+    """Whether the tables are there, made by the recipe that they should carry."""
+    return fault_of(LOOK.artifacts[TABLES][0]) is None

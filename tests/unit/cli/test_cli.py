@@ -70,6 +70,12 @@ def test_every_command_has_its_help(name, capsys, monkeypatch):
     assert COMMANDS[name].callback.__doc__.split(".")[0].split(":")[0].strip()[:20] in text
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_wrapped_by_the_terminal_alone(name):
+    paragraphs = COMMANDS[name].help.split("\n\n")
+    assert all("\n" not in paragraph for paragraph in paragraphs)
+
+
 def test_help_lists_every_command(capsys):
     assert call("--help") == 0
     said = capsys.readouterr().out

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from pipeline.jobs.costs import Seconds
-from pipeline.jobs.plan import Job, make_plan
+from pipeline.jobs.grid import Job
+from pipeline.jobs.plan import make_plan
 from pipeline.jobs.plan_text import plan_text
 from pipeline.runs.recipe import Recipe
 from tests.unit.tiny_runs import RATINGS, SYNTHETIC, recipe

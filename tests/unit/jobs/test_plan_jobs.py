@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.config.schema import Params
 from pipeline.files import read_json, write_json
-from pipeline.jobs.plan import RULES, Job, grid_jobs, grid_runs
+from pipeline.jobs.grid import RULES, Job, grid_jobs
+from pipeline.jobs.plan import grid_runs
 from pipeline.jobs.recipes import profile_recipe
 from pipeline.jobs.restore import keep_finished
 from pipeline.runs.recipe import canonical

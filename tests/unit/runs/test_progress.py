@@ -158,9 +158,11 @@ def test_a_line_in_the_log_every_five_seconds(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == pytest.approx(200 * 0.3 / 5, abs=1)
     assert lines[0] == "maml: update 117 of 300, loss 0.5, 55 s left"
-    assert progress.read_line(lines[0]) == (117, 300, 55)
-    assert progress.read_line("profile: point 7 of 12, 3 min left") == (7, 12, 180)
-    assert progress.read_line("maml s seed 0: nRMSE 0.5 after 5 of 6 steps") is None
+    read = progress.read_line([lines[0], "a warning"])
+    assert read == progress.Line(117, 300, 55, "maml: update 117 of 300, loss 0.5")
+    read = progress.read_line(["profile: point 7 of 12, 3 min left"])
+    assert read == progress.Line(7, 12, 180, "profile: point 7 of 12")
+    assert progress.read_line(["maml s seed 0: nRMSE 0.5 after 5 of 6 steps"]) is None
 
 
 def test_what_is_listed_is_told_of(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
