@@ -19,8 +19,9 @@ class FigureCard:
     Attributes:
         title: a few words, for a heading.
         tables: those that it is drawn from.
-        caption: what it shows.
+        caption: what it shows; this and the title are filled by `Measure.said`.
         has: what a grid needs besides the tables.
+        printed: what it is in the paper, beside whose data alone it is said.
         shows_data: whether it shows errors on each setting's data, SIMULATED ones among them.
     """
 
@@ -29,6 +30,7 @@ class FigureCard:
     caption: str
     has: Callable[[Params], bool] = lambda params: True
     shows_data: bool = True
+    printed: str = ""
 
 
 def has_ledger(params: Params) -> bool:
@@ -38,27 +40,29 @@ def has_ledger(params: Params) -> bool:
 
 FIGURES = {
     "curves": FigureCard(
-        "nRMSE against test steps",
+        "$Error against test steps",
         ("curves", "main"),
-        "nRMSE against meta-test training steps, with standard errors, one panel per setting. The "
+        "$Error against meta-test training steps, with standard errors, one panel per setting. The "
         "vertical line is the horizon K that the methods were trained for.",
     ),
     "training": FigureCard(
         "Training curves",
         ("training", "main"),
-        "Meta-loss and validation nRMSE against meta-updates, one panel per setting.",
+        "Meta-loss and validation $error against meta-updates, one panel per setting.",
     ),
     "memory": FigureCard(
         "Peak memory against inner steps",
         ("costs",),
-        "Peak memory of one meta-update against the number of inner steps (the paper's Figure 3).",
+        "Peak memory of one meta-update against the number of inner steps.",
         shows_data=False,
+        printed="the paper's Figure 3",
     ),
     "time": FigureCard(
         "Time against inner steps",
         ("costs",),
-        "Seconds per meta-update against the number of inner steps (the paper's Figure 4).",
+        "Seconds per meta-update against the number of inner steps.",
         shows_data=False,
+        printed="the paper's Figure 4",
     ),
     "instances": FigureCard(
         "One task of each synthetic family",
@@ -71,17 +75,17 @@ FIGURES = {
     "equal_cost": FigureCard(
         "Errors at equal cost",
         ("equal_cost",),
-        "Errors at equal cost, one row per synthetic setting. Left and middle: validation nRMSE of "
-        "the update itself, mean over seeds, against process seconds and against gradient "
-        "equivalents (a Hessian-vector product counts as two gradients). Right: test nRMSE at K, "
+        "Errors at equal cost, one row per synthetic setting. Left and middle: validation $error "
+        "of the update itself, mean over seeds, against process seconds and against gradient "
+        "equivalents (a Hessian-vector product counts as two gradients). Right: test $error at K, "
         "with standard errors, against the peak memory of one meta-update on 50 + 50 rows.",
         shows_data=False,
     ),
     "ratings": FigureCard(
         "Gain over item mean + user offset",
         ("comparisons", "main"),
-        "Mean difference in nRMSE between our methods and item mean + user offset on the same test "
-        "tasks, with 95 % intervals, against test steps; below zero the method is better. The "
+        "Mean difference in $error between our methods and item mean + user offset on the same "
+        "test tasks, with 95 % intervals, against test steps; below zero the method is better. The "
         "vertical line is the horizon K.",
         has_ratings,
     ),
@@ -96,7 +100,7 @@ FIGURES = {
     "fidelity_nrmse": FigureCard(
         "Test error against the fidelity of the meta-gradient",
         ("training", "main"),
-        "Does a truer meta-gradient give a smaller error? Test nRMSE at K over the lowest of its "
+        "Does a truer meta-gradient give a smaller error? Test $error at K over the lowest of its "
         "setting, against the fidelity at the last update that all methods of the setting have in "
         "the ledger; one point per method and setting.",
         has_ledger,
@@ -136,7 +140,7 @@ FIGURES = {
     "ablation": FigureCard(
         "Effect of each point where the authors' code differs",
         ("ablation",),
-        "Effect on the nRMSE of each point where the authors' code differs, switched alone: "
+        "Effect on the $error of each point where the authors' code differs, switched alone: "
         "released minus ours at the trained horizon, with 95 % intervals. Filled: not zero at "
         "p < 0.05, Holm-corrected within a setting.",
     ),

@@ -6,6 +6,7 @@ columns.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from string import Template
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,10 @@ class Measure:
         larger: those of `metrics` that are better when they are larger.
         measured: columns of test rows that describe a task, before `metrics`.
         support: column of test rows: the primary error, or its numerator, on the support rows.
-        scale: what the primary error means, in one sentence for readers.
+        unit: of the primary error.
+        scale: what "errors are", to readers: the primary, and when it is good.
+        definition: what the primary error is, a sentence without its full stop.
+        beside_words: what `beside` is.
     """
 
     name: str
@@ -32,7 +36,10 @@ class Measure:
     larger: tuple[str, ...]
     measured: tuple[str, ...]
     support: str
+    unit: str
     scale: str
+    definition: str
+    beside_words: str
 
     @property
     def stderr(self) -> str:
@@ -42,6 +49,13 @@ class Measure:
     def validation(self) -> str:
         """Column of curves: the primary error on validation tasks."""
         return f"validation_{self.name}"
+
+    def said(self, text: str) -> str:
+        """A text with `$error` (`$Error` at its start), `$name` and `$unit` of the primary."""
+        first = self.title.capitalize() if self.title.islower() else self.title
+        return Template(text).safe_substitute(
+            error=self.title, Error=first, name=self.name, unit=self.unit
+        )
 
 
 NUMBERS = Measure(
@@ -59,7 +73,10 @@ NUMBERS = Measure(
     larger=(),
     measured=("target_norm", "query_std"),
     support="support_rmse",
-    scale="nRMSE: 1 is about as good as guessing the mean, less is better.",
+    unit="no unit",
+    scale="nRMSE: 1 is about as good as guessing the mean, less is better",
+    definition="nRMSE is the RMSE over the standard deviation of the meta-training targets",
+    beside_words="RMSE in the units of the targets",
 )
 CLASSES = Measure(
     name="log_loss",
@@ -75,7 +92,10 @@ CLASSES = Measure(
     larger=("accuracy",),
     measured=(),
     support="support_log_loss",
-    scale="Log loss, in nats a row: 0 is certain and right, less is better.",
+    unit="nats",
+    scale="log loss, in nats a row: 0 is certain and right, less is better",
+    definition="Log loss is the mean of -ln p of the true class over a task's query rows, in nats",
+    beside_words="accuracy, the share of rows whose most probable class is right",
 )
 MEASURES = (NUMBERS, CLASSES)
 

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.config.measures import Measure, measure_of
 from pipeline.config.schema import Params
+from pipeline.config.titles import is_own
 from pipeline.data.families import PRINTED
 
 
@@ -18,7 +20,7 @@ class TableCard:
 
     Attributes:
         title: a few words, for a heading.
-        caption: what its rows are.
+        caption: what its rows are; filled by `Measure.said`.
         has: whether a grid has it by its own methods, settings and studies; None: every grid.
         of_companions: a grid that does not have it shows what its companions have committed.
         also: further files that are written with it, in the same folder.
@@ -31,9 +33,25 @@ class TableCard:
     also: tuple[str, ...] = ()
 
 
+def measure_of_grid(params: Params) -> Measure:
+    """In what a grid compares predictors, by the loss of its first data set: it has one measure."""
+    name = params.settings[params.active.settings[0]].dataset
+    return measure_of(getattr(params.datasets.get(name), "loss", "squared"))
+
+
 def has_families(params: Params) -> bool:
     """Whether a grid has synthetic families."""
     return any(params.settings[name].is_synthetic for name in params.active.settings)
+
+
+def has_printed(params: Params) -> bool:
+    """Whether a grid has data of this project's cards, and not only a person's own."""
+    return not all(is_own(params.settings[name].dataset) for name in params.active.settings)
+
+
+def has_archives(params: Params) -> bool:
+    """Whether a grid has ratings of an archive."""
+    return any(params.has_archive(params.settings[name].dataset) for name in params.active.settings)
 
 
 def has_ratings(params: Params) -> bool:
@@ -82,7 +100,7 @@ TABLES = {
         "Test error of each method, of the untrained starting point adapted alike, and of trivial "
         "predictors, per setting. Methods stand at their trained horizon K, trivial predictors at "
         "step 0. Means over seeds and test tasks with their standard errors; gains are in percent "
-        "of nRMSE. `best` marks the smallest mean among the methods that finished, "
+        "of $error. `best` marks the smallest mean among the methods that finished, "
         "`not_worse_than_best` it and those that the corrected signed-rank test does not find "
         "worse (p >= 0.05).",
         also=("main.md", "summary.json"),
@@ -96,7 +114,7 @@ TABLES = {
     "comparisons": TableCard(
         "Methods compared in pairs",
         "Methods compared pair by pair on the same test tasks, pooled over seeds: mean difference "
-        "of nRMSE (negative: the reference is better) with a 95 % hierarchical bootstrap "
+        "of $error (negative: the reference is better) with a 95 % hierarchical bootstrap "
         "interval, Wilcoxon signed-rank p and its Holm correction over the predictors a reference "
         "is compared with at a step, rank-biserial correlation and d_z, and the number of seeds "
         "that agree in sign.",
@@ -106,6 +124,7 @@ TABLES = {
         "Each claim, of the paper and of this project, over all settings and in each of them. The "
         "comparison beside a setting is the one in which the method does worst; it decides. A "
         "claim on memory, time or stability is a measurement: its value stands beside its bound.",
+        has_printed,
         also=("claims.md",),
     ),
     "curves": TableCard(
@@ -115,7 +134,7 @@ TABLES = {
     ),
     "training": TableCard(
         "Training curves",
-        "Meta-loss, gradient norm and validation nRMSE against meta-updates, means over seeds.",
+        "Meta-loss, gradient norm and validation $error against meta-updates, means over seeds.",
     ),
     "costs": TableCard(
         "Cost of a meta-update",
@@ -124,10 +143,10 @@ TABLES = {
     ),
     "equal_cost": TableCard(
         "Errors at equal cost",
-        "Validation nRMSE (of the update itself, not the best so far) against what training had "
+        "Validation $error (of the update itself, not the best so far) against what training had "
         "cost by then, means over seeds: process seconds, gradients, Hessian-vector products, and "
         "gradient equivalents, in which a Hessian-vector product counts as two gradients. A "
-        "method's last row has its test nRMSE at K and the peak memory of one meta-update. "
+        "method's last row has its test $error at K and the peak memory of one meta-update. "
         "Methods of companion grids stand beside, see `grid`.",
         has_families,
     ),
@@ -136,7 +155,7 @@ TABLES = {
         "Readings of nRMSE side by side, on the same held-out rows of each rating setting: the "
         "paper does not define its own. Methods and the untrained start stand at K, trivial "
         "predictors at step 0; means over test tasks and seeds.",
-        has_ratings,
+        has_archives,
         also=("audit.md",),
     ),
     "stability": TableCard(
@@ -168,7 +187,7 @@ TABLES = {
     ),
     "ablation": TableCard(
         "Where the authors' code differs",
-        "What each point where the authors' code differs does to the nRMSE, alone: released minus "
+        "What each point where the authors' code differs does to the $error, alone: released minus "
         "ours at the trained horizon, positive where the authors' way is worse. Compared task by "
         "task where both met the same test tasks (`paired`), by means where not.",
         has_switches,
@@ -177,7 +196,7 @@ TABLES = {
     ),
     "horizons": TableCard(
         "Long horizons",
-        "nRMSE of initialisations trained for several horizons T, at every number of test steps; "
+        "$Error of initialisations trained for several horizons T, at every number of test steps; "
         "each is compared with the next shorter T on the same test tasks at the same step.",
         has_horizons,
         of_companions=True,

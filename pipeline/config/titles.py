@@ -63,6 +63,11 @@ def label_title(label: str) -> str:
     return titles.get(label, label)
 
 
+def is_own(dataset: str) -> bool:
+    """Whether a data set is a person's own: this project has no card of it."""
+    return dataset not in DATASETS
+
+
 def counted(number: int, noun: str) -> str:
     """`1 setting`, `2 settings`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

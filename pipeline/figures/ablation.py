@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from pipeline.config.titles import label_order
 from pipeline.figures.style import WIDTH, legend, style_of
-from pipeline.tables.ablation import TEXTS, outcome, setting_title, signed
+from pipeline.tables.ablation import TEXTS, measure_of_effects, outcome, setting_title, signed
 
 _APART = 0.3  # rows between two methods at the same point
 _SPAN = 30.0  # effects whose largest is this times the median are shown on a symlog axis
@@ -18,12 +18,13 @@ _TICKS = 5  # at most about so many on an axis, whose labels else touch
 
 
 def draw_ablation(table: pd.DataFrame) -> Figure:
-    """nRMSE of the authors' way minus ours; filled where it is surely not zero.
+    """Error of the authors' way minus ours; filled where it is surely not zero.
 
     Args:
         table: `ablation.csv`.
     """
     settings = list(dict.fromkeys(table["setting"]))
+    error = measure_of_effects(table).title
     points = [point for point in TEXTS if (table["point"] == point).any()]
     labels = sorted(set(table["label"]), key=label_order)
     figure = Figure(figsize=(WIDTH, 0.42 * len(points) + 1.5), layout="constrained")
@@ -37,7 +38,7 @@ def draw_ablation(table: pd.DataFrame) -> Figure:
             offset = _APART * (here.index(row["label"]) - (len(here) - 1) / 2)
             _draw_effect(axes, row, points.index(row["point"]) + offset)
         axes.set_title(setting_title(table, setting))
-        axes.set_xlabel("nRMSE, released − ours (positive: ours is better)")
+        axes.set_xlabel(f"{error}, released − ours (positive: ours is better)")
         axes.grid(axis="y", visible=False)
     grid[0].set_yticks(range(len(points)), [TEXTS[point].title for point in points])
     grid[0].set_ylim(len(points) - 0.4, -0.6)

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.config.measures import Measure, measure_in
 from pipeline.config.titles import DATASETS
 from pipeline.figures.style import (
     COLUMNS,
@@ -25,53 +26,56 @@ _LOG_RATIO = 3.0  # a y axis is logarithmic when its values span more than this 
 
 
 def draw_curves(curves: pd.DataFrame, main: pd.DataFrame, settings: list[str]) -> Figure:
-    """nRMSE ± standard error on test tasks after n test steps.
+    """Primary error ± standard error on test tasks after n test steps.
 
     Args:
         curves, main: the tables `curves.csv` and `main.csv`.
         settings: one panel each, in this order.
     """
-    figure, grid = against_steps(main, settings, "nRMSE", height=2.6)
+    measure = measure_in(curves.columns)
+    figure, grid = against_steps(main, settings, measure.title, height=2.6)
     for axes, setting in zip(grid, settings, strict=True):
-        _draw_errors(axes, curves[curves["setting"] == setting])
+        _draw_errors(axes, curves[curves["setting"] == setting], measure)
     legend(figure, curves.loc[curves["setting"].isin(settings), "label"])
     return figure
 
 
-def _draw_errors(axes: Axes, rows: pd.DataFrame) -> None:
+def _draw_errors(axes: Axes, rows: pd.DataFrame, measure: Measure) -> None:
+    errors, spread = rows[measure.name], rows[measure.stderr].fillna(0.0)
     # trivial predictors first, so that methods lie on top
     order = {"trivial": 1, "untrained": 2, "method": 3}
-    low = rows["nrmse"] - rows["nrmse_stderr"].fillna(0.0)
-    high = rows["nrmse"] + rows["nrmse_stderr"].fillna(0.0)
+    low, high = errors - spread, errors + spread
     adapted = rows["kind"] != "trivial"  # trivial predictors have no band
     for label, line in by_label(rows):
         zorder = order[line["kind"].iloc[0]]
-        draw_line(axes, label, line["step"], line["nrmse"], zorder=zorder)
+        draw_line(axes, label, line["step"], line[measure.name], zorder=zorder)
         if adapted[line.index].all():
             color = style_of(label).color
             ends = low[line.index], high[line.index]
             draw_band(axes, line["step"], *ends, color, zorder=zorder - 0.5)
-    trivial = rows.loc[~adapted, "nrmse"].max()
+    trivial = errors[~adapted].max()
     # an early or diverging error must not press the others flat: it leaves the panel at the top
     ceiling = _CEILING * trivial if np.isfinite(trivial) else np.inf
-    fit_y(axes, pd.concat([rows["nrmse"], low[adapted]]), ceiling=ceiling)
+    fit_y(axes, pd.concat([errors, low[adapted]]), ceiling=ceiling)
     step_axis(axes, rows["step"])
 
 
 def draw_training(training: pd.DataFrame, main: pd.DataFrame, settings: list[str]) -> Figure:
-    """Meta-loss above, validation nRMSE below, against meta-updates; means over seeds."""
+    """Meta-loss above, validation error below, against meta-updates; means over seeds."""
+    measure = measure_in(main.columns)
     figure, stacks = against_updates(
-        *(training, main, settings), "meta-loss\n(mean since last point)", "validation nRMSE"
+        *(training, main, settings),
+        *("meta-loss\n(mean since last point)", f"validation {measure.title}"),
     )
     for above, below, rows in stacks:
         for label, line in by_label(rows):
             draw_line(above, label, line["update"], line["meta_loss"], marker=None, linewidth=1.1)
-            measured = line[line["validation_nrmse"].notna()]
+            measured = line[line[measure.validation].notna()]
             every = max(1, len(measured) // 10)  # markers of many validations hide the lines
-            updates, errors = measured["update"], measured["validation_nrmse"]
+            updates, errors = measured["update"], measured[measure.validation]
             draw_line(below, label, updates, errors, markevery=every)
         fit_y(above, rows["meta_loss"])
-        fit_y(below, rows["validation_nrmse"])
+        fit_y(below, rows[measure.validation])
     return figure
 
 

@@ -4,11 +4,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.config.titles import counted
+from pipeline.config.measures import measure_in
+from pipeline.config.titles import counted, is_own
 from pipeline.data.families import FAMILIES
+from pipeline.data.sets import SOURCES
 from pipeline.figures.curves import against_updates, fit_y
 from pipeline.figures.style import GREY, POINT, by_label, draw_line, legend, log_axis, panels, say
 from pipeline.tables.series import fidelity_points, ledger_entries
+
+_KINDS = {
+    "synthetic": lambda name: name in FAMILIES,
+    "ratings": lambda name: name in SOURCES,
+    "own data": is_own,
+}
 
 
 def draw_ledger(training: pd.DataFrame, main: pd.DataFrame, settings: list[str]) -> Figure:
@@ -33,14 +41,17 @@ def draw_ledger(training: pd.DataFrame, main: pd.DataFrame, settings: list[str])
 
 
 def draw_fidelity_nrmse(training: pd.DataFrame, main: pd.DataFrame, settings: list[str]) -> Figure:
-    """Test nRMSE over the setting's lowest, against fidelity; a point per method and setting.
+    """Test error over the setting's lowest, against fidelity; a point per method and setting.
 
-    A row of panels for the synthetic settings and one for the rating settings, where both are.
+    A row of panels for the synthetic settings, one for the rating settings, and one for those of
+    a person's own data, where there are any.
     """
     points = fidelity_points(training, main)
     points = points[points["setting"].isin(settings)]
-    synthetic = points["dataset"].isin(list(FAMILIES))
-    kinds = {"synthetic": points[synthetic], "ratings": points[~synthetic]}
+    kinds = {
+        kind: points[points["dataset"].map(is_kind).astype(bool)]
+        for kind, is_kind in _KINDS.items()
+    }
     kinds = {kind: rows for kind, rows in kinds.items() if len(rows)}
     if not kinds:
         figure, grid = panels(1)
@@ -54,7 +65,7 @@ def draw_fidelity_nrmse(training: pd.DataFrame, main: pd.DataFrame, settings: li
                 draw_line(axes, label, line[measure], line["ratio"], linestyle="", markersize=POINT)
             fit_y(axes, rows["ratio"])
             axes.set_title(f"{kind}: {counted(rows['setting'].nunique(), 'setting')}")
-            axes.set_ylabel("test nRMSE / lowest\nof the setting")
+            axes.set_ylabel(f"test {measure_in(main.columns).title} / lowest\nof the setting")
         if (rows["relative_error"] > 0).any():
             log_axis(left, "x")
     for axes, text in zip(grid[-1], ("relative error", "cosine"), strict=True):

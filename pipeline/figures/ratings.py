@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from pipeline.config.measures import measure_in
 from pipeline.config.titles import OFFSET, label_order
 from pipeline.figures.curves import against_steps, step_axis
 from pipeline.figures.style import draw_band, draw_line, legend, style_of
@@ -13,7 +14,7 @@ _ROOM = 1.6  # limits of y, in widest intervals at K around the differences ther
 
 
 def draw_ratings(comparisons: pd.DataFrame, main: pd.DataFrame, settings: list[str]) -> Figure:
-    """Mean paired difference in nRMSE with its 95 % interval; below zero the method is better.
+    """Mean paired difference in error with its 95 % interval; below zero the method is better.
 
     Args:
         comparisons, main: the tables `comparisons.csv` and `main.csv`.
@@ -21,7 +22,7 @@ def draw_ratings(comparisons: pd.DataFrame, main: pd.DataFrame, settings: list[s
     """
     rows = comparisons[comparisons["other"] == OFFSET]
     rows = rows[rows["reference"].isin(_compared_everywhere(rows))]
-    y_label = "nRMSE − that of\nitem mean + user offset"
+    y_label = f"{measure_in(main.columns).title} − that of\nitem mean + user offset"
     figure, grid = against_steps(main, settings, y_label, height=2.3)
     for setting, axes in zip(settings, grid, strict=True):
         _draw_differences(axes, rows[rows["setting"] == setting])

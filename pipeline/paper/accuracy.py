@@ -29,7 +29,7 @@ from pipeline.tables.comparisons import ALPHA, EARLY, Comparisons
 from pipeline.tables.comparisons import OURS as OUR_METHODS
 from pipeline.tables.files import Row
 from pipeline.tables.grid import is_failed
-from pipeline.tables.main import pooled_errors
+from pipeline.tables.main import pooled_error
 from pipeline.tables.series import fidelity_points
 
 BASELINES = ("maml", "maml1", "fomaml", "reptile", "imaml")
@@ -183,7 +183,7 @@ def solvers_agree(settings: Settings) -> list[Row]:
         if not set(both) <= set(runs.labels):
             return None
         pair = setting.row(step, *both)
-        stderr = min(pooled_errors(runs, one, step, runs.seeds)["nrmse"].stderr for one in both)
+        stderr = min(pooled_error(runs, one, step, runs.seeds).stderr for one in both)
         ratio = abs(pair["difference"]) / stderr if pair and stderr > 0 else float("inf")
         word = NO_DIFFERENCE
         if pair and ratio >= 1:

@@ -8,6 +8,7 @@ ablation.md   where paper, released code and this project differ, with the effec
 
 from pathlib import Path
 
+from pipeline.config.titles import is_own
 from pipeline.files import write_text
 from pipeline.paper.accuracy import accuracy_claims, rating_claims, truer_is_better
 from pipeline.paper.claims import ALL, CLAIM_COLUMNS, NOT_JUDGED, SMOKE_RUN, too_small
@@ -26,9 +27,12 @@ def write_claims(results_dir: Path, tables: Tables, grid: str) -> None:
         grid: name of the grid, for headings.
     """
     folder = results_dir / "tables"
-    rows = claim_rows(tables)
-    write_table(folder, "claims", CLAIM_COLUMNS, rows)
-    write_text(folder / "claims.md", claims_markdown(grid, rows))
+    if rows := claim_rows(tables):
+        write_table(folder, "claims", CLAIM_COLUMNS, rows)
+        write_text(folder / "claims.md", claims_markdown(grid, rows))
+    else:
+        for name in ("claims.csv", "claims.md"):
+            (folder / name).unlink(missing_ok=True)
     for name, text_of in (("audit", audit_markdown), ("ablation", ablation_markdown)):
         path = folder / f"{name}.md"
         if name in tables.rows:
@@ -38,15 +42,21 @@ def write_claims(results_dir: Path, tables: Tables, grid: str) -> None:
 
 
 def claim_rows(tables: Tables) -> list[Row]:
-    """Rows of `claims.csv`: the paper's claims, then ours, each over all settings first."""
+    """Rows of `claims.csv`: the paper's claims, then ours, each over all settings first.
+
+    Settings of a person's own data count for no claim; [] where the grid has no others.
+    """
+    compared = [setting for setting in tables.compared if not is_own(setting.runs.dataset)]
+    if not compared:
+        return []
     measured = measurement_claims(tables.rows["costs"], tables.rows.get("stability", []))
-    if all(too_small(runs) for runs in tables.runs):
+    if all(too_small(setting.runs) for setting in compared):
         measured = [_not_judged(row) for row in measured]
     rows = [
-        *accuracy_claims(tables.compared),
-        *truer_is_better(tables.compared, tables.frame("training"), tables.frame("main")),
+        *accuracy_claims(compared),
+        *truer_is_better(compared, tables.frame("training"), tables.frame("main")),
         *measured,
-        *rating_claims(tables.compared),
+        *rating_claims(compared),
     ]
     return sorted(rows, key=lambda row: [*SOURCES].index(row["source"]))
 

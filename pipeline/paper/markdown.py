@@ -16,7 +16,7 @@ from pipeline.paper.claims import (
     PAPER,
     WORSE,
 )
-from pipeline.tables.ablation import TEXTS, outcome, setting_title, signed
+from pipeline.tables.ablation import TEXTS, measure_of_effects, outcome, setting_title, signed
 from pipeline.tables.audit import READINGS
 from pipeline.tables.files import Row, cell
 
@@ -43,7 +43,7 @@ _AUDIT_HEAD = (
     "toward them."
 )
 _ABLATION_HEAD = (
-    "Effect: nRMSE with the authors' way at this point alone, minus nRMSE with ours, at the "
+    "Effect: $error with the authors' way at this point alone, minus $error with ours, at the "
     "trained horizon; positive: the authors' way is worse. In brackets the 95% interval. "
     "\\* marks p < 0.05, Holm-corrected over the switches of a setting: Wilcoxon signed-rank "
     "over pairs of seed and test task where both ways meet the same test tasks, Welch's test "
@@ -165,7 +165,12 @@ def ablation_markdown(grid: str, table: pd.DataFrame) -> str:
             cells = ["; ".join(map(_effect, records)) or "–" for records in by_setting]
             rows.append([*map(_escaped, told), *cells])
     heads = ["point", "paper", "authors' released code", "ours", *effects]
-    lines = [title, "", _ABLATION_HEAD, *_table(heads, rows, [":---"] * len(heads))]
+    lines = [
+        title,
+        "",
+        measure_of_effects(table).said(_ABLATION_HEAD),
+        *_table(heads, rows, [":---"] * len(heads)),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.config.measures import NUMBERS, Measure
 from pipeline.config.titles import DATASETS, SIMULATED, label_title
 from pipeline.report.blocks import Block, Cell, Part, anchor, fold
 from pipeline.report.evidence import (
@@ -28,10 +29,12 @@ class Links:
     Attributes:
         results_dir: such as `results/paper`.
         anchors: ids of the groups of the appendix.
+        measure: of the grid.
     """
 
     results_dir: Path
     anchors: frozenset[str]
+    measure: Measure = NUMBERS
 
     def href(self, table: str, row: Mapping[str, str], column: str = "") -> str:
         """Anchor of the evidence of a cell: of its row's setting and method, as far as named."""
@@ -66,7 +69,7 @@ def anchors(main: GridTable, runs: list[Run]) -> frozenset[str]:
 
 def evidence_blocks(main: GridTable, runs: list[Run], links: Links) -> list[Block]:
     """One fold per setting; `main` is `main.csv`."""
-    blocks: list[Block] = [Part(kind="evidence_reading")]
+    blocks: list[Block] = [Part(kind="evidence_reading", error=links.measure.name)]
     for setting in dict.fromkeys(run.setting for run in runs):
         given = [run for run in runs if run.setting == setting]
         groups = []
@@ -78,7 +81,7 @@ def evidence_blocks(main: GridTable, runs: list[Run], links: Links) -> list[Bloc
                     "id": group_anchor(setting, label),
                     "title": label_title(label),
                     "label": label,
-                    "command": links.title("main", f"{setting}/{label}", "nrmse"),
+                    "command": links.title("main", f"{setting}/{label}", links.measure.name),
                     "read_from": "" if is_method else behind[0].label,
                     "runs": [_cells(run) for run in behind] if is_method else [],
                 }

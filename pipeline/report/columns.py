@@ -3,13 +3,16 @@
 The texts stand in columns.yaml beside this file.
 """
 
+from functools import cache
 from string import Template
 
 import yaml
 
+from pipeline.config.measures import NUMBERS, Measure, measure_in
 from pipeline.config.methods import BUDGET, WAYS
 from pipeline.report.texts import text_of
 
+EVERY = "every"
 _OF_CARDS = {
     "budget": BUDGET.title,
     "budget_name": BUDGET.name,
@@ -24,24 +27,33 @@ _SUFFIXES = {
 }
 
 
-def heading(column: str, table: str = "") -> str:
-    """The heading a column has on the page; in `table`, where it has one of its own there."""
-    if found := _entry(column, table):
+def heading(column: str, table: str = "", measure: Measure = NUMBERS) -> str:
+    """The heading a column has on the page; in `table`, where it has one of its own there.
+
+    Args:
+        measure: of the grid.
+    """
+    if found := _entry(column, table, measure):
         return found[0]
     base, suffix = _split(column)
-    return f"{heading(base)} {_SUFFIXES[suffix][0]}" if suffix else column.replace("_", " ")
+    if not suffix:
+        return column.replace("_", " ")
+    return f"{heading(base, measure=measure)} {_SUFFIXES[suffix][0]}"
 
 
-def meaning(column: str, table: str = "") -> str:
+def meaning(column: str, table: str = "", measure: Measure = NUMBERS) -> str:
     """What a column holds (in `table`), with its unit; empty when nothing is written of it."""
-    if found := _entry(column, table):
+    if found := _entry(column, table, measure):
         return found[1]
     base, suffix = _split(column)
-    return _SUFFIXES[suffix][1].format(heading(base)) if suffix and meaning(base) else ""
+    if not suffix or not meaning(base, measure=measure):
+        return ""
+    return _SUFFIXES[suffix][1].format(heading(base, measure=measure))
 
 
-def _entry(column: str, table: str) -> list[str] | None:
-    return OWN.get(table, {}).get(column) or COLUMNS.get(column)
+def _entry(column: str, table: str, measure: Measure) -> list[str] | None:
+    written = columns_of(measure.name)
+    return written.get(table, {}).get(column) or written[EVERY].get(column)
 
 
 def _split(column: str) -> tuple[str, str]:
@@ -51,17 +63,15 @@ def _split(column: str) -> tuple[str, str]:
     return column, ""
 
 
-def _filled(text: str) -> str:
-    return Template(text).substitute(_OF_CARDS)
+@cache
+def columns_of(name: str) -> dict[str, dict[str, list[str]]]:
+    """Heading and meaning by table (`EVERY`: all others) and column, of a measure's grids."""
+    measure = measure_in([name])
 
+    def filled(text: str) -> str:
+        return Template(measure.said(text)).substitute(_OF_CARDS)
 
-def _written() -> dict[str, dict[str, list[str]]]:
-    """Heading and meaning by table and column."""
     return {
-        table: {_filled(column): [*map(_filled, said)] for column, said in columns.items()}
+        table: {filled(column): [*map(filled, said)] for column, said in columns.items()}
         for table, columns in yaml.safe_load(text_of("columns.yaml")).items()
     }
-
-
-OWN = _written()  # of one table, where a column means something else there
-COLUMNS = OWN.pop("every")

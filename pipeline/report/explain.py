@@ -16,7 +16,7 @@ from pipeline.report.evidence import (
     remake_command,
     run_commands,
 )
-from pipeline.report.grid_tables import read_table
+from pipeline.report.grid_tables import grid_measure, read_table
 from pipeline.report.texts import templates
 from pipeline.tracking.store import logged_ids
 
@@ -53,6 +53,7 @@ def explain(
             f"{frame.path}: found no column '{column}'; needed one of: {', '.join(frame.columns)}."
         )
     values = frame.rows[place]
+    measure = grid_measure(results_dir)
     grid = results_dir.resolve().name
     source = values.get("grid", grid)
     records = record_files(results_dir, name, values, column)
@@ -64,9 +65,9 @@ def explain(
         number=place + 1,
         where=", ".join(f"{key} {values[key]}" for key in frame.keys),
         column=column,
-        title=heading(column, name),
+        title=heading(column, name, measure),
         value=values[column],
-        meaning=meaning(column, name),
+        meaning=meaning(column, name, measure),
         simulated=values.get("simulated") == "true" or values.get("dataset") in SIMULATED,
         message=values.get("message") if column != "message" else "",
         grid=grid,

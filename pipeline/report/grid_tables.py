@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.config.measures import NUMBERS, Measure, measure_in
 from pipeline.errors import BadInput
 
 Values = dict[str, str]
@@ -138,6 +139,13 @@ def read_table(results_dir: Path, name: str) -> GridTable:
     columns = tuple(str(column) for column in frame.columns)
     rows = [dict(zip(columns, values, strict=True)) for values in frame.to_numpy().tolist()]
     return GridTable(name, path, columns, rows)
+
+
+def grid_measure(results_dir: Path) -> Measure:
+    """In what a grid compares predictors, by `main.csv`; of numbers where that is not here."""
+    if "main" not in table_names(results_dir):
+        return NUMBERS
+    return measure_in(read_table(results_dir, "main").columns)
 
 
 def table_names(results_dir: Path) -> list[str]:

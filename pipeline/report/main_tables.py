@@ -15,7 +15,6 @@ from pipeline.report.blocks import Block, Cell, Head, Part, Row, Table, anchor, 
 from pipeline.report.columns import heading, meaning
 from pipeline.report.grid_tables import GridTable, Values
 from pipeline.report.numbers import number, percent, with_error
-from pipeline.runs.records import METRICS
 
 MARKS = {"best": "★", "close": "≈"}
 _GAINS = ("gain_over_untrained", "gain_over_best_trivial")
@@ -27,7 +26,7 @@ def main_blocks(main: GridTable, links: Links) -> list[Block]:
     by_dataset: dict[str, dict[str, list[Values]]] = {}
     for row in sorted(main.rows, key=_order):
         by_dataset.setdefault(row["dataset"], {}).setdefault(row["setting"], []).append(row)
-    blocks: list[Block] = [Part(kind="errors_reading")]
+    blocks: list[Block] = [Part(kind="errors_reading", measure=links.measure)]
     for dataset, by_setting in by_dataset.items():
         badge = "SIMULATED" if dataset in SIMULATED else ""
         title = DATASETS.get(dataset, dataset)
@@ -49,7 +48,7 @@ def _order(row: Values) -> tuple:
 def _matrix(
     title: str, dataset: str, by_setting: Mapping[str, list[Values]], badge: str, links: Links
 ) -> Table:
-    """nRMSE with RMSE below it, settings in columns."""
+    """The primary error with another below it, settings in columns."""
     heads = []
     for setting, rows in by_setting.items():
         about = f"K = {rows[0]['inner_steps']}, {rows[0]['n_tasks']} test tasks"
@@ -67,15 +66,18 @@ def _matrix(
             kinds, key=lambda label: (KINDS.index(kinds[label]), label_order(label))
         )
     ]
-    return Table(f"{title}: nRMSE, and RMSE below it", _NAMES, heads, body, badge)
+    measure = links.measure
+    caption = f"{title}: {measure.title}, and {measure.metrics[measure.beside]} below it"
+    return Table(caption, _NAMES, heads, body, badge)
 
 
 def _measures(setting: str, rows: list[Values], badge: str, links: Links) -> Table:
     """Every error measure of one setting, with gains and seeds."""
-    columns = (*METRICS, *_GAINS, "n_seeds")
+    measure = links.measure
+    columns = (*measure.metrics, *_GAINS, "n_seeds")
     body = []
     for row in rows:
-        cells = [_error(row, metric, links) for metric in METRICS]
+        cells = [_error(row, metric, links) for metric in measure.metrics]
         cells += [_cell(row, gain, percent(row[gain]), links) for gain in _GAINS]
         failed = f" (+{row['n_failed']} failed)" if row["n_failed"] not in ("", "0") else ""
         cells.append(_cell(row, "n_seeds", number(row["n_seeds"]) + failed, links))
@@ -83,25 +85,29 @@ def _measures(setting: str, rows: list[Values], badge: str, links: Links) -> Tab
     return Table(
         f"{setting}: {rows[0]['n_tasks']} test tasks per seed; methods and the untrained start "
         f"after {rows[0]['inner_steps']} training steps, trivial predictors do not train. Gains "
-        "are in percent of nRMSE, positive is better.",
+        f"are in percent of {measure.title}, positive is better.",
         _NAMES,
-        [Head(heading(column), meaning(column)) for column in columns],
+        [
+            Head(heading(column, measure=measure), meaning(column, measure=measure))
+            for column in columns
+        ],
         body,
         badge,
     )
 
 
 def _both(row: Values, links: Links) -> Cell:
-    """nRMSE with its error and mark, and RMSE below it."""
-    below = _error(row, "rmse", links) if row["rmse"] else None
-    return _error(row, "nrmse", links, below)
+    """The primary error with its standard error and mark, and another error below it."""
+    beside = links.measure.beside
+    below = _error(row, beside, links) if row[beside] else None
+    return _error(row, links.measure.name, links, below)
 
 
 def _error(row: Values, metric: str, links: Links, note: Cell | None = None) -> Cell:
-    """A mean with its standard error; nRMSE carries the mark of the paired test."""
+    """A mean with its standard error; the primary carries the mark of the paired test."""
     text = with_error(row[metric], row[f"{metric}_stderr"]) or row["status"]
     mark = ""
-    if metric == "nrmse":
+    if metric == links.measure.name:
         close = "close" if row["not_worse_than_best"] == "true" else ""
         mark = "best" if row["best"] == "true" else close
     return _cell(row, metric, f"{text} {MARKS[mark]}" if mark else text, links, mark, note)

@@ -1,12 +1,13 @@
 """What the grid is, its methods, and the data, code and machines behind every number."""
 
 from collections import Counter
-from pathlib import Path
 
+from pipeline.config.measures import Measure
 from pipeline.config.methods import METHODS
-from pipeline.config.titles import DATASETS, SIMULATED, counted, label_title
+from pipeline.config.titles import DATASETS, SIMULATED, counted, is_own, label_title
 from pipeline.data.cards import RatingSet
 from pipeline.data.sets import SOURCES
+from pipeline.report.appendix import Links
 from pipeline.report.blocks import Block, Cell, Head, Part, Row, Table, prose
 from pipeline.report.claims import OVERALL
 from pipeline.report.evidence import EVERY, Run
@@ -21,7 +22,7 @@ _SYNTHETIC = (  # terms and source
 _OWN = ("Your own", "an entry of `datasets` in params.yaml")
 
 
-def summary_block(grid: str, runs: list[Run], claims: GridTable | None) -> Part:
+def summary_block(grid: str, runs: list[Run], claims: GridTable | None, measure: Measure) -> Part:
     """What was run, on what, when it can be told: the first thing a reader needs."""
     finished = [run for run in runs if run.values["status"] == "ok"]
     seeds = sorted(_values(runs, "seed"), key=int)
@@ -41,7 +42,14 @@ def summary_block(grid: str, runs: list[Run], claims: GridTable | None) -> Part:
         counts = Counter(row["outcome"] for row in claims.rows if row["setting"] == EVERY)
         facts["Claims"] = "; ".join(f"{word}: {counts[word]}" for word in OVERALL if counts[word])
     simulated = _values([run for run in runs if run.dataset in SIMULATED], "setting")
-    return Part(kind="summary", grid=grid, facts=facts, simulated=listed(simulated))
+    return Part(
+        kind="summary",
+        grid=grid,
+        facts=facts,
+        simulated=listed(simulated),
+        own=all(is_own(run.dataset) for run in runs),
+        scale=measure.scale,
+    )
 
 
 def method_blocks(runs: list[Run]) -> list[Block]:
@@ -56,12 +64,14 @@ def method_blocks(runs: list[Run]) -> list[Block]:
     return [prose(to_html(text_of("methods.md"))), Part(kind="methods", cards=cards)]
 
 
-def origin_blocks(results_dir: Path, grid: str, runs: list[Run], tables: list[str]) -> list[Block]:
+def origin_blocks(links: Links, grid: str, runs: list[Run], tables: list[str]) -> list[Block]:
     """Commands, data with their fingerprints and terms, commits and machines."""
+    folder, error = links.results_dir.as_posix(), links.measure.name
+    own = all(is_own(run.dataset) for run in runs)
     return [
-        Part(kind="commands", folder=results_dir.as_posix(), grid=grid, tables=tables),
+        Part(kind="commands", folder=folder, grid=grid, tables=tables, error=error),
         _data_table(runs),
-        Part(kind="terms"),
+        *([] if own else [Part(kind="terms")]),
         _commit_table(runs),
     ]
 
@@ -76,11 +86,11 @@ def _data_table(runs: list[Run]) -> Table:
             expected = found == [source.fingerprint]
             state += " (as published)" if expected else " (NOT the expected one)"
         terms, origin = (source.licence, source.citation) if source else _SYNTHETIC
-        if name not in DATASETS:
+        if is_own(name):
             terms, origin = _OWN
         title = DATASETS.get(name, name).removeprefix("SIMULATED ")
         badge = "SIMULATED" if name in SIMULATED else ""
-        size = _size(source) if name in DATASETS else "own file"
+        size = "own file" if is_own(name) else _size(source)
         cells = [Cell(size, tone="words"), Cell(state, tone="code")]
         cells.append(Cell(terms, tone="words", note=Cell(origin)))
         rows.append(Row([Cell(title, badge=badge)], cells))

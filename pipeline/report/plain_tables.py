@@ -13,7 +13,7 @@ FOLDED = 30  # rows from which a table is behind a fold
 MOST_ROWS = 500  # of one table on the page; the rest stays in the CSV
 _INTERVAL = {"difference", "effect"}  # columns that `lo` and `hi` belong to
 # what a reader wants to see before a wide table has to be moved
-_FIRST = ("outcome", "method", "label", "nrmse", "effect", "difference", "p", "p_holm")
+_FIRST = ("outcome", "method", "label", "effect", "difference", "p", "p_holm")
 _WORDS = 28  # characters from which a value is prose
 _LONGEST_NAME = 50  # characters from which a row's name is
 # columns that mark a table's telling rows, and what these are
@@ -52,18 +52,19 @@ def plain_table(table: GridTable, links: Links) -> Block:
         shown.remove("grid")
         keys = [column for column in keys if column != "grid"]
     others = [column for column in shown if column not in keys]
-    others.sort(key=lambda column: _FIRST.index(column) if column in _FIRST else len(_FIRST))
+    first = [*_FIRST[:3], links.measure.name, *_FIRST[3:]]
+    others.sort(key=lambda column: first.index(column) if column in first else len(first))
     rows = [_row(table.name, row, name, keys, others, links) for row, name in view]
     left_out = len(table.rows) - len(rows)
     left = "row is" if left_out == 1 else f"{left_out} rows are"
     title = heading(table.name).capitalize()
     card = TABLES.get(table.name)
     block = Table(
-        (card.caption.replace("`", "") if card else f"{title}.") + note,
-        [Head(heading(key, table.name), meaning(key, table.name), "left") for key in keys],
+        (links.measure.said(card.caption).replace("`", "") if card else f"{title}.") + note,
+        [_head(table.name, key, "left", links) for key in keys],
         [
-            _head(table.name, column, [row.cells[place] for row in rows])
-            for place, column in enumerate(others)
+            _head(table.name, column, _tone(column, [row.cells[k] for row in rows]), links)
+            for k, column in enumerate(others)
         ],
         rows,
         more=f"Shown: {what}; the other {left} in {table.path.name}." if left_out else "",
@@ -95,10 +96,15 @@ def _shown_columns(table: GridTable, rows: list[Values]) -> list[str]:
     return [column for column in columns if column not in dropped]
 
 
-def _head(table: str, column: str, below: list[Cell]) -> Head:
-    words = any(cell.tone == "words" for cell in below)
-    tone = "words" if words else "left" if column == "outcome" else ""
-    return Head(heading(column, table), meaning(column, table), tone)
+def _tone(column: str, below: list[Cell]) -> str:
+    if any(cell.tone == "words" for cell in below):
+        return "words"
+    return "left" if column == "outcome" else ""
+
+
+def _head(table: str, column: str, tone: str, links: Links) -> Head:
+    given = (column, table, links.measure)
+    return Head(heading(*given), meaning(*given), tone)
 
 
 def _row(

@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from pipeline.config.figures import FIGURES
-from pipeline.config.titles import SIMULATED
+from pipeline.config.measures import CLASSES, Measure, measure_in
+from pipeline.config.titles import SIMULATED, is_own
 from pipeline.report.appendix import Links, anchors, evidence_blocks
 from pipeline.report.blocks import Block, Part, Section, prose
 from pipeline.report.champions import champion_blocks
@@ -20,7 +21,7 @@ from pipeline.report.grid_tables import read_table, table_names
 from pipeline.report.main_tables import main_blocks
 from pipeline.report.origins import method_blocks, origin_blocks, summary_block
 from pipeline.report.plain_tables import plain_table
-from pipeline.report.texts import text_of, to_html
+from pipeline.report.texts import templates, text_of, to_html
 
 # Shown in sections of their own, or series that figures draw, too long to read.
 NOT_SHELVED = ("main", "claims", "per_seed", "curves", "training")
@@ -32,12 +33,14 @@ def page_sections(results_dir: Path, grid: str, runs: list[Run]) -> list[Section
     names = table_names(results_dir)
     main = read_table(results_dir, "main")
     claims = read_table(results_dir, "claims") if "claims" in names else None
-    links = Links(results_dir, anchors(main, runs))
+    measure = measure_in(main.columns)
+    links = Links(results_dir, anchors(main, runs), measure)
+    own = all(is_own(run.dataset) for run in runs)
     tables = [name for name in names if name not in NOT_SHELVED]
     figures = figure_names(results_dir)
     simulated = list(dict.fromkeys(run.setting for run in runs if run.dataset in SIMULATED))
     sections = [
-        Section("summary", "Summary", [summary_block(grid, runs, claims)]),
+        Section("summary", "Summary", [summary_block(grid, runs, claims, measure)]),
         Section("claims", "Claims", claim_blocks(claims, links) if claims else []),
         Section("main", "Test errors", main_blocks(main, links)),
         Section("champions", "Champions, ready for use", champion_blocks(results_dir)),
@@ -47,18 +50,16 @@ def page_sections(results_dir: Path, grid: str, runs: list[Run]) -> list[Section
         taken = [read_table(results_dir, name) for name in _take(shelf, "tables", tables)]
         blocks: list[Block] = [
             *(prose(to_html(path.read_text(encoding="utf-8"))) for path in texts if path.is_file()),
-            *(figure(results_dir, n, simulated) for n in _take(shelf, "figures", figures)),
+            *(figure(links, n, simulated, own=own) for n in _take(shelf, "figures", figures)),
             *(plain_table(table, links) for table in taken if table.rows),
         ]
         if blocks and "intro" in shelf:
-            blocks.insert(0, prose(f"<p>{escape(shelf['intro'])}</p>"))
+            blocks.insert(0, prose(f"<p>{escape(measure.said(shelf['intro']))}</p>"))
         sections.append(Section(shelf["id"], shelf["title"], blocks))
     sections += [
         Section("methods", "Methods", method_blocks(runs)),
-        Section(
-            "origins", "How every number was made", origin_blocks(results_dir, grid, runs, names)
-        ),
-        Section("glossary", "Glossary", [prose(to_html(text_of("glossary.md")))]),
+        Section("origins", "How every number was made", origin_blocks(links, grid, runs, names)),
+        Section("glossary", "Glossary", [prose(to_html(glossary(measure, own=own)))]),
         Section("evidence", "Evidence", evidence_blocks(main, runs, links)),
     ]
     return [section for section in sections if section.blocks]
@@ -78,16 +79,30 @@ def figure_names(results_dir: Path) -> list[str]:
     return sorted({path.stem for path in folder.glob("*") if path.suffix in (".svg", ".png")})
 
 
-def figure(results_dir: Path, name: str, simulated: list[str]) -> Part:
-    """A figure with its caption; `simulated`: settings whose data no person gave."""
+def glossary(measure: Measure, *, own: bool) -> str:
+    """The terms of the page as Markdown."""
+    template = templates(autoescape=False).get_template("glossary.md")
+    return template.render(classes=measure is CLASSES, own=own)
+
+
+def figure(links: Links, name: str, simulated: list[str], *, own: bool) -> Part:
+    """A figure with its caption.
+
+    Args:
+        simulated: settings whose data no person gave.
+        own: the grid has a person's own data alone.
+    """
     card = FIGURES.get(name)
     shown = ", ".join(simulated) if card is None or card.shows_data else ""
+    caption = links.measure.said(card.caption) if card else ""
+    if card and card.printed and not own:
+        caption = f"{caption.removesuffix('.')} ({card.printed})."
     return Part(
         kind="figure",
         name=name,
-        title=card.title if card else name.replace("_", " ").capitalize(),
-        source=data_uri(results_dir, name),
-        caption=card.caption if card else "",
+        title=links.measure.said(card.title) if card else name.replace("_", " ").capitalize(),
+        source=data_uri(links.results_dir, name),
+        caption=caption,
         badge=f"SIMULATED data where it shows {shown}" if shown else "",
     )
 

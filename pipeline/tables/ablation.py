@@ -1,6 +1,6 @@
 """`ablation.csv`: what each point where the authors' code differs does to the error, alone.
 
-A row is one base setting, method and point of pipeline/config/expand.py. Its effect is the nRMSE of
+A row is one base setting, method and point of pipeline/config/expand.py. Its effect is the error of
 the released variant minus that of ours at the trained horizon: positive where the authors' way
 is worse. Variants of a method, and of the scaling, meet the test tasks of ours and are compared
 task by task; another family or rating threshold has other tasks, and means are compared
@@ -22,6 +22,7 @@ from pipeline.config.expand import (
     SETTING_POINTS,
     Point,
 )
+from pipeline.config.measures import Measure, measure_in
 from pipeline.config.titles import DATASETS, label_order
 from pipeline.config.variants import variant_of
 from pipeline.errors import BadInput
@@ -30,7 +31,7 @@ from pipeline.runs.records import RunRecord
 from pipeline.tables.comparisons import ALPHA
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, check_setting, is_failed, tasks_of
-from pipeline.tables.main import pooled_errors
+from pipeline.tables.main import pooled_error
 from pipeline.tables.paired import correct, errors_by_seed, paired, unpaired
 
 TOGETHER = Point(
@@ -41,13 +42,17 @@ TOGETHER = Point(
 )
 TEXTS = {**METHOD_POINTS, ALL: TOGETHER, **SETTING_POINTS}
 SAME_TASKS = ("scaling",)  # points of a setting that leave its test tasks as they are
-ABLATION_COLUMNS = (
-    *("grid", "grid_ours", "setting", "dataset", "label", "point", "released"),
-    *("inner_steps", "status"),
-    *("nrmse_ours", "nrmse_released", "effect", "lo", "hi", "p", "p_holm", "paired"),
-    *("rank_biserial", "d_z", "wins", "ties", "losses", "n_pairs"),
-    *("n_seeds", "seeds_left_out", "seeds_agreeing", "message"),
-)
+
+
+def ablation_columns(measure: Measure) -> tuple[str, ...]:
+    """Columns of `ablation.csv`."""
+    return (
+        *("grid", "grid_ours", "setting", "dataset", "label", "point", "released"),
+        *("inner_steps", "status", f"{measure.name}_ours", f"{measure.name}_released"),
+        *("effect", "lo", "hi", "p", "p_holm", "paired"),
+        *("rank_biserial", "d_z", "wins", "ties", "losses", "n_pairs"),
+        *("n_seeds", "seeds_left_out", "seeds_agreeing", "message"),
+    )
 
 
 def ablation_rows(
@@ -117,7 +122,7 @@ def _effect(
     name = f"ablation/{ours.setting}"
     found = paired(after, before, name) if same_tasks else unpaired(after, before)
     pooled = [
-        pooled_errors(of, of_label, step, seeds)["nrmse"]
+        pooled_error(of, of_label, step, seeds)
         for of, of_label in ((ours, label), (theirs, released))
     ]
     failed = [
@@ -135,8 +140,8 @@ def _effect(
         "dataset": ours.dataset,
         "inner_steps": step,
         "status": status if seeds else "failed",
-        "nrmse_ours": pooled[0].mean,
-        "nrmse_released": pooled[1].mean,
+        f"{ours.measure.name}_ours": pooled[0].mean,
+        f"{ours.measure.name}_released": pooled[1].mean,
         "effect": found.get("difference"),
         "paired": same_tasks,
         "n_seeds": len(seeds),
@@ -193,6 +198,11 @@ def _check_alike(ours: SettingRuns, theirs: SettingRuns, label: str, *, same_tas
 
 
 # How rows of `ablation.csv` read, on paper and in a figure.
+
+
+def measure_of_effects(table: pd.DataFrame) -> Measure:
+    """In what a table of effects compares, by its columns."""
+    return measure_in(str(column).removesuffix("_ours") for column in table)
 
 
 def outcome(row: dict[str, Any]) -> str:

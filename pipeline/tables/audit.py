@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.config.titles import OFFSET
 from pipeline.data.sets import SOURCES
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns
@@ -95,7 +94,7 @@ def audit_rows(grid: list[SettingRuns]) -> list[Row]:
     `n_tasks` counts those of all seeds. `users_at_10`, `users_at_20`: users with so many ratings
     of the 100 most-rated items; blank where that is not known.
     """
-    rated = [runs for runs in grid if runs.dataset in SOURCES or OFFSET in runs.trivial]
+    rated = [runs for runs in grid if runs.dataset in SOURCES]
     return [_row(runs, label) for runs in rated for label in runs.predictors]
 
 

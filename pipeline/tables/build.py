@@ -7,13 +7,13 @@
     curves.csv           errors against test steps
     training.csv         meta-loss and validation error against meta-updates
     costs.csv            seconds and peak memory per meta-update against inner steps
-    audit.csv            readings of nRMSE side by side, where the grid has ratings
+    audit.csv            readings of nRMSE side by side, where the grid has ratings of an archive
     equal_cost.csv       errors against what training cost, where it has synthetic families
     fidelity.csv, noise.csv, stability.csv, stiffness.csv   of the studies that the grid has
     ablation.csv, horizons.csv, early_stopping.csv, choices.csv   of grids that have them, or
                          whose companions do
-    summary.json         {setting: {label: {nrmse, rmse}}}; no timing, so that a difference means
-                         something
+    summary.json         {setting: {label: {nrmse, rmse}}}, of classes {log_loss, accuracy}; no
+                         timing, so that a difference means something
 
 What these say of claims is written beside them by `pipeline/paper`, from the rows in memory.
 
@@ -29,43 +29,47 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.config.measures import Measure
 from pipeline.data.families import FAMILIES
 from pipeline.files import write_json, write_text
-from pipeline.tables.ablation import ABLATION_COLUMNS, ablation_rows
+from pipeline.tables.ablation import ablation_columns, ablation_rows
 from pipeline.tables.audit import AUDIT_COLUMNS, audit_rows
 from pipeline.tables.comparisons import COMPARISON_COLUMNS, Comparisons, mark_best
 from pipeline.tables.equal_cost import EQUAL_COST_COLUMNS, equal_cost_rows
 from pipeline.tables.files import Row, cell, companion_tables, write_table
 from pipeline.tables.grid import SettingRuns, read_grid
 from pipeline.tables.horizons import EARLY_COLUMNS, HORIZON_COLUMNS, early_rows, horizon_rows
-from pipeline.tables.main import MAIN_COLUMNS, PER_SEED_COLUMNS, main_rows, per_seed_rows
+from pipeline.tables.main import main_columns, main_rows, per_seed_columns, per_seed_rows
 from pipeline.tables.markdown import main_markdown
 from pipeline.tables.series import (
     COST_COLUMNS,
-    CURVE_COLUMNS,
-    TRAINING_COLUMNS,
     cost_rows,
+    curve_columns,
     curve_rows,
+    training_columns,
     training_rows,
 )
 from pipeline.tables.studies import STUDY_COLUMNS, study_rows
-from pipeline.tables.tuning import CHOICE_COLUMNS, choice_rows
+from pipeline.tables.tuning import choice_columns, choice_rows
 
-COLUMNS: dict[str, tuple[str, ...]] = {
-    "main": MAIN_COLUMNS,
-    "per_seed": PER_SEED_COLUMNS,
-    "comparisons": COMPARISON_COLUMNS,
-    "curves": CURVE_COLUMNS,
-    "training": TRAINING_COLUMNS,
-    "costs": COST_COLUMNS,
-    "audit": AUDIT_COLUMNS,
-    "equal_cost": EQUAL_COST_COLUMNS,
-    **STUDY_COLUMNS,
-    "ablation": ABLATION_COLUMNS,
-    "horizons": HORIZON_COLUMNS,
-    "early_stopping": EARLY_COLUMNS,
-    "choices": CHOICE_COLUMNS,
-}
+
+def columns_of(measure: Measure) -> dict[str, tuple[str, ...]]:
+    """Columns of each table of a grid with this measure."""
+    return {
+        "main": main_columns(measure),
+        "per_seed": per_seed_columns(measure),
+        "comparisons": COMPARISON_COLUMNS,
+        "curves": curve_columns(measure),
+        "training": training_columns(measure),
+        "costs": COST_COLUMNS,
+        "audit": AUDIT_COLUMNS,
+        "equal_cost": EQUAL_COST_COLUMNS,
+        **STUDY_COLUMNS,
+        "ablation": ablation_columns(measure),
+        "horizons": HORIZON_COLUMNS,
+        "early_stopping": EARLY_COLUMNS,
+        "choices": choice_columns(measure),
+    }
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,15 @@ class Tables:
     rows: dict[str, list[Row]]
     beside: Mapping[str, pd.DataFrame]
 
+    @property
+    def measure(self) -> Measure:
+        """Of its runs: a grid has one."""
+        return self.runs[0].measure
+
     def frame(self, name: str) -> pd.DataFrame:
         """A table with all its columns; without rows where the grid does not have it."""
-        return pd.DataFrame(self.rows.get(name, []), columns=list(COLUMNS[name]))
+        columns = columns_of(self.measure)[name]
+        return pd.DataFrame(self.rows.get(name, []), columns=list(columns))
 
 
 def build_tables(
@@ -149,20 +159,20 @@ def _companions_rows(results_dir: Path, companions: Sequence[str], name: str) ->
 
 
 def _write(tables: Tables, folder: Path) -> None:
-    for name, columns in COLUMNS.items():
+    for name, columns in columns_of(tables.measure).items():
         if name in tables.rows:
             write_table(folder, name, columns, tables.rows[name])
         else:  # of what left the grid
             (folder / f"{name}.csv").unlink(missing_ok=True)
-    write_text(folder / "main.md", main_markdown(tables.grid, tables.rows["main"]))
-    write_json(folder / "summary.json", summary(tables.rows["main"]))
+    write_text(folder / "main.md", main_markdown(tables.grid, tables.rows["main"], tables.measure))
+    write_json(folder / "summary.json", summary(tables.rows["main"], tables.measure))
 
 
-def summary(rows: list[Row]) -> dict[str, dict[str, dict[str, float]]]:
-    """nRMSE and RMSE per setting and label; failed and diverged ones are left out."""
+def summary(rows: list[Row], measure: Measure) -> dict[str, dict[str, dict[str, float]]]:
+    """Two errors per setting and label; failed and diverged ones are left out."""
     nested: dict[str, dict[str, dict[str, float]]] = {}
     for row in rows:
-        values = {key: row[key] for key in ("nrmse", "rmse")}
+        values = {key: row[key] for key in (measure.name, measure.beside)}
         if all(np.isfinite(value) for value in values.values()):
             nested.setdefault(row["setting"], {})[row["label"]] = {
                 key: float(cell(value)) for key, value in values.items()

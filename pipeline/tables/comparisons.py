@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.config.methods import METHODS, OURS
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
-from pipeline.tables.main import pooled_errors
+from pipeline.tables.main import pooled_error
 from pipeline.tables.paired import correct, errors_by_seed, paired
 
 EARLY = 10  # test steps up to which a method's start is judged
@@ -49,7 +49,7 @@ class Comparisons:
         return self._by_place.get((step, reference, other))
 
     def mean(self, step: int, label: str) -> float:
-        """Mean nRMSE over all seeds; NaN of a method that is not `whole`, or that diverged."""
+        """Mean error over all seeds; NaN of a method that is not `whole`, or that diverged."""
         return self._means.get(step, {}).get(label, float("nan"))
 
     def best(self, step: int) -> str | None:
@@ -68,10 +68,7 @@ class Comparisons:
     def _means(self) -> dict[int, dict[str, float]]:
         runs = self.runs
         return {
-            step: {
-                label: pooled_errors(runs, label, step, runs.seeds)["nrmse"].mean
-                for label in self.whole
-            }
+            step: {label: pooled_error(runs, label, step, runs.seeds).mean for label in self.whole}
             for step in runs.steps
         }
 

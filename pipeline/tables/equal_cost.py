@@ -31,7 +31,7 @@ from pipeline.data.families import FAMILIES
 from pipeline.runs.records import RunRecord, kept_updates
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
-from pipeline.tables.main import machine_of, pooled_errors
+from pipeline.tables.main import machine_of, pooled_error
 
 REFERENCE = BUDGET.name  # its whole training is the budget at which errors are compared
 HVP_GRADIENTS = 2  # gradient evaluations that one Hessian-vector product counts as
@@ -128,7 +128,7 @@ def _label_rows(name: str, runs: SettingRuns, label: str, costs: list[Row]) -> l
         row["gradient_equivalents"] = row["gradients"] + HVP_GRADIENTS * row["hvps"]
         rows.append(row)
     if rows:
-        nrmse = pooled_errors(runs, label, runs.inner_steps, runs.seeds)["nrmse"]
+        nrmse = pooled_error(runs, label, runs.inner_steps, runs.seeds)
         steps = _steps(done[0], runs.inner_steps)
         rows[-1] |= {
             "test_nrmse": nrmse.mean,

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline.config.measures import NUMBERS, Measure, measure_in
 from pipeline.config.titles import SIMULATED, UNTRAINED, label_order, setting_order
 from pipeline.errors import BadInput
 from pipeline.runs import records
@@ -82,7 +84,11 @@ def tasks_of(rows: pd.DataFrame) -> set[tuple[int, int]]:
 
 ErrorsByStep = dict[tuple[str, int], pd.DataFrame]
 REFERENCE = ""  # stands for a label
-MEASURED = (*records.METRICS, "n_query", "query_std", "support_rmse")
+
+
+def measured(measure: Measure) -> tuple[str, ...]:
+    """Columns of test rows that hold what was measured of a task."""
+    return (*measure.metrics, "n_query", *measure.measured, measure.support)
 
 
 @dataclass(frozen=True)
@@ -115,6 +121,12 @@ class SettingRuns:
     def seeds(self) -> list[int]:
         return list(next(iter(self.runs.values())))
 
+    @cached_property
+    def measure(self) -> Measure:
+        """In what predictors are compared, by the columns of the reference."""
+        rows = next(iter(self.reference.values()), None)
+        return NUMBERS if rows is None else measure_in(rows.columns)
+
     @property
     def names(self) -> Row:
         """What most tables say of a setting."""
@@ -141,7 +153,7 @@ class SettingRuns:
         return next(iter(self.runs.values()))[seed]
 
     def task_errors(self, label: str, seed: int, step: int) -> pd.DataFrame | None:
-        """What was measured per test task, index task, columns `MEASURED`; None of a failed run.
+        """What was measured per test task, index task, columns `measured`; None of a failed run.
 
         `label` is a method, `untrained` (all NaN from the step at which it diverged) or a
         trivial predictor (whose errors are those of step 0 at every step).
@@ -244,8 +256,9 @@ def check_setting(
 def _errors_by_step(rows: pd.DataFrame) -> ErrorsByStep:
     """Rows by task, so that the order of a file's rows changes no sum."""
     rows = rows.sort_values("task").set_index("task")
-    kinds = dict.fromkeys(MEASURED, np.float64)
-    parts = dict(list(rows.groupby(["predictor", "step"])[list(MEASURED)]))
+    columns = measured(measure_in(rows.columns))
+    kinds = dict.fromkeys(columns, np.float64)
+    parts = dict(list(rows.groupby(["predictor", "step"])[list(columns)]))
     return {
         (str(predictor), int(str(step))): part.astype(kinds)
         for (predictor, step), part in parts.items()

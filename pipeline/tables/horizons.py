@@ -23,7 +23,7 @@ from pipeline.data.families import PRINTED
 from pipeline.errors import BadInput
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed, tasks_of
-from pipeline.tables.main import pooled_errors
+from pipeline.tables.main import pooled_error
 from pipeline.tables.paired import correct, errors_by_seed, paired
 
 _NAMES = ("grid", "dataset", "setting", "label", "inner_steps", "horizon", "step", "own")
@@ -115,7 +115,7 @@ def _line(grid: str, of: SettingRuns, label: str) -> list[Row]:
     rows = []
     failed = sum(is_failed(run) for run in of.runs[label].values())
     for step in of.steps:
-        pooled = pooled_errors(of, label, step, of.seeds)["nrmse"]
+        pooled = pooled_error(of, label, step, of.seeds)
         counts = {"n_seeds": pooled.n_seeds, "n_failed": failed}
         means = {"nrmse": pooled.mean, "nrmse_stderr": pooled.stderr}
         rows.append(_names(grid, of, label, step) | counts | means)
@@ -140,7 +140,7 @@ def _early(grid: str, of: SettingRuns, label: str, fixed: str, step: int) -> Row
         errors_by_seed(of, fixed, step),
         f"early/{of.dataset}",
     )
-    means = [pooled_errors(of, name, step, of.seeds)["nrmse"].mean for name in (fixed, label)]
+    means = [pooled_error(of, name, step, of.seeds).mean for name in (fixed, label)]
     named = dict(zip(("nrmse_fixed", "nrmse_early"), means, strict=True))
     return _names(grid, of, label, step) | {"fixed": fixed} | named | found
 

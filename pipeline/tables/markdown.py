@@ -2,21 +2,17 @@
 
 import math
 
+from pipeline.config.measures import Measure
 from pipeline.config.titles import DATASETS, KINDS, label_title
 from pipeline.tables.files import Row
 
-_HEADER = (
-    *("predictor", "nRMSE", "RMSE", "RMSE / range", "relative L2", "MAE"),
-    *("vs untrained", "vs best trivial", "seeds"),
-)
-_METRICS = ("nrmse", "rmse", "rmse_over_range", "relative_l2", "mae")
 
-
-def main_markdown(grid: str, rows: list[Row]) -> str:
+def main_markdown(grid: str, rows: list[Row], measure: Measure) -> str:
     """The rows of `main.csv` as Markdown.
 
     Args:
         grid: name of the grid.
+        measure: of the grid.
         rows: as `main_table.main_rows` gives them and `comparisons.mark_best` marks them, in the
             order to show.
     """
@@ -25,22 +21,26 @@ def main_markdown(grid: str, rows: list[Row]) -> str:
         f"# Errors on held-out test tasks, grid `{grid}`",
         "",
         "Mean ± standard error over the test tasks of all seeds (formula: "
-        "`pipeline/tables/pooling.py`). nRMSE is the RMSE over the standard deviation of the "
-        "meta-training targets; gains are in percent of nRMSE, positive is better.",
+        "`pipeline/tables/pooling.py`). "
+        f"{measure.definition}; gains are in percent of {measure.title}, positive is better.",
         "",
-        "**Bold** marks the smallest mean nRMSE among the methods that finished in every seed. † "
-        "marks the methods that do not differ from it, or not for the worse: p ≥ 0.05 by the "
-        "Wilcoxon signed-rank test over pairs of seed and test task, Holm-corrected "
-        "(`comparisons.csv`). Few test tasks can leave real differences unseen.",
+        f"**Bold** marks the smallest mean {measure.title} among the methods that finished in "
+        "every seed. † marks the methods that do not differ from it, or not for the worse: "
+        "p ≥ 0.05 by the Wilcoxon signed-rank test over pairs of seed and test task, "
+        "Holm-corrected (`comparisons.csv`). Few test tasks can leave real differences unseen.",
     ]
     for setting in settings:
-        lines += ["", *_section([row for row in rows if row["setting"] == setting])]
+        lines += ["", *_section([row for row in rows if row["setting"] == setting], measure)]
     return "\n".join(lines) + "\n"
 
 
-def _section(rows: list[Row]) -> list[str]:
+def _section(rows: list[Row], measure: Measure) -> list[str]:
     first = rows[0]
     dataset = DATASETS.get(first["dataset"], first["dataset"])
+    header = [
+        *("predictor", *measure.metrics.values()),
+        *("vs untrained", "vs best trivial", "seeds"),
+    ]
     lines = [
         f"## {first['setting']}{' (SIMULATED data)' if first['simulated'] else ''}",
         "",
@@ -48,25 +48,25 @@ def _section(rows: list[Row]) -> list[str]:
         "training steps on each; trivial predictors do not train."
         + (" The ratings are SIMULATED, not collected." if first["simulated"] else ""),
         "",
-        "| " + " | ".join(_HEADER) + " |",
-        "|" + "---|" * len(_HEADER),
+        "| " + " | ".join(header) + " |",
+        "|" + "---|" * len(header),
     ]
     for kind in KINDS:
         for row in rows:
             if row["kind"] == kind:
-                lines.append("| " + " | ".join(_cells(row)) + " |")
+                lines.append("| " + " | ".join(_cells(row, measure)) + " |")
     notes = [row for row in rows if row["message"]]
     if notes:
         lines += ["", *(f"- `{row['label']}` {row['status']}: {_plain(row)}" for row in notes)]
     return lines
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, measure: Measure) -> list[str]:
     seeds = str(row["n_seeds"])
     if row["n_failed"]:
         seeds += f" (+{row['n_failed']} failed)"
     errors = [
-        _with_error(row[metric], row[f"{metric}_stderr"], row["status"]) for metric in _METRICS
+        _with_error(row[name], row[f"{name}_stderr"], row["status"]) for name in measure.metrics
     ]
     if row.get("best"):
         errors[0] = f"**{errors[0]}**"

@@ -170,10 +170,10 @@ BySeed = dict[int, np.ndarray]
 
 
 def errors_by_seed(runs: SettingRuns, label: str, step: int) -> BySeed:
-    """nRMSE of the test tasks, shape (n_s,), for each seed in which a method finished."""
+    """Primary error of the test tasks, shape (n_s,), for each seed in which a method finished."""
     found = {seed: runs.task_errors(label, seed, step) for seed in runs.seeds}
     return {
-        seed: frame["nrmse"].to_numpy(np.float64)
+        seed: frame[runs.measure.name].to_numpy(np.float64)
         for seed, frame in found.items()
         if frame is not None
     }

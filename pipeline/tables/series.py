@@ -1,11 +1,13 @@
 """Tables of things that run: errors over test steps, training over updates, cost over K."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline.config.measures import Measure, measure_in
 from pipeline.config.methods import BUDGET
 from pipeline.config.titles import label_order
 from pipeline.errors import BadInput
@@ -16,17 +18,27 @@ from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns
 from pipeline.tables.main import pooled_errors
 
-CURVE_COLUMNS = (
-    *("setting", "kind", "label", "step", "n_seeds", "n", "nrmse", "nrmse_stderr"),
-    *records.METRICS[1:],
-)
-_SPARSE = ("validation_nrmse", *records.FIDELITY)  # missing where not measured
-TRAINING_VALUES = (*AVERAGED, "validation_nrmse", "seconds", "process_seconds", *records.FIDELITY)
-TRAINING_COLUMNS = ("setting", "label", "update", "n_seeds", *TRAINING_VALUES)
 COST_COLUMNS = (
     *("label", "device", "inner_steps", "status", "seconds", "peak_bytes"),
     *(f"seconds_over_{BUDGET.name}", f"peak_bytes_over_{BUDGET.name}", "message"),
 )
+
+
+def curve_columns(measure: Measure) -> tuple[str, ...]:
+    """Columns of `curves.csv`."""
+    error, *others = measure.metrics
+    names = ("setting", "kind", "label", "step", "n_seeds", "n")
+    return (*names, error, measure.stderr, *others)
+
+
+def training_columns(measure: Measure) -> tuple[str, ...]:
+    """Columns of `training.csv`."""
+    return ("setting", "label", "update", "n_seeds", *_training_values(measure))
+
+
+def _training_values(measure: Measure) -> tuple[str, ...]:
+    seconds = ("seconds", "process_seconds")
+    return (*AVERAGED, measure.validation, *seconds, *records.FIDELITY)
 
 
 def curve_rows(grid: list[SettingRuns]) -> list[Row]:
@@ -38,12 +50,12 @@ def curve_rows(grid: list[SettingRuns]) -> list[Row]:
                 row: Row = {"setting": runs.setting, "kind": runs.kind_of(label)}
                 row["label"] = label
                 pooled = pooled_errors(runs, label, step, runs.seeds)
-                nrmse = pooled["nrmse"]
-                if not nrmse.n_seeds:
+                error = pooled[runs.measure.name]
+                if not error.n_seeds:
                     continue
-                row |= {"step": step, "n_seeds": nrmse.n_seeds, "n": nrmse.n_values}
+                row |= {"step": step, "n_seeds": error.n_seeds, "n": error.n_values}
                 row |= {metric: value.mean for metric, value in pooled.items()}
-                rows.append(row | {"nrmse_stderr": nrmse.stderr})
+                rows.append(row | {runs.measure.stderr: error.stderr})
     return rows
 
 
@@ -56,6 +68,8 @@ def training_rows(grid: list[SettingRuns]) -> list[Row]:
     """
     rows = []
     for runs in grid:
+        values = _training_values(runs.measure)
+        sparse = {runs.measure.validation, *records.FIDELITY}
         for label in runs.labels:
             curves = [run.curve for run in runs.runs[label].values()]
             keep = kept_updates(curves)
@@ -68,7 +82,7 @@ def training_rows(grid: list[SettingRuns]) -> list[Row]:
                 row: Row = {"setting": runs.setting, "label": label, "update": update}
                 row |= {"n_seeds": len(here)}
                 rows.append(
-                    row | {v: _mean_over_seeds(v, [r[v] for r in here]) for v in TRAINING_VALUES}
+                    row | {v: _mean_over_seeds(v, [r[v] for r in here], sparse) for v in values}
                 )
     return rows
 
@@ -117,9 +131,9 @@ def _entry(entry: dict[str, Any]) -> Row:
     return {key: entry[key] for key in wanted} | {"message": entry.get("message")}
 
 
-def _mean_over_seeds(name: str, values: list[float]) -> float:
+def _mean_over_seeds(name: str, values: list[float], sparse: Collection[str]) -> float:
     """Mean over those that have one; where nothing may be missing, NaN is divergence and stays."""
-    if name in _SPARSE:
+    if name in sparse:
         values = [value for value in values if not np.isnan(value)]
     return float(np.mean(values)) if values else float("nan")
 
@@ -144,11 +158,12 @@ def fidelity_points(training: pd.DataFrame, main: pd.DataFrame) -> pd.DataFrame:
         training, main: the tables `training.csv` and `main.csv`.
 
     Returns:
-        Columns setting, dataset, label, update, cosine, relative_error, nrmse, and ratio: nRMSE
-        over the lowest of the setting's methods.
+        Columns setting, dataset, label, update, cosine, relative_error, the primary error, and
+        ratio: that over the lowest of the setting's methods.
     """
     entries = ledger_entries(training)
-    methods = main[(main["kind"] == "method") & main["nrmse"].notna()]
+    error = measure_in(main.columns).name
+    methods = main[(main["kind"] == "method") & main[error].notna()]
     frames = []
     for setting, rows in methods.groupby("setting", sort=False):
         own = entries[(entries["setting"] == setting) & entries["label"].isin(rows["label"])]
@@ -157,7 +172,7 @@ def fidelity_points(training: pd.DataFrame, main: pd.DataFrame) -> pd.DataFrame:
         if not common:
             continue
         last = own.loc[own["update"] == max(common), ["label", "update", *MEASURES]]
-        points = rows[["setting", "dataset", "label", "nrmse"]].merge(last, on="label")
-        frames.append(points.assign(ratio=points["nrmse"] / points["nrmse"].min()))
-    columns = ["setting", "dataset", "label", "update", *MEASURES, "nrmse", "ratio"]
+        points = rows[["setting", "dataset", "label", error]].merge(last, on="label")
+        frames.append(points.assign(ratio=points[error] / points[error].min()))
+    columns = ["setting", "dataset", "label", "update", *MEASURES, error, "ratio"]
     return pd.concat(frames)[columns] if frames else pd.DataFrame(columns=columns)

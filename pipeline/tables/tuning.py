@@ -1,7 +1,7 @@
 """`choices.csv`: which value of a method its validation tasks choose, and what that comes to.
 
 In a setting, a method and those that vary a value of it (pipeline/config/variants.py) are
-candidates. Chosen is the one whose validation nRMSE at K, after the last meta-update and as a
+candidates. Chosen is the one whose validation error at K, after the last meta-update and as a
 mean over seeds, is least, among those that finished in every seed. Test errors choose nothing:
 they stand beside it. Validation tasks are tasks of meta-training that no run trains on.
 """
@@ -10,17 +10,21 @@ import math
 
 import numpy as np
 
+from pipeline.config.measures import Measure
 from pipeline.config.variants import variant_of
 from pipeline.runs.records import RunRecord
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
-from pipeline.tables.main import pooled_errors
+from pipeline.tables.main import pooled_error
 
-CHOICE_COLUMNS = (
-    *("grid", "setting", "dataset", "inner_steps", "base", "label"),
-    *("outer_lr", "meta_batch", "omega", "meta_updates", "n_seeds", "n_failed"),
-    *("validation_nrmse", "validation_stderr", "chosen", "nrmse", "nrmse_stderr"),
-)
+
+def choice_columns(measure: Measure) -> tuple[str, ...]:
+    """Columns of `choices.csv`."""
+    return (
+        *("grid", "setting", "dataset", "inner_steps", "base", "label"),
+        *("outer_lr", "meta_batch", "omega", "meta_updates", "n_seeds", "n_failed"),
+        *(measure.validation, "validation_stderr", "chosen", measure.name, measure.stderr),
+    )
 
 
 def choice_rows(grid: str, runs: list[SettingRuns]) -> list[Row]:
@@ -31,7 +35,7 @@ def choice_rows(grid: str, runs: list[SettingRuns]) -> list[Row]:
             candidates = [method, *(label for label in of.labels if _varies(label, method))]
             if len(candidates) > 1:
                 found = [_row(grid, of, method, label) for label in candidates]
-                _mark_chosen(found)
+                _mark_chosen(found, of.measure)
                 rows += found
     return rows
 
@@ -51,8 +55,8 @@ def _row(grid: str, of: SettingRuns, method: str, label: str) -> Row:
     done = [run for run in by_seed if not is_failed(run)]
     spec = by_seed[0].spec
     training = spec.get("training", {})
-    validated = np.array([_last_validation(run) for run in done])
-    test = pooled_errors(of, label, of.inner_steps, of.seeds)["nrmse"]
+    validated = np.array([_last_validation(run, of.measure) for run in done])
+    test = pooled_error(of, label, of.inner_steps, of.seeds)
     return {
         "grid": grid,
         "setting": of.setting,
@@ -66,16 +70,16 @@ def _row(grid: str, of: SettingRuns, method: str, label: str) -> Row:
         "meta_updates": training.get("meta_updates"),
         "n_seeds": len(done),
         "n_failed": len(by_seed) - len(done),
-        "validation_nrmse": float(validated.mean()) if len(done) else math.nan,
+        of.measure.validation: float(validated.mean()) if len(done) else math.nan,
         "validation_stderr": _stderr(validated),
         "chosen": False,
-        "nrmse": test.mean,
-        "nrmse_stderr": test.stderr,
+        of.measure.name: test.mean,
+        of.measure.stderr: test.stderr,
     }
 
 
-def _last_validation(run: RunRecord) -> float:
-    return float(run.curve.sort_values("update")["validation_nrmse"].dropna().iloc[-1])
+def _last_validation(run: RunRecord, measure: Measure) -> float:
+    return float(run.curve.sort_values("update")[measure.validation].dropna().iloc[-1])
 
 
 def _stderr(values: np.ndarray) -> float | None:
@@ -83,7 +87,7 @@ def _stderr(values: np.ndarray) -> float | None:
     return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
 
 
-def _mark_chosen(candidates: list[Row]) -> None:
+def _mark_chosen(candidates: list[Row], measure: Measure) -> None:
     whole = [row for row in candidates if not row["n_failed"]]
     if whole:
-        min(whole, key=lambda row: row["validation_nrmse"])["chosen"] = True
+        min(whole, key=lambda row: row[measure.validation])["chosen"] = True

@@ -205,8 +205,12 @@ def source_options(wildcards):
 def reported(kind, name, suffix):
     """A table or figure of `snakemake --report`, with what it shows beside its name."""
     card = {"table": tables.TABLES, "figure": figures.FIGURES}[kind][name]
+    told = tables.measure_of_grid(PARAMS).said
     return report(
         f"{RESULTS}/{kind}s/{name}.{suffix}",
         category=f"{kind}s".capitalize(),
-        labels={kind: card.title, "what it shows": card.caption.replace("`", "")},
+        labels={
+            kind: told(card.title),
+            "what it shows": told(card.caption).replace("`", ""),
+        },
     )

@@ -7,11 +7,12 @@ import pytest
 
 from pipeline.config.figures import FIGURES, figures_of
 from pipeline.config.load import read_config
+from pipeline.config.measures import MEASURES
 from pipeline.config.schema import Params, check_params
 from pipeline.config.studies import STUDIES, Studies
 from pipeline.config.tables import TABLES, tables_of
 from pipeline.figures.draw import DRAW
-from pipeline.tables.build import COLUMNS
+from pipeline.tables.build import columns_of
 
 RAW = read_config(Path(__file__).parents[3] / "params.yaml")
 PARAMS = check_params(RAW)
@@ -22,8 +23,12 @@ def shared(params: Params, root: Path = Path()) -> list[str]:
     return [name for name in tables_of(params, root) if TABLES[name].of_companions]
 
 
-def test_every_card_has_its_columns_or_its_drawing_and_no_other_has():
-    assert TABLES.keys() == COLUMNS.keys() | {"claims"}
+@pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: measure.name)
+def test_every_table_has_a_card_and_columns(measure):
+    assert TABLES.keys() == columns_of(measure).keys() | {"claims"}
+
+
+def test_every_card_has_its_drawing_and_no_other_has():
     assert FIGURES.keys() == DRAW.keys()
     assert {table for card in FIGURES.values() for table in card.tables} <= TABLES.keys()
     assert {table for card in STUDIES.values() for table in card.tables} <= TABLES.keys()
