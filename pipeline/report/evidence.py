@@ -48,6 +48,7 @@ class Run:
         recipe: digest of `spec.json`.
         fingerprint: of its data.
         settings: keyword settings of the method.
+        network: what is trained, and a loss that is not squared.
     """
 
     label: str
@@ -60,6 +61,7 @@ class Run:
     recipe: str = ""
     fingerprint: str = ""
     settings: Mapping[str, Any] | None = None
+    network: str = ""
 
     @property
     def dataset(self) -> str:
@@ -111,6 +113,7 @@ def _read(results_dir: Path, row: Values) -> Run:
             recipe=digest(spec),
             fingerprint=(metrics.get("data") or {}).get("fingerprint") or "",
             settings=spec.get("settings"),
+            network=_network(spec),
         )
     except (OSError, ValueError, AttributeError) as error:
         raise BadInput(
@@ -124,6 +127,18 @@ def row_grids(results_dir: Path, row: Mapping[str, str]) -> list[Path]:
     own = results_dir.resolve().name
     named = dict.fromkeys(row[column] for column in GRID_COLUMNS if row.get(column))
     return [results_dir if grid == own else results_dir.parent / grid for grid in named or [own]]
+
+
+def _network(spec: Mapping[str, Any]) -> str:
+    """`MLP 40, 40`, or a person's own module with its arguments."""
+    if own := spec.get("model"):
+        arguments = ", ".join(f"{name}={value}" for name, value in own["arguments"].items())
+        told = f"{own['module']}({arguments})"
+    else:
+        told = f"MLP {', '.join(map(str, spec.get('hidden', [])))}"
+    loss = spec.get("loss", "squared")
+    named = loss["function"] if isinstance(loss, Mapping) else loss
+    return told if named == "squared" else f"{told}, loss {named}"
 
 
 def read_runs_behind(results_dir: Path, row: Mapping[str, str]) -> list[Run]:

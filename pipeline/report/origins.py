@@ -33,6 +33,7 @@ def summary_block(grid: str, runs: list[Run], claims: GridTable | None, measure:
         f"{len(runs) - len(finished) or 'none'} failed",
         "Methods": "; ".join(label_title(label) for label in _values(runs, "label")),
         "Data": ", ".join(DATASETS.get(name, name) for name in _values(runs, "dataset")),
+        "Network": "; ".join(dict.fromkeys(run.network for run in runs if run.network)),
         "Seeds": ", ".join(seeds),
         "Training": f"{listed(_values(finished, 'meta_updates')) or 'unknown'} meta-updates a run, "
         f"on {listed(_values(runs, 'device'))}, {listed(_values(runs, 'dtype'))}",
@@ -41,6 +42,7 @@ def summary_block(grid: str, runs: list[Run], claims: GridTable | None, measure:
     if claims and claims.rows:
         counts = Counter(row["outcome"] for row in claims.rows if row["setting"] == EVERY)
         facts["Claims"] = "; ".join(f"{word}: {counts[word]}" for word in OVERALL if counts[word])
+    facts = {name: fact for name, fact in facts.items() if fact}
     simulated = _values([run for run in runs if run.dataset in SIMULATED], "setting")
     return Part(
         kind="summary",

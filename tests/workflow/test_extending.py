@@ -1,16 +1,21 @@
-"""docs/extending.md as it is written: files are added, nothing is edited, everything shows them."""
+"""docs/extending.md and docs/own-model.md as they are written: files added, shown everywhere."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+import yaml
 
 from tests.workflow.project import ROOT, Project
 
 pytestmark = pytest.mark.slow  # minutes of the real engines
 
 GUIDE = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
-FILES = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", GUIDE, re.S))
+OWN_MODEL = (ROOT / "docs/own-model.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", GUIDE + OWN_MODEL, re.S))
 SCHEMA = "workflow/schemas/params.schema.json"
 SETTING = "cosmixture-50shot-50val"
 
@@ -79,3 +84,63 @@ def test_a_family_is_one_file(fresh: Project) -> None:
     )
     assert re.search(r"MLflow +[0-9a-f]{32}", said)
     assert fresh.run("git", "diff", "--name-only", "--", "pipeline", "workflow") == ""
+
+
+@pytest.mark.timeout(600)
+def test_a_model_and_a_loss_are_files(fresh: Project) -> None:
+    """A convolutional network on images of tasks, and a loss, through everything."""
+    follow(fresh, "my_models", "my_losses")
+    own: dict = {}
+    for block in re.findall(r"```yaml\n(.*?)```", OWN_MODEL, re.S):
+        own |= yaml.safe_load(block)
+    own["datasets"]["images"] |= {"test_tasks": 5, "validation_tasks": 2}
+    images().to_parquet(fresh.path("images.parquet"))
+    fresh.set(**own)
+    reduce(
+        fresh, ["fomaml", "amaml_rkc"], [{"dataset": "images", "shots": "5/5", "inner_steps": 5}]
+    )
+    fresh.set(grids__ci__training={"meta_updates": 5})
+    said = fresh.run("python", "-m", "pipeline", "plan", "--grid", "ci")
+    assert "images" in said
+    fresh.snakemake()
+    main = pd.read_csv(fresh.path("results/ci/tables/main.csv"))
+    assert set(main["status"].dropna()) == {"ok"}
+    network = "my_models.ConvNet(channels=4), loss my_losses.pinball"
+    assert network in fresh.path("results/ci/report.html").read_text(encoding="utf-8")
+    row = "images-5shot-5val-5steps/amaml_rkc"
+    said = fresh.run("python", "-m", "pipeline", "explain", "main", row, "nrmse")
+    assert network in said
+
+    def edit(name: str, text: str, other: str) -> None:
+        file = fresh.path(name)
+        file.write_text(file.read_text(encoding="utf-8").replace(text, other), encoding="utf-8")
+
+    edit("my_models.py", "A small", "A very small")
+    assert fresh.planned() == Counter()
+    edit("my_models.py", "nn.Tanh", "nn.Sigmoid")
+    planned = fresh.planned()
+    assert (planned["meta_train"], planned["build_reference"], planned["build_tasks"]) == (2, 1, 0)
+    edit("my_models.py", "nn.AvgPool2d(2)", "nn.AvgPool2d(3)")
+    said = fresh.snakemake("train_all", rc=1)
+    log = fresh.path("logs/build_reference/ci/images-5shot-5val-5steps/0.log")
+    assert "models: my_models.ConvNet, loss: my_losses.pinball: " in log.read_text(encoding="utf-8")
+    assert "Traceback" not in log.read_text(encoding="utf-8")
+    edit("my_models.py", "class ConvNet", "class ConvNet2")
+    assert "found no ConvNet in" in fresh.run("python", "-m", "pipeline", "check-params", rc=2)
+    edit("my_models.py", "class ConvNet2", "class (")
+    assert "my_models.py:8: found no Python" in fresh.snakemake("--dry-run", rc=2)
+
+
+def images() -> pd.DataFrame:
+    """30 cameras that see a spot, and say where it is, each in its own direction."""
+    draw = np.random.default_rng(0)
+    down, right = np.mgrid[0:8, 0:8]
+    frames = []
+    for number in range(30):
+        place = draw.uniform(1, 6, (14, 2, 1, 1))
+        spots = np.exp(-((down - place[:, 0]) ** 2 + (right - place[:, 1]) ** 2) / 2)
+        along = place[:, :, 0, 0] @ draw.normal(size=2)
+        camera = f"camera {number}"
+        frames.append(pd.DataFrame({"camera": camera, "image": list(spots.reshape(14, -1))}))
+        frames[-1]["place"] = along
+    return pd.concat(frames, ignore_index=True)

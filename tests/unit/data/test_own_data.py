@@ -323,3 +323,100 @@ def test_too_few_tasks_of_a_role_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="found no test task with at least 14 rows"):
         freeze_episodes(tasks, out, seed=0, support=9, query=1, validation_tasks=2, metadata={})
     assert not out.exists()
+
+
+# --- inputs that are arrays
+
+
+def pictures(rows: int = 40) -> pd.DataFrame:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(rows, 6)) * np.repeat([1.0, 10.0], 3) + np.repeat([0.0, 5.0], 3)
+    sites = [f"s{row % 4}" for row in range(rows)]
+    return pd.DataFrame({"site": sites, "picture": list(x), "load": draw.normal(size=rows)})
+
+
+def spread(frame: pd.DataFrame) -> pd.DataFrame:
+    """A column for each number."""
+    x = np.stack(frame["picture"].tolist())
+    numbers = pd.DataFrame({f"p{place}": x[:, place] for place in range(x.shape[1])})
+    return pd.concat([frame.drop(columns="picture"), numbers], axis=1)
+
+
+def nested(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(picture=[x.reshape(2, 3).tolist() for x in frame["picture"]])
+
+
+def test_arrays_are_the_same_in_lists_and_in_columns(tmp_path: Path) -> None:
+    frame, given = pictures(), {"shape": (2, 1, 3)}
+    frame.to_parquet(tmp_path / "lists.parquet")
+    nested(frame).to_parquet(tmp_path / "nested.parquet")
+    spread(frame).to_csv(tmp_path / "columns.csv", index=False)
+    found = []
+    for name, inputs in {
+        "lists.parquet": ("picture",),
+        "nested.parquet": ("picture",),
+        "columns.csv": ("p*",),
+    }.items():
+        _, about = built(tmp_path, tmp_path / name, inputs=inputs, **given)
+        sizes = {"support": 3, "query": 3, "test_tasks": 1, "validation_tasks": 1}
+        episodes = tmp_path / "episodes.parquet"
+        freeze_episodes(tmp_path / "tasks.parquet", episodes, seed=0, **sizes, metadata={})
+        found.append(load_episodes(tmp_path / "tasks.parquet", episodes))
+        assert about["shape"] == [2, 1, 3]
+    for other in found[1:]:
+        np.testing.assert_allclose(other.train.x, found[0].train.x)
+        np.testing.assert_allclose(other.test.qx, found[0].test.qx)
+    train = found[0].train.x
+    assert train.shape == (20, 2, 1, 3)
+    assert found[0].test.sx.shape == (1, 3, 2, 1, 3)
+    np.testing.assert_allclose(train.mean(axis=(0, 2, 3)), 0, atol=1e-12)
+    np.testing.assert_allclose(train.std(axis=(0, 2, 3)), 1, atol=1e-12)
+    raw = found[0].scaling.scale_x(np.stack(frame["picture"].tolist()).reshape(-1, 2, 1, 3))
+    assert {x.tobytes() for x in train} < {x.tobytes() for x in raw}, "in the order of flatten()"
+
+
+def test_arrays_without_scaling_and_repeated_rows(tmp_path: Path) -> None:
+    frame = pictures()
+    pd.concat([frame, frame[:2]], ignore_index=True).to_parquet(tmp_path / "own.parquet")
+    _, about = built(tmp_path, tmp_path / "own.parquet", inputs=("picture",), shape=(6,))
+    assert about["repeated"] == 2
+    out = tmp_path / "episodes.parquet"
+    sizes = {"support": 3, "query": 3, "test_tasks": 1, "validation_tasks": 1, "metadata": {}}
+    freeze_episodes(tmp_path / "tasks.parquet", out, seed=0, standardise=False, **sizes)
+    x = load_episodes(tmp_path / "tasks.parquet", out).train.x
+    assert {row.tobytes() for row in x} <= {row.tobytes() for row in frame["picture"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "changes", "said"),
+    [
+        (lambda f: f, {"shape": (2, 2)}, r"found 6 numbers in an input \(picture\), needed 4 for"),
+        (lambda f: f, {"shape": None}, "column 'picture' holds list<.*>, needed numbers or text"),
+        (lambda f: f.assign(picture=1.5), {}, "column 'picture' holds double, needed lists of num"),
+        (lambda f: f.assign(picture=[["a"]] * len(f)), {}, "needed lists of numbers"),
+        (
+            lambda f: f.assign(picture=[[1.0] * (5 + (row == 7)) for row in range(len(f))]),
+            {},
+            "found lists of 5 and of 6 values, needed one length",
+        ),
+        (lambda f: f.assign(picture=[[2.0] * 6] * len(f)), {}, "found the same number in all inp"),
+        (lambda f: f.assign(picture=[[None] * 6, *f["picture"][1:]]), {}, "row 1: .*: found no v"),
+        (lambda f: f.assign(picture=[[np.inf] * 6] * len(f)), {}, "row 1: .*: found infinity"),
+        (lambda f: f.assign(picture=[None, *f["picture"][1:]]), {}, "row 1: .*: found no value"),
+        (spread, {"inputs": ("q*",)}, r"found no column that begins as `inputs` say: q\*"),
+        (spread, {"inputs": ("p0", "p1")}, r"found 2 numbers in an input \(p0, p1\), needed 6"),
+    ],
+)
+def test_faulty_arrays_are_refused(tmp_path: Path, change, changes, said) -> None:
+    file = tmp_path / "own.parquet"
+    change(pictures()).to_parquet(file)
+    with pytest.raises(BadInput, match=said) as refused:
+        built(tmp_path, file, **{"inputs": ("picture",), "shape": (6,)} | changes)
+    assert str(refused.value).startswith(str(file))
+    assert [path.name for path in tmp_path.iterdir()] == ["own.parquet"]
+
+
+def test_text_has_no_lists(tmp_path: Path) -> None:
+    pictures().to_csv(tmp_path / "own.csv", index=False)
+    with pytest.raises(BadInput, match=r"needed lists of numbers, which text cannot have"):
+        built(tmp_path, tmp_path / "own.csv", inputs=("picture",), shape=(6,))
