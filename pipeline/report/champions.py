@@ -14,13 +14,10 @@ from pipeline.report.numbers import number
 _NAMES = [Head("setting", tone="left")]
 _HEADS = [
     Head("champion", tone="left"),
-    Head("seed"),
     Head("validation", "mean over validation tasks and seeds, by which it was chosen"),
     Head("best other", tone="left"),
-    Head("its error"),
     Head("p", "Wilcoxon signed-rank test on validation tasks, Holm-corrected"),
     Head("test", "mean over the test tasks of its seed"),
-    Head("file", "for `python -m pipeline adapt`", tone="left"),
 ]
 
 
@@ -33,7 +30,8 @@ def champion_blocks(results_dir: Path) -> list[Block]:
     return [
         Table(
             "The best initialisation of each setting by its error on validation tasks, which no "
-            "run trains on; where p is 0.05 or more, it is not separated from the best other.",
+            "run trains on; where p is 0.05 or more, it is not separated from the best other. Its "
+            "name is a link to its file.",
             _NAMES,
             _HEADS,
             rows,
@@ -44,15 +42,20 @@ def champion_blocks(results_dir: Path) -> list[Block]:
 def _row(file: Path, about: dict[str, Any]) -> Row:
     validation = about["validation"]
     other = validation["others"][0]
+    file_name = f"champions/{file.name}"
+    error = "diverged" if other["error"] is None else f"{other['error']:.4f}"
     cells = [
-        Cell(label_title(about["label"])),
-        Cell(str(about["seed"])),
+        Cell(
+            label_title(about["label"]),
+            title=file_name,
+            href=file_name,
+            tone="left",
+            note=Cell(f"seed {about['seed']}"),
+        ),
         Cell(f"{validation['error']:.4f}"),
-        Cell(label_title(other["label"])),
-        Cell("" if other["error"] is None else f"{other['error']:.4f}"),
+        Cell(label_title(other["label"]), tone="left", note=Cell(error)),
         Cell(f"{other['p']:.2g}"),
         Cell(number(str(about["test"][about["measure"]]))),
-        Cell(f"champions/{file.name}", href=f"champions/{file.name}"),
     ]
     return Row([Cell(about["setting"])], cells)
 
