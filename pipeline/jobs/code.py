@@ -162,6 +162,13 @@ def _file(module: str) -> Path | None:
     return None
 
 
+def module_path(module: str) -> Path:
+    """The file of a module that `reached` names."""
+    file = _file(module)
+    assert file is not None
+    return file
+
+
 def forget() -> None:
     """Read the code again: for tests that edit it."""
     for kept in (code_digest, texts_digest, reached, _imports, _meaning, _tree):

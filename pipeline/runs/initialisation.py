@@ -27,7 +27,7 @@ from torch import Tensor
 
 from pipeline.core import Rows, adapt
 from pipeline.data.own_files import Kind, OwnColumns
-from pipeline.data.pools import Episodes, Scaling
+from pipeline.data.pools import Episodes, Scaling, pad_rows
 from pipeline.data.schemas import read_metadata
 from pipeline.errors import BadInput
 from pipeline.files import read_json, replacing
@@ -69,7 +69,8 @@ def describe(
         **{name: recipe[name] for name in ("method", "label", "setting", "dataset", "seed")},
         **{name: recipe[name] for name in ("hidden", "inner_steps", "dtype")},
         **{name: recipe[name] for name in ("model",) if name in recipe},
-        "loss": recipe.get("loss", "squared"),
+        "loss": recipe.get("loss", about.get("loss", "squared")),
+        **({"classes": about["classes"]} if "classes" in about else {}),
         **inputs,
         "target": target,
         "task": task,
@@ -186,56 +187,118 @@ class Initialisation:
         """K, the training steps on a task that theta was meta-trained for."""
         return int(self.about["inner_steps"])
 
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes that are predicted, in order; empty where targets are numbers."""
+        return list(self.about.get("classes", []))
+
+    def targets(self, rows: OwnColumns) -> np.ndarray:
+        """Targets of a file's rows (N,), NaN where there is none: numbers, or those of classes.
+
+        Raises:
+            BadInput: for a class that training did not have.
+        """
+        name = self.about["target"]
+        if not self.classes:
+            return rows.numbers[name]
+        place_of = {label: place for place, label in enumerate(self.classes)}
+        numbers = np.array([*(place_of.get(label, -1) for label in rows.values[name]), np.nan])
+        found = numbers[rows.codes[name]]
+        if (found < 0).any():
+            row = int((found < 0).argmax())
+            raise BadInput(
+                f"{rows.place(row)}: column '{name}': found the class "
+                f"'{rows.values[name][rows.codes[name][row]]}', needed one of "
+                f"{', '.join(self.classes)}, which training had."
+            )
+        return found
+
     def adapt(
         self, x: np.ndarray, y: np.ndarray, query: np.ndarray, *, steps: int | None = None
     ) -> np.ndarray:
-        """Predictions (M,) for one task's query rows after training on its support rows.
+        """`adapt_tasks` for one task."""
+        return self.adapt_tasks([(x, y, query)], steps=steps)[0]
+
+    def adapt_tasks(
+        self,
+        tasks: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+        *,
+        steps: int | None = None,
+        names: Sequence[str] = (),
+    ) -> list[np.ndarray]:
+        """Predictions for tasks' query rows after training on their support rows, together.
 
         Args:
-            x, y: support inputs (N, D) or (N, ...) or item indices (N,), and targets (N,), raw
-                units.
-            query: inputs (M, D) or (M, ...) or item indices (M,). Of an item that training did not
-                have, index -1, the mean of all meta-training targets is predicted, and support rows
-                of such items are left out.
+            tasks: of each its x, y and query. x, y: support inputs (N, D) or (N, ...) or item
+                indices (N,), and targets (N,), raw units or numbers of classes. query: inputs
+                (M, D) or (M, ...) or item indices (M,). Of an item that training did not have,
+                index -1, the mean of all meta-training targets is predicted, and support rows of
+                such items are left out.
             steps: of training; None: the K that theta was trained for.
+            names: of the tasks, for messages.
+
+        Returns:
+            For each task predictions (M,) in raw units; of C classes probabilities (M, C).
 
         Raises:
             BadInput: when training diverges, no support row is left, or `steps` is no number of
                 steps.
         """
         steps = self.steps if steps is None else steps
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+        if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
             raise BadInput(f"steps: found {steps!r}, needed a whole number of at least 0.")
-        scaling, evaluation = Scaling(**self.about["scaling"]), self.about["evaluation"]
-        known = np.ones(len(query), bool) if self.items is None else query >= 0
-        if self.items is not None:
-            x, y = x[x >= 0], y[x >= 0]
-        if not len(y):
-            raise BadInput(f"{self.path}: found no support row to train on, needed one or more.")
-        model = make_model(self.about, len(self.items) if self.items is not None else x[0].size)
-        dtype = DTYPES[self.about["dtype"]]
-        support = Rows.from_arrays(
-            scaling.scale_x(x)[None], scaling.scale_y(y)[None], dtype=dtype, name="support"
-        )
-        wanted = torch.as_tensor(scaling.scale_x(query[known])[None])
-        wanted = wanted if self.items is not None else wanted.to(dtype)
+        scaling, dtype = Scaling(**self.about["scaling"]), DTYPES[self.about["dtype"]]
+        has_items = self.items is not None
+        parts = [(x[x >= 0], y[x >= 0]) if has_items else (x, y) for x, y, _ in tasks]
+        where = [f"task '{name}'" for name in names] or [str(self.path)] * len(tasks)
+        for place, (_, y) in zip(where, parts, strict=True):
+            if not len(y):
+                raise BadInput(f"{place}: found no support row to train on, needed one or more.")
+        x, weight = _padded([x for x, _ in parts])
+        y, _ = _padded([y for _, y in parts])
+        asked, _ = _padded([np.maximum(query, 0) if has_items else query for _, _, query in tasks])
+        y = y if self.classes else scaling.scale_y(y)
+        if self.about["loss"] == "cross_entropy":
+            y = y.astype(np.int64)
+        model = make_model(self.about, len(self.items or []) or x[0, 0].size)
+        support = Rows.from_arrays(scaling.scale_x(x), y, weight, dtype=dtype, name="support")
+        wanted = torch.as_tensor(scaling.scale_x(asked))
         ((_, u),) = adapt(
             model,
             self.theta.to(dtype),
             support,
-            steps=[steps],
-            lr=evaluation["learning_rate"],
-            optimiser=evaluation["optimiser"],
+            steps=[int(steps)],
+            lr=self.about["evaluation"]["learning_rate"],
+            optimiser=self.about["evaluation"]["optimiser"],
         )
-        found = np.full(len(query), scaling.y_mean, dtype=np.float64)
-        if known.any():
-            found[known] = scaling.to_raw_y(model.predict(u, wanted)[0].double().numpy())
-        if not np.isfinite(found).all():
-            raise BadInput(
-                f"{self.path}: training on these support rows diverged; needed finite predictions. "
-                "Are their units those of the training data?"
-            )
-        return found
+        outputs = model.predict(u, wanted if has_items else wanted.to(dtype)).double().detach()
+        if self.classes:
+            found = _probabilities(outputs).numpy()
+        else:
+            found = scaling.to_raw_y(outputs.numpy())
+        answers = [own[: len(query)] for own, (_, _, query) in zip(found, tasks, strict=True)]
+        for place, own, (_, _, query) in zip(where, answers, tasks, strict=True):
+            if has_items:
+                own[query < 0] = scaling.y_mean
+            if not np.isfinite(own).all():
+                raise BadInput(
+                    f"{place}: training on these support rows diverged; needed finite "
+                    "predictions. Are their units those of the training data?"
+                )
+        return answers
+
+
+def _padded(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays (N, ...) of several tasks as (B, longest, ...), and weights (B, longest)."""
+    counts = np.array([len(part) for part in parts])
+    return pad_rows(np.concatenate(parts), np.cumsum(counts) - counts, counts)
+
+
+def _probabilities(outputs: Tensor) -> Tensor:
+    """p (..., C) of log odds: (B, M) of the second of two classes, or (B, M, C) of each."""
+    if outputs.ndim == 2:
+        outputs = torch.stack([torch.zeros_like(outputs), outputs], -1)
+    return outputs.softmax(-1)
 
 
 def training_command(

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.errors import BadInput
 
+BESIDE = Path(__file__).parents[2]  # where this package lies: a served model's code does, too
 PATH = r"^[A-Za-z]\w*(\.[A-Za-z_]\w*)+$"  # MODULE.NAME, of a package PACKAGE.MODULE.NAME
 _INSTALLED = ("site-packages", "dist-packages")
 
@@ -41,8 +42,7 @@ def module_file(path: str, where: str) -> Path | None:
             f"{where}: found '{path}', a module of Python itself; needed one of the project's "
             "folder or of an installed package. Rename yours if it has that name."
         )
-    root = Path.cwd()
-    if any((root / f"{parts[0]}{end}").exists() for end in (".py", "")):
+    if root := _root(parts[0]):
         place = root.joinpath(*parts)
         for file in (place.with_suffix(".py"), place / "__init__.py"):
             if file.is_file():
@@ -60,6 +60,14 @@ def module_file(path: str, where: str) -> Path | None:
     )
 
 
+def _root(package: str) -> Path | None:
+    """The project's folder that has a module or package of that name."""
+    for root in (Path.cwd(), BESIDE):
+        if any((root / f"{package}{end}").exists() for end in (".py", "")):
+            return root
+    return None
+
+
 def _is_installed(origin: str | None) -> bool:
     return origin is not None and any(part in _INSTALLED for part in Path(origin).parts)
 
@@ -73,7 +81,7 @@ def load(path: str, where: str) -> Any:
     """
     file = module_file(path, where)
     module, _, name = path.rpartition(".")
-    if file is not None and (root := str(Path.cwd())) not in sys.path:
+    if file is not None and (root := str(_root(module.partition(".")[0]))) not in sys.path:
         sys.path.insert(0, root)
     try:
         found = importlib.import_module(module)

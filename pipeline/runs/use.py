@@ -52,7 +52,8 @@ def adapt_to(
 
     Returns:
         The query rows, with columns `prediction` (raw units) and, of rated items, `known`: `no`
-        of an item that training did not have, for which the mean is predicted.
+        of an item that training did not have, for which the mean is predicted. Of classes
+        `prediction` is the most probable one, and each has a column `p(NAME)`, its probability.
 
     Raises:
         BadInput: for what is no initialisation, columns or values that are missing or do not fit,
@@ -93,33 +94,44 @@ def locate(given: Path | str, results: Path = Path("results")) -> Path:
 
 def wanted(start: Initialisation, there: Iterable[str], *, targets: bool) -> dict[str, Kind]:
     """Columns to read of support rows (`targets`: they need some) or of query rows."""
-    optional: dict[str, Kind] = {start.about["task"]: "text", start.about["target"]: "number"}
+    target: Kind = "text" if start.classes else "number"
+    optional: dict[str, Kind] = {start.about["task"]: "text", start.about["target"]: target}
     columns = start.columns | {name: kind for name, kind in optional.items() if name in there}
-    return columns | ({start.about["target"]: "number"} if targets else {})
+    return columns | ({start.about["target"]: target} if targets else {})
 
 
 def answer(
     start: Initialisation, support: OwnColumns, query: OwnColumns, *, steps: int | None = None
 ) -> Columns:
     """The columns that are predicted of query rows; for arguments and errors see `adapt_to`."""
-    y = support.numbers[start.about["target"]]
+    y = start.targets(support)
     if np.isnan(y).any():
         raise BadInput(
             f"{support.place(int(np.isnan(y).argmax()))}: column '{start.about['target']}': found "
             "no value, needed a target. Mend it."
         )
     x, asked = start.encode(support), start.encode(query)
-    found: Columns = {"prediction": np.empty(len(query))}
+    tasks = list(tasks_of(start, support, query))
+    answers = start.adapt_tasks(
+        [(x[task.support], y[task.support], asked[task.query]) for task in tasks],
+        steps=steps,
+        names=[task.name for task in tasks if task.name],
+    )
+    predicted = np.empty((len(query), *answers[0].shape[1:]))
+    for task, own in zip(tasks, answers, strict=True):
+        predicted[task.query] = own
+    if start.classes:
+        found = {"prediction": np.array(start.classes)[predicted.argmax(1)]}
+        return found | dict(zip(probability_columns(start), predicted.T, strict=True))
+    found = {"prediction": predicted}
     if start.items is not None:
         found["known"] = np.where(asked >= 0, "yes", "no")
-    for task in tasks_of(start, support, query):
-        rows = task.support
-        try:
-            predicted = start.adapt(x[rows], y[rows], asked[task.query], steps=steps)
-        except BadInput as error:
-            raise BadInput(f"task '{task.name}': {error}" if task.name else str(error)) from error
-        found["prediction"][task.query] = predicted
     return found
+
+
+def probability_columns(start: Initialisation) -> list[str]:
+    """Names of the columns of probabilities, one for each class."""
+    return [f"p({label})" for label in start.classes]
 
 
 def tasks_of(start: Initialisation, support: OwnColumns, query: OwnColumns) -> Iterator[Task]:
@@ -151,28 +163,48 @@ def tasks_of(start: Initialisation, support: OwnColumns, query: OwnColumns) -> I
 
 
 def verdict(start: Initialisation, support: OwnColumns, query: OwnColumns, found: Columns) -> str:
-    """How good predictions are where the query has targets, beside the mean of the support rows."""
+    """How good predictions are where the query has targets, beside those of the support rows."""
     tasks = list(tasks_of(start, support, query))
     rows = sum(len(task.support) for task in tasks)
     of = f" of {len(tasks)} tasks" if len(tasks) > 1 else ""
     told = f"trained on {rows} rows{of}, {len(query)} predicted"
-    truth = query.numbers.get(start.about["target"])
-    y, unit = support.numbers[start.about["target"]], start.about["scaling"]["target_std"]
-    errors = []
-    for task in tasks:
-        right = np.full(len(query), np.nan) if truth is None else truth
-        there = task.query[~np.isnan(right[task.query])]
-        if len(there):
-            guesses = (found["prediction"][there], y[task.support].mean())
-            squares = [np.mean((guess - right[there]) ** 2) for guess in guesses]
-            errors.append(np.sqrt(squares) / unit)
-    if not errors:
+    if start.about["target"] not in {**query.numbers, **query.codes}:
         return told
+    y, truth = start.targets(support), start.targets(query)
+    there = [task.query[~np.isnan(truth[task.query])] for task in tasks]
+    judged = [(y[task.support], at) for task, at in zip(tasks, there, strict=True) if len(at)]
+    if not judged:
+        return told
+    on_tests = f"on the test tasks of {start.about['setting']} it was"
+    if start.classes:
+        p = np.stack([found[name] for name in probability_columns(start)], axis=1)
+        classes = np.arange(len(start.classes))
+        scores = []
+        for own, at in judged:
+            right = truth[at].astype(int)
+            usual = ((own[:, None] == classes).sum(0) + 1) / (len(own) + len(classes))
+            loss = -np.log(np.maximum(p[at, right], np.finfo(float).tiny)).mean()
+            scores.append(((p[at].argmax(1) == right).mean(), loss, -np.log(usual[right]).mean()))
+        accuracy, loss, usual = np.mean(scores, axis=0)
+        return (
+            f"{told}: accuracy {accuracy:.4f}, log loss {loss:.4f}. The frequencies of the support "
+            f"rows would give a log loss of {usual:.4f}; {on_tests} {_told(start, 'log_loss')}."
+        )
+    unit = start.about["scaling"]["target_std"]
+    errors = [
+        [np.sqrt(np.mean((guess - truth[at]) ** 2)) / unit for guess in guesses]
+        for guesses, at in (((found["prediction"][at], own.mean()), at) for own, at in judged)
+    ]
     ours, mean = np.mean(errors, axis=0)
     return (
-        f"{told}: nRMSE {ours:.4f}. The mean of the support rows would give {mean:.4f}; on the "
-        f"test tasks of {start.about['setting']} it was {start.about['nrmse'] or float('nan'):.4f}."
+        f"{told}: nRMSE {ours:.4f}. The mean of the support rows would give {mean:.4f}; {on_tests} "
+        f"{_told(start, 'nrmse')}."
     )
+
+
+def _told(start: Initialisation, name: str) -> str:
+    value = start.about.get(name)
+    return "not measured" if value is None else f"{value:.4f}"
 
 
 PART = "part"  # the column of a request that says of each row: support, or query
@@ -218,15 +250,18 @@ def example(start: Initialisation) -> pd.DataFrame:
     rows[about["task"]] = ["a", "a", "a"]
     if start.items is not None:
         rows[about["item"]] = [start.items[place % len(start.items)] for place in range(3)]
+    shape = about.get("shape", np.shape(scaling["x_mean"]))
+    mean, spread = (np.broadcast_to(scaling[n], shape).ravel() for n in ("x_mean", "x_std"))
     place = 0
     for column in about.get("inputs", []):
-        categories = column["categories"]
+        name, categories = column["name"], column["categories"]
         if categories:
-            rows[column["name"]] = [categories[row % len(categories)] for row in range(3)]
-            place += len(categories)
+            rows[name] = [categories[row % len(categories)] for row in range(3)]
         else:
-            mean, spread = scaling["x_mean"][place], scaling["x_std"][place]
-            rows[column["name"]] = [mean - spread, mean + spread, mean]
-            place += 1
-    rows[about["target"]] = [scaling["y_mean"], scaling["y_mean"] + scaling["y_std"], None]
+            is_array = start.columns[name] == "array"
+            own = slice(None) if is_array else place
+            rows[name] = [(mean + far * spread)[own].tolist() for far in (-1, 1, 0)]
+        place += len(categories or [name])
+    targets: list[object] = [scaling["y_mean"], scaling["y_mean"] + scaling["y_std"]]
+    rows[about["target"]] = [*(start.classes[:2] if start.classes else targets), None]
     return pd.DataFrame(rows)

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.config.measures import measure_in
 from pipeline.errors import BadInput, of_system
-from pipeline.jobs.code import PACKAGE, code_digest, reached
+from pipeline.jobs.code import PACKAGE, code_digest, module_path, reached
 from pipeline.runs.initialisation import Initialisation
-from pipeline.runs.use import PART, example
+from pipeline.runs.own_code import module_file
+from pipeline.runs.use import PART, example, probability_columns
 from pipeline.tracking.experiment import Experiment, opened
 
 if TYPE_CHECKING:
@@ -51,10 +52,8 @@ def register(champions: Iterable[Initialisation], *, uri: str, grid: str) -> lis
         BadInput: for a store that cannot be used; the files of the champions stay.
     """
     try:
-        with opened(uri, grid) as experiment, TemporaryDirectory() as folder:
-            code = copy_code(Path(folder))
-            with _tracking_to(experiment):
-                return [_registered(experiment, start, code) for start in champions]
+        with opened(uri, grid) as experiment, _tracking_to(experiment):
+            return [_registered(experiment, start) for start in champions]
     except (BadInput, OSError) as error:
         found = error if isinstance(error, BadInput) else of_system(error)
         raise BadInput(
@@ -73,24 +72,34 @@ def requirements() -> list[str]:
     return [f"{name}=={version(name).partition('+')[0]}" for name in NEEDED]
 
 
-def copy_code(folder: Path) -> Path:
-    """Copy the modules that a served model imports; the copied package."""
-    for module in reached(MODEL, whole=True):
-        place = Path(*module.split(".")[1:])
-        source = PACKAGE / place
-        file = source / "__init__.py" if source.is_dir() else source.with_suffix(".py")
-        copied = folder / PACKAGE.name / file.relative_to(PACKAGE)
+def copy_code(start: Initialisation, folder: Path) -> list[Path]:
+    """Copy the modules that a served champion imports, a person's own too; what is to be taken."""
+    for module in reached(MODEL, *own_modules(start), whole=True):
+        file = module_path(module)
+        copied = folder / file.relative_to(PACKAGE.parent if _is_ours(module) else Path.cwd())
         copied.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, copied)
-    return folder / PACKAGE.name
+    return sorted(folder.iterdir())
 
 
-def _registered(experiment: Experiment, start: Initialisation, code: Path) -> Registered:
+def own_modules(start: Initialisation) -> list[str]:
+    """Modules in the project's folder that a champion's model or loss are of."""
+    model, loss = start.about.get("model"), start.about["loss"]
+    paths = [model["module"]] if model else []
+    paths += [loss["function"]] if isinstance(loss, dict) else []
+    return [path.rpartition(".")[0] for path in paths if module_file(path, str(start.path))]
+
+
+def _is_ours(module: str) -> bool:
+    return module.partition(".")[0] == PACKAGE.name
+
+
+def _registered(experiment: Experiment, start: Initialisation) -> Registered:
     from mlflow.exceptions import MlflowException
 
     client, name = experiment.client, model_name(start)
     digest = hashlib.sha256(start.path.read_bytes())
-    digest.update("\n".join([code_digest(MODEL), *requirements()]).encode())
+    digest.update("\n".join([code_digest(MODEL, *own_modules(start)), *requirements()]).encode())
     try:
         known = client.get_model_version_by_alias(name, ALIAS)
     except MlflowException:
@@ -100,7 +109,8 @@ def _registered(experiment: Experiment, start: Initialisation, code: Path) -> Re
             return Registered(name, int(known.version), is_new=False)
     elif known is None:
         _create_model(client, name, start)
-    model_id = _log_model(start, code)
+    with TemporaryDirectory() as folder:
+        model_id = _log_model(start, copy_code(start, Path(folder)))
     about = start.about
     tags = {key: about[key] for key in ("grid", "setting", "method", "label", "seed")}
     tags[f"test_{about['measure']}"] = about["test"][about["measure"]]
@@ -139,15 +149,15 @@ def _is_whole(experiment: Experiment, source: str) -> bool:
     return (folder / "artifacts" / "MLmodel").is_file()
 
 
-def _log_model(start: Initialisation, code: Path) -> str:
+def _log_model(start: Initialisation, code: list[Path]) -> str:
     """Log the model; its id."""
     import mlflow
 
     info = mlflow.pyfunc.log_model(
         name=start.about["setting"].replace(".", "-"),
-        python_model=str(PACKAGE.joinpath(*MODEL.split(".")[1:]).with_suffix(".py")),
+        python_model=str(module_path(MODEL)),
         artifacts={"initialisation": str(start.path.resolve())},
-        code_paths=[str(code)],
+        code_paths=[str(path) for path in code],
         signature=signature(start),
         input_example=(example(start), {"steps": start.steps}),
         pip_requirements=requirements(),
@@ -192,23 +202,22 @@ def _described(start: Initialisation) -> str:
 def signature(start: Initialisation) -> "ModelSignature":
     """Columns of requests and answers, and the parameter `steps`."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
-    from mlflow.types.schema import AnyType
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType, Array
 
     about = start.about
     task = ColSpec(AnyType(), about["task"], required=False)
-    columns = [
-        ColSpec("double", name)
-        if kind == "number"
-        else ColSpec(AnyType() if start.items else "string", name)
-        for name, kind in start.columns.items()
-    ]
+    types: dict[str, Any] = {"number": "double", "array": Array(DataType.double)}
+    types["text"] = AnyType() if start.items else "string"
+    columns = [ColSpec(types[kind], name) for name, kind in start.columns.items()]
     given: list[Any] = [ColSpec("string", PART), task, *columns]
-    answered: list[Any] = [task, *(columns if start.items else []), ColSpec("double", "prediction")]
-    if start.items:
-        answered.append(ColSpec("string", "known"))
+    given.append(ColSpec("string" if start.classes else "double", about["target"], required=False))
+    answered: list[Any] = [task, *(columns if start.items else [])]
+    answered.append(ColSpec("string" if start.classes else "double", "prediction"))
+    answered += [ColSpec("double", name) for name in probability_columns(start)]
+    answered += [ColSpec("string", "known")] if start.items else []
     return ModelSignature(
-        inputs=Schema([*given, ColSpec("double", about["target"], required=False)]),
+        inputs=Schema(given),
         outputs=Schema(answered),
         params=ParamSchema([ParamSpec("steps", "long", start.steps)]),
     )

@@ -16,6 +16,11 @@ import pandas as pd
 import pytest
 import requests
 
+from pipeline.runs.initialisation import Initialisation
+from pipeline.runs.job import run
+from pipeline.runs.use import adapt_to
+from pipeline.tracking.champions import register
+from tests.unit.runs import test_model
 from tests.workflow.project import Project
 
 pytestmark = pytest.mark.slow
@@ -113,3 +118,48 @@ def test_the_server_answers_what_adapt_prints(promoted: Project, server: str) ->
         assert refused.status_code == 400, refused.text
         assert set(refused.json()) <= {"error_code", "message", "sqlstate", "error_class"}
         assert "Traceback" not in refused.text
+
+
+def test_a_model_of_ones_own_is_served_where_its_code_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "my_code.py").write_text(test_model.MODELS)
+    given, tasks, episodes = test_model.made(tmp_path)
+    run(given, tasks, episodes, tmp_path / "run", device="cpu")
+    start, file = Initialisation.read(tmp_path / "run"), tmp_path / "champion.safetensors"
+    chosen = {"grid": "own", "measure": "nrmse", "test": {"nrmse": 0.5}}
+    about = start.about | chosen | {"validation": {"error": 0.5, "others": []}}
+    Initialisation(file, start.theta, about).write(file)
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    register([Initialisation.read(file)], uri=store, grid="own")
+
+    rows = test_model.images().head(12).rename(columns={"camera": start.about["task"]})
+    right = adapt_to(file, rows.head(7), rows.tail(5))["prediction"]
+    rows["part"] = ["support"] * 7 + ["query"] * 5
+    rows.to_parquet(tmp_path / "rows.parquet")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    code = (
+        "import mlflow, pandas, sys\n"
+        f"mlflow.set_tracking_uri({store!r})\n"
+        "model = mlflow.pyfunc.load_model('models:/own.images@champion')\n"
+        f"rows = pandas.read_parquet({str(tmp_path / 'rows.parquet')!r})\n"
+        "print(sys.modules['pipeline'].__file__)\n"
+        "print(model.predict(rows)['prediction'].to_json(orient='values', double_precision=15))\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=elsewhere,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert said.returncode == 0, said.stderr
+    *_, place, printed = said.stdout.splitlines()
+    assert "mlartifacts" in place, "its code comes with it"
+    assert json.loads(printed) == pytest.approx(list(right), rel=1e-6)
+    sys.modules.pop("my_code", None)
