@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pipeline.config.schema import Params
     from pipeline.data.own_look import ColumnLook
 
+CLASSES_SHOWN = 10
+
 
 def add_data(
     file: Annotated[Path, typer.Argument(help="CSV of any delimiter, or Parquet")],
@@ -36,6 +38,9 @@ def add_data(
     ] = None,
     split: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="train, validation or test of each task")
+    ] = None,
+    loss: Annotated[
+        str | None, typer.Option(help="binary or cross_entropy: the target holds classes")
     ] = None,
     user: Annotated[str | None, typer.Option(metavar="COLUMN", help="of ratings")] = None,
     item: Annotated[str | None, typer.Option(metavar="COLUMN", help="of ratings")] = None,
@@ -70,6 +75,7 @@ def add_data(
         rating=rating,
         missing="drop" if missing == "drop" else "refuse",
         delimiter=delimiter,
+        loss=loss,
     )
     named = name or re.sub(r"[^A-Za-z0-9._-]+", "-", file.stem).strip("-._") or "own"
     loaded = parameters(params)
@@ -174,6 +180,10 @@ def _told(
     ]
     if "items" in about:
         lines.append(f"Items: {about['items']:,}; ratings from {about['lo']:g} to {about['hi']:g}.")
+    if "classes" in about:
+        shown = ", ".join(about["classes"][:CLASSES_SHOWN])
+        more = ", ..." if len(about["classes"]) > CLASSES_SHOWN else ""
+        lines.append(f"Classes ({about['target']}): {len(about['classes'])}: {shown}{more}.")
     if about["dropped"]:
         lines.append(f"Left out: {about['dropped']:,} rows with missing values.")
     if about.get("repeated"):

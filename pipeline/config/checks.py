@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pipeline.config.card import NAME
 from pipeline.config.grids import DATASETS, Grid, grid_file
+from pipeline.config.measures import measure_of
 from pipeline.config.messages import explain, not_among
 from pipeline.config.methods import TRAINS_STUDIES, WAYS
 from pipeline.data.sets import SOURCES
@@ -27,6 +28,7 @@ def combination_faults(params: Any, where: str) -> list[str]:
     for name, grid in params.grids.items():
         found = [
             *_name_faults(name, grid, params),
+            *_measure_faults(grid, params),
             *_study_faults(grid, params),
             *_replacement_faults(grid, params),
             *_synthetic_faults(name, grid, params),
@@ -64,6 +66,18 @@ def _file_faults(params: Any, where: str) -> Iterator[str]:
                 f"data.items: found {data.items}, but {dataset} has {there} items; "
                 f"lower it{' or raise simulated.items' if SOURCES[dataset].simulated else ''}"
             )
+
+
+def _measure_faults(grid: Grid, params: Any) -> Iterator[str]:
+    """Settings whose errors are not of one kind: a grid's tables have one set of columns."""
+    found: dict[str, str] = {}
+    for setting in grid.settings:
+        if setting in params.settings:
+            dataset = params.settings[setting].dataset
+            found.setdefault(measure_of(params.loss_of(dataset)).title, dataset)
+    if len(found) > 1:
+        listed = " and ".join(f"{dataset} ({title})" for title, dataset in found.items())
+        yield f"settings: found data of numbers and of classes, {listed}; give each a grid"
 
 
 def _name_faults(name: str, grid: Grid, params: Any) -> Iterator[str]:

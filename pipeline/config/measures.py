@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from string import Template
 
+from pipeline.data.cards import OF_CLASSES
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -81,7 +83,7 @@ NUMBERS = Measure(
 CLASSES = Measure(
     name="log_loss",
     title="log loss",
-    losses=("binary", "cross_entropy"),
+    losses=OF_CLASSES,
     metrics={
         "log_loss": "log loss",
         "accuracy": "accuracy",

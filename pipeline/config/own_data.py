@@ -7,10 +7,10 @@ table has a column of task ids, columns of inputs and one of targets.
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from pipeline.config.card import Count, Hidden, Name, Strict
-from pipeline.data.cards import Missing, OwnRatings, OwnTable
+from pipeline.data.cards import OF_CLASSES, Missing, OwnRatings, OwnTable
 
 LOSSES = ("squared", "huber")  # of numbers, by name (pipeline/core/losses.py)
 Column = Annotated[str, Field(min_length=1, description="a column's name")]
@@ -44,18 +44,19 @@ class _Entry(Strict):
     )
     loss: str = Field(
         default="squared",
-        description=f"{', '.join(LOSSES)}, or the import path of a function, my_losses.pinball",
+        description=f"{', '.join(LOSSES)}; of the classes of a table {' or '.join(OF_CLASSES)}; or "
+        "the import path of a function, my_losses.pinball",
     )
 
-    @field_validator("loss")
-    @classmethod
-    def _loss_is_known(cls, loss: str) -> str:
-        if loss not in LOSSES and "." not in loss:
+    @model_validator(mode="after")
+    def _loss_is_known(self) -> "_Entry":
+        known = (*LOSSES, *OF_CLASSES) if isinstance(self, TableEntry) else LOSSES
+        if self.loss not in known and "." not in self.loss:
             raise ValueError(
-                f"found '{loss}', needed one of {', '.join(LOSSES)}, or the import path of a "
-                "function, such as my_losses.pinball"
+                f"loss: found '{self.loss}', needed one of {', '.join(known)}, or the import path "
+                "of a function, such as my_losses.pinball"
             )
-        return loss
+        return self
 
 
 class RatingColumns(Strict):
@@ -103,7 +104,7 @@ class TableEntry(_Entry):
     inputs: Annotated[list[Column], Field(min_length=1)] = Field(
         description="columns of inputs; x* for all that begin with x"
     )
-    target: Column = Field(description="column of numbers to predict")
+    target: Column = Field(description="column to predict, of numbers or of classes")
     categories: list[Column] = Field(
         default=[], description="inputs whose numbers are categories; texts always are"
     )
@@ -132,7 +133,7 @@ class TableEntry(_Entry):
         given["file"] = Path(given.pop("table"))
         for key in ("inputs", "categories", "shape"):
             given[key] = given[key] and tuple(given[key])
-        return OwnTable(name, **given)
+        return OwnTable(name, loss=self.loss, **given)
 
 
 OWN_KINDS: dict[str, type[Strict]] = {"ratings": RatingsEntry, "table": TableEntry}

@@ -2,8 +2,8 @@
 
 A column that names a user, one that names an item and one of numbers that is called a rating make
 ratings. Otherwise the file is a table: a column whose values repeat says the task, the target is
-the column that is called so, or the last one, and all others are inputs. What stays open is asked
-for.
+the column that is called so, or the last one, and all others are inputs. A target of texts holds
+classes. What stays open is asked for.
 """
 
 import re
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from pipeline.config.messages import not_among
-from pipeline.data.cards import Missing
+from pipeline.data.cards import OF_CLASSES, Missing
 from pipeline.data.own_look import ColumnLook
 from pipeline.data.own_tasks import SPLITS
 from pipeline.errors import BadInput
@@ -44,6 +44,7 @@ class Said:
     rating: str | None = None
     missing: Missing = "refuse"
     delimiter: str | None = None
+    loss: str | None = None
 
 
 @dataclass
@@ -70,7 +71,7 @@ def guess(file: str, looks: Sequence[ColumnLook], said: Said) -> Guess:
         )
     _check_said(file, said, by_name)
     of_ratings = {role: getattr(said, role) for role in ("user", "item", "rating")}
-    of_table = any((said.task, said.target, said.inputs, said.categories, said.split))
+    of_table = any((said.task, said.target, said.inputs, said.categories, said.split, said.loss))
     if any(of_ratings.values()) and of_table:
         raise BadInput(
             f"{file}: found options of a table (--task, --target, --inputs, ...) beside those of "
@@ -96,7 +97,7 @@ def guess(file: str, looks: Sequence[ColumnLook], said: Said) -> Guess:
 
 def _check_said(file: str, said: Said, by_name: dict[str, ColumnLook]) -> None:
     for option in fields(said):
-        if option.name in ("missing", "delimiter"):
+        if option.name in ("missing", "delimiter", "loss"):
             continue
         given = getattr(said, option.name)
         for name in given if isinstance(given, tuple) else [given]:
@@ -136,7 +137,10 @@ def _table(file: str, looks: Sequence[ColumnLook], said: Said) -> Guess:
     )
     task = said.task or _task(file, [look for look in looks if look.name not in {*used, split}])
     target, why = _target(file, looks, said, {task, split, *said.inputs})
-    roles = {task: "task", target: f"target{why}"} | ({split: "split"} if split else {})
+    (aim,) = (look for look in looks if look.name == target)
+    loss = said.loss or ("cross_entropy" if aim.kind == "text" else None)
+    kind = f": {aim.distinct} classes" if loss in OF_CLASSES else ""
+    roles = {task: "task", target: f"target{why}{kind}"} | ({split: "split"} if split else {})
     inputs, categories = list(said.inputs), list(said.categories)
     for look in looks:
         if look.name in roles:
@@ -161,6 +165,7 @@ def _table(file: str, looks: Sequence[ColumnLook], said: Said) -> Guess:
     entry = {"task": task, "inputs": sorted(inputs, key=order.index), "target": target}
     entry |= {"categories": categories} if categories else {}
     entry |= {"split": split} if split else {}
+    entry |= {"loss": loss} if loss else {}
     return Guess("table", entry, {name: roles[name] for name in order})
 
 

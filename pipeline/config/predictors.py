@@ -47,6 +47,18 @@ _CARDS = (  # in the order in which they are shown
         of=("synthetic",),
     ),
     PredictorCard(
+        "train_frequencies",
+        "class frequencies",
+        Style(_DARK_GREY, (0, (1, 1.5)), None, 0.9),
+        of=("classes",),
+    ),
+    PredictorCard(
+        "support_frequencies",
+        "class frequencies of the task",
+        Style(_DARK_GREY, (0, (3, 2)), None, 0.9),
+        of=("classes",),
+    ),
+    PredictorCard(
         "item_mean",
         "item mean",
         Style(_DARK_GREY, (0, (9, 3)), None, 0.9),

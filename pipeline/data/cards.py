@@ -13,6 +13,7 @@ import numpy as np
 PAPERS_STEPS = {50: 200, 100: 500}  # support rows of a family's task -> K, of arXiv:2110.08432
 RELEASED_SUFFIX = "-released"  # ends the name of a family as the authors' code has it
 
+OF_CLASSES = ("binary", "cross_entropy")  # losses whose targets are classes
 Missing = Literal["refuse", "drop"]  # what is done with rows in which a value is missing
 
 
@@ -104,8 +105,9 @@ class OwnTable:
         file: CSV or Parquet.
         task: column of task ids, of any type.
         inputs: columns of inputs.
-        target: column of numbers.
             A name that ends in `*` stands for all columns that begin so.
+        target: column of numbers, or of classes.
+        loss: `binary` and `cross_entropy` say that the target holds classes.
         categories: inputs of numbers that are categories all the same.
         shape: of an input that is an array; its numbers are those of one column of lists, or of
             many columns. None: inputs are numbers, or categories.
@@ -120,6 +122,7 @@ class OwnTable:
     task: str
     inputs: tuple[str, ...]
     target: str
+    loss: str = "squared"
     categories: tuple[str, ...] = ()
     shape: tuple[int, ...] | None = None
     split: str | None = None

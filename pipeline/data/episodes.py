@@ -6,6 +6,7 @@ the data set, the support size and the filter, and on nothing of how training is
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,11 +91,14 @@ def freeze_episodes(
     train, frozen = roles
     limit = support + query if given.kind == "synthetic" else None
     rows = given.rows_of(train, limit=limit)
-    statistics = measure_scaling(tasks, given.x[rows], given.y[rows], standardise=standardise)
+    if given.classes:
+        _check_classes(given, rows, frozen)
+    scaled = partial(measure_scaling, tasks, standardise=standardise, classes=bool(given.classes))
+    statistics = scaled(given.x[rows], given.y[rows])
     if scaling == "all":
         held_out = [part for role in frozen.values() for parts in role.values() for part in parts]
         every = np.concatenate([rows, *held_out])
-        leaky = measure_scaling(tasks, given.x[every], given.y[every], standardise=standardise)
+        leaky = scaled(given.x[every], given.y[every])
         statistics = replace(leaky, target_std=statistics.target_std)
     summary = {
         **metadata,
@@ -134,7 +138,7 @@ def load_episodes(tasks: Path, episodes: Path) -> Episodes:
     rows = given.rows_of(train, limit=limit)
     ids, starts, counts = group_rows(given.task[rows])
     x = scaling.scale_x(given.x)
-    y = scaling.scale_y(given.y)
+    y = given.y if given.classes else scaling.scale_y(given.y)
     return Episodes(
         train=TaskPool(ids, x[rows], y[rows], starts, counts),
         validation=gather_frozen("validation", lines, x, y),
@@ -142,7 +146,23 @@ def load_episodes(tasks: Path, episodes: Path) -> Episodes:
         scaling=scaling,
         n_items=given.n_items,
         metadata=about,
+        classes=given.classes,
     )
+
+
+def _check_classes(given: TaskSet, train: np.ndarray, frozen: Mapping[str, Frozen]) -> None:
+    """Refuse held-out tasks with a class that no meta-training task has."""
+    known = np.unique(given.y[train])
+    for role, tasks in frozen.items():
+        for position, (support, query) in tasks.items():
+            found = given.y[np.concatenate([support, query])]
+            if len(strange := np.setdiff1d(found, known)):
+                name, task = given.classes[int(strange[0])], given.task_name(position)
+                raise BadInput(
+                    f"{given.path}: found the class '{name}' in {role} task '{task}', and in no "
+                    "meta-training task of this seed; needed classes that can be learned. Leave "
+                    "its rows out, or join it with another class."
+                )
 
 
 def _episode_rows(

@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data import schemas
-from pipeline.data.cards import Missing, OwnRatings, OwnTable
+from pipeline.data.cards import OF_CLASSES, Missing, OwnRatings, OwnTable
 from pipeline.data.own_files import Kind, OwnColumns, column_names, read_columns
 from pipeline.errors import BadInput
 
 MOST_CATEGORIES = 200  # of one input; more are ids rather than categories
+MOST_CLASSES = 100
 SPLITS = ("train", "validation", "test")
 
 
@@ -36,21 +37,22 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
     Returns:
         The file's metadata: dataset, title, kind, fingerprint (of the rows), task_ids, inputs (a
         name for each of x0, ...; of arrays the columns they come from), shape (of arrays), target,
-        tasks, rows, dropped (rows with missing values), repeated (rows that stand there once more),
-        splits (tasks of each, where the table says it), and the
+        classes (their names in order, where the target holds some) and then loss, tasks, rows,
+        dropped (rows with missing values), repeated (rows that stand there once more), splits
+        (tasks of each, where the table says it), and the
         entries of `metadata`.
 
     Raises:
         BadInput: for what `read_columns` refuses, missing values unless they are dropped, fewer
-            than two tasks, tasks of one row only, a target or an input that is the same
-            everywhere, an input with too many categories, a split that is none.
+            than two tasks, tasks of one row only, a target or an input that is the same everywhere,
+            an input with too many categories, too many classes, a split that is none.
     """
     given = replace(given, inputs=_resolved(given))
     kinds: dict[str, Kind] = dict.fromkeys(given.inputs, "any")
     if given.shape is not None:
         kinds = dict.fromkeys(given.inputs, "array" if len(given.inputs) == 1 else "number")
     kinds |= dict.fromkeys(given.categories, "text")
-    kinds |= {given.task: "text", given.target: "number"}
+    kinds |= {given.task: "text", given.target: "text" if given.loss in OF_CLASSES else "number"}
     if given.split is not None:
         kinds[given.split] = "text"
     columns = read_columns(given.file, kinds, delimiter=given.delimiter)
@@ -73,7 +75,11 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
         described.append({"name": name, "categories": categories})
     if given.shape is not None:
         described = [{"name": name, "categories": None} for name in given.inputs]
-    y = columns.numbers[given.target][rows]
+    classes: list[str] = []
+    if given.loss in OF_CLASSES:
+        y, classes = _classes(columns, given, rows)
+    else:
+        y = columns.numbers[given.target][rows]
     if y.min() == y.max():
         raise BadInput(
             f"{given.file}: found the same {given.target} in all {len(rows)} rows, needed a target "
@@ -92,12 +98,13 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
         "kind": "table",
         "dataset": given.name,
         "title": given.name,
-        "fingerprint": _digest(ids, written),
+        "fingerprint": _digest([*ids, *classes], written),
         "task_ids": ids,
         "inputs": list(inputs) or list(given.inputs),
         **({} if given.shape is None else {"shape": list(given.shape)}),
         "columns": {"inputs": described, "task": given.task},
         "target": given.target,
+        **({"classes": classes, "loss": given.loss} if classes else {}),
         "tasks": len(ids),
         "rows": len(rows),
         "dropped": len(columns) - len(kept),
@@ -268,6 +275,27 @@ def _input(
             "needed one that differs. Leave it out of `inputs`."
         )
     return found, categories
+
+
+def _classes(
+    columns: OwnColumns, given: OwnTable, rows: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """The number of each row's class among their sorted names, and the names."""
+    used, y = np.unique(columns.codes[given.target][rows], return_inverse=True)
+    names = [columns.values[given.target][code] for code in used]
+    where = f"{given.file}: column '{given.target}'"
+    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    if len(names) > MOST_CLASSES:
+        raise BadInput(
+            f"{where}: found {len(names):,} different values ({shown}), needed at most "
+            f"{MOST_CLASSES} classes. Is it a number? Then leave `loss` out."
+        )
+    if given.loss == "binary" and len(names) != 2:
+        raise BadInput(
+            f"{where}: found {len(names)} different values ({shown}), needed two for "
+            "`loss: binary`. Is it `loss: cross_entropy`, or another column?"
+        )
+    return y.astype(np.float64), names
 
 
 def _split(

@@ -140,6 +140,7 @@ class Episodes:
         scaling: statistics of the rows in `train`.
         n_items: number of items, the width of the one-hot input; 0 for synthetic families.
         metadata: that of the episodes file.
+        classes: names of the classes that targets number, 0 to C - 1; empty where they are numbers.
     """
 
     train: TaskPool
@@ -148,6 +149,7 @@ class Episodes:
     scaling: Scaling
     n_items: int
     metadata: dict[str, Any]
+    classes: Sequence[str] = ()
 
 
 def group_rows(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -189,12 +191,15 @@ def gather_frozen(
     return FrozenTasks(ids, *arrays["support"], *arrays["query"])
 
 
-def measure_scaling(where: Path, x: np.ndarray, y: np.ndarray, *, standardise: bool) -> Scaling:
+def measure_scaling(
+    where: Path, x: np.ndarray, y: np.ndarray, *, standardise: bool, classes: bool = False
+) -> Scaling:
     """Take the statistics of the meta-training rows (population standard deviations).
 
     Args:
         where: the file the rows come from, named in errors.
         x, y: inputs, (R,) item indices or (R, D) or (R, C, H, W), and targets (R,), in raw units.
+        classes: targets are numbers of classes, which are not scaled.
     """
     x = x.astype(np.float64) if x.ndim > 1 else np.empty((1, 0))
     y = y.astype(np.float64)
@@ -202,7 +207,7 @@ def measure_scaling(where: Path, x: np.ndarray, y: np.ndarray, *, standardise: b
     x_mean, x_std = (of(axis=axes, keepdims=keep) for of in (x.mean, x.std))
     if keep:
         x_mean, x_std = x_mean[0], x_std[0]
-    target_std = float(y.std())
+    target_std = 1.0 if classes else float(y.std())
     if not target_std > 0 or (len(x_std) and not (x_std > 0).any()):
         raise BadInput(
             f"{where}: found the same value in all {len(y)} meta-training rows, but values "
@@ -212,4 +217,5 @@ def measure_scaling(where: Path, x: np.ndarray, y: np.ndarray, *, standardise: b
     if not standardise:
         zeros = np.zeros_like(x_std)
         return Scaling(zeros.tolist(), (zeros + 1).tolist(), 0.0, 1.0, target_std)
-    return Scaling(x_mean.tolist(), x_std.tolist(), float(y.mean()), target_std, target_std)
+    mean = 0.0 if classes else float(y.mean())
+    return Scaling(x_mean.tolist(), x_std.tolist(), mean, target_std, target_std)

@@ -102,6 +102,19 @@ def _to_numpy(column: pa.ChunkedArray) -> np.ndarray:
     return column.combine_chunks().flatten().to_numpy().reshape(len(column), -1)
 
 
+def column_names(path: Path) -> list[str]:
+    """Names of a file's columns.
+
+    Raises:
+        BadInput: no such file, or not Parquet.
+    """
+    _check_exists(path)
+    try:
+        return list(pq.read_schema(path).names)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _not_ours(path, f"no readable Parquet ({str(error)[:120]})", None) from error
+
+
 def read_metadata(path: Path) -> dict[str, Any]:
     """Return the JSON object stored under `pipeline` in a Parquet file's schema metadata.
 

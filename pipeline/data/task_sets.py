@@ -179,7 +179,8 @@ class TaskSet:
 
     Attributes:
         path: the file. about: its metadata. kind: "ratings", "table" or "synthetic".
-        task, x, y: the file's rows in raw units: (R,), (R,) item indices or (R, ...), (R,).
+        task, x, y: the file's rows in raw units: (R,), (R,) item indices or (R, ...), (R,); of
+            classes y is their number, whole for the loss `cross_entropy`.
             A row of another seed has task -1.
         tasks, starts, counts: of each task its id, first row and number of rows, (T,).
         split: of each task, train, validation or test, (T,); None where it is drawn.
@@ -200,6 +201,17 @@ class TaskSet:
     fingerprint: str
     filter: dict[str, int]
     n_items: int
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes that targets number; empty where they are numbers."""
+        return list(self.about.get("classes", []))
+
+    def task_name(self, position: int) -> str:
+        """The id of a task as its source has it."""
+        ids = self.about.get("task_ids")
+        task = int(self.tasks[position])
+        return str(ids[task] if ids else task)
 
     def rows_of(self, positions: np.ndarray, *, limit: int | None) -> np.ndarray:
         """Return the rows of the tasks at `positions`, at most the first `limit` of each."""
@@ -246,13 +258,15 @@ def read_tasks(path: Path, *, seed: int) -> TaskSet:
     tasks, starts, counts = group_rows(task)
     tasks, starts, counts = tasks[tasks >= 0], starts[tasks >= 0], counts[tasks >= 0]
     split = columns["split"][starts] if "split" in columns else None
+    is_number = about.get("loss") != "cross_entropy"
+    y = columns["y"] if is_number else columns["y"].astype(np.int64)
     return TaskSet(
         path=path,
         about=about,
         kind=kind,
         task=task,
         x=x,
-        y=columns["y"],
+        y=y,
         tasks=tasks,
         starts=starts,
         counts=counts,

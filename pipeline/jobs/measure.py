@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 from pipeline.config.schema import Params
 from pipeline.core import MetaTrainer, TaskBatch
 from pipeline.core.meta import SeedsDiverged
+from pipeline.data.cards import OF_CLASSES
 from pipeline.data.families import PROFILED
 from pipeline.data.pools import Episodes, FrozenTasks, Scaling, TaskPool
 from pipeline.data.schemas import read_metadata
@@ -26,7 +28,7 @@ from pipeline.errors import BadInput
 from pipeline.jobs.costs import Seconds, shape
 from pipeline.runs.device import choose_device, device_name, keep_freed_memory
 from pipeline.runs.inputs import untrained_start
-from pipeline.runs.model import features_of, make_model
+from pipeline.runs.model import model_of
 from pipeline.runs.recipe import Recipe
 from pipeline.runs.seed import SeedTraining
 from pipeline.runs.testing import meta_test
@@ -106,7 +108,7 @@ class Measured:
     def _seed(self, recipe: Recipe, seed: int) -> SeedTraining:
         own = recipe | {"seed": seed}
         episodes = random_episodes(self._params, own)
-        untrained = untrained_start(make_model(own, features_of(episodes)), own, self._place)
+        untrained = untrained_start(model_of(own, episodes), own, self._place)
         return SeedTraining(own, episodes, untrained, target_range=1.0)
 
     def _trainer(self, recipe: Recipe, training: list[SeedTraining]) -> MetaTrainer:
@@ -114,7 +116,7 @@ class Measured:
         try:
             return MetaTrainer(
                 recipe["method"],
-                make_model(recipe, features_of(training[0].episodes)),
+                model_of(recipe, training[0].episodes),
                 starts[0] if len(starts) == 1 else torch.stack(starts),
                 settings=recipe["settings"],
                 outer_lr=recipe["training"]["outer_lr"],
@@ -185,7 +187,7 @@ def random_episodes(params: Params, recipe: Recipe) -> Episodes:
     sizes = params.role_tasks(recipe["dataset"])
     synthetic = params.kind_of(recipe["dataset"]) == "synthetic"
     n_test = params.synthetic.test_tasks if synthetic else sizes["test_tasks"]
-    return Episodes(
+    found = Episodes(
         train=TaskPool(
             tasks=np.arange(tasks),
             x=x.reshape(-1, *x.shape[2:]),
@@ -198,6 +200,22 @@ def random_episodes(params: Params, recipe: Recipe) -> Episodes:
         scaling=Scaling([0.0] * len(shape), [1.0] * len(shape), 0.0, 1.0, 1.0),
         n_items=items,
         metadata={},
+    )
+    return _with_classes(found) if recipe.get("loss") in OF_CLASSES else found
+
+
+def _with_classes(episodes: Episodes) -> Episodes:
+    """The same with two classes for targets: how many there are costs next to nothing."""
+
+    def classes(tasks: FrozenTasks) -> FrozenTasks:
+        return replace(tasks, sy=(tasks.sy > 0).astype(int), qy=(tasks.qy > 0).astype(int))
+
+    return replace(
+        episodes,
+        train=replace(episodes.train, y=(episodes.train.y > 0).astype(int)),
+        validation=classes(episodes.validation),
+        test=classes(episodes.test),
+        classes=("0", "1"),
     )
 
 

@@ -16,6 +16,7 @@ from pipeline.config.methods import BUDGET, METHODS, TRAINS_STUDIES, WAYS
 from pipeline.config.own_data import NOT_OF_THE_FILE, RatingsEntry
 from pipeline.config.schema import Params
 from pipeline.config.studies import STUDIES
+from pipeline.data.cards import OF_CLASSES
 from pipeline.data.families import MODULES as FAMILY_MODULES
 from pipeline.data.families import PROFILED
 from pipeline.data.sets import MODULES as SET_MODULES
@@ -134,7 +135,8 @@ def _own_recipe(params: Params, dataset: str) -> Recipe:
             name: value
             for name, value in entry.items()
             if name not in _NOT_READ and not (name == "shape" and value is None)
-        },
+        }
+        | ({"loss": entry["loss"]} if entry["loss"] in OF_CLASSES else {}),
         "content": _content(file, *_stamp(file)),
         "code": code_digest(JOBS["own"]),
     }

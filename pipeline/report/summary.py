@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.config.measures import measure_in
 from pipeline.config.titles import counted, label_title
 from pipeline.errors import BadInput
 
@@ -59,7 +60,8 @@ def _best(rows: list[Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("setting", no_wrap=True)
     table.add_column("best method")
-    for head in ("nRMSE", "over the best trivial"):
+    measure = measure_in(rows[0] if rows else ())
+    for head in (measure.title, "over the best trivial"):
         table.add_column(head, justify="right", no_wrap=True)
     for setting in dict.fromkeys(row["setting"] for row in rows):
         best = [row for row in rows if row["setting"] == setting and row["best"] == "true"]
@@ -70,7 +72,7 @@ def _best(rows: list[Row]) -> Table:
             table.add_row(
                 setting,
                 name if name == title else f"{title} ({name})",
-                _with_error(row["nrmse"], row["nrmse_stderr"]),
+                _with_error(row[measure.name], row[measure.stderr]),
                 _percent(row["gain_over_best_trivial"]),
             )
     return table
@@ -88,6 +90,8 @@ def _failed(rows: list[Row]) -> list[str]:
 def _not_judged(results_dir: Path) -> list[str]:
     """How many claims were not judged, over all settings, and why."""
     claims: dict[str, Row] = {}
+    if not (results_dir / "tables" / "claims.csv").is_file():
+        return []  # of own data nothing is claimed
     for row in _rows(results_dir, "claims"):
         claims.setdefault(row["claim"], row)  # that over all settings comes first
     whys = Counter(r["why"] or "no data" for r in claims.values() if r["outcome"] == NOT_JUDGED)

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.config.measures import NUMBERS, measure_in
+
 ROUNDING = 1e-5  # relative to the mean: sums of float32 in another order differ by 1e-7
-NEEDED = ("status", "inner_steps", "nrmse", "n_test_tasks")
+NEEDED = ("status", "inner_steps", "n_test_tasks")
 SCALES = ("target_std", "target_range")
 SHARED = ("label", "setting", "seed", "inner_steps")  # with the recipe
 WHERE = ("predictor", "step", "task", "n_query")  # of each row
@@ -34,12 +36,13 @@ def run_fault(spec: Any, metrics: Any, rows: Rows) -> str | None:
         return f"no rows at step {missing[0]}"
     if fault := _ragged(rows, metrics["n_test_tasks"]):
         return fault
-    errors = np.asarray(rows["nrmse"])[step == metrics["inner_steps"]].astype(np.float64)
+    measure = measure_in(metrics)
+    errors = np.asarray(rows[measure.name])[step == metrics["inner_steps"]].astype(np.float64)
     mean = _finite(errors.mean()) if len(errors) else None
-    found = {"nrmse": mean}
-    if "nrmse_stderr" in metrics:
+    found = {measure.name: mean}
+    if measure.stderr in metrics:
         stderr = errors.std(ddof=1) / len(errors) ** 0.5 if len(errors) > 1 else None
-        found["nrmse_stderr"] = _finite(stderr)
+        found[measure.stderr] = _finite(stderr)
     for name, value in found.items():
         if not _same(value, metrics[name], scale=mean):
             return f"rows whose {name} is {_text(value)} where metrics say {_text(metrics[name])}"
@@ -63,13 +66,14 @@ def reference_fault(metrics: Any, rows: Rows, run_rows: Rows) -> str | None:
 def _of_tasks(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     """Tasks in ascending order, and what is the same in all rows of each: (T,), (T, 3)."""
     tasks, first = np.unique(np.asarray(rows["task"]), return_index=True)
-    columns = [np.asarray(rows[name], np.float64)[first] for name in OF_TASK]
+    names = [name for name in OF_TASK if name in rows]
+    columns = [np.asarray(rows[name], np.float64)[first] for name in names]
     return tasks, np.column_stack(columns)
 
 
 def scales_fault(metrics: Any) -> str | None:
     """Of the numbers by which errors follow from those that evidence keeps."""
-    for name in SCALES:
+    for name in SCALES if measure_in(metrics) is NUMBERS else ():
         value = metrics.get(name)
         if not (_number(value) and 0 < value < np.inf):
             return f"metrics whose {name} is {_text(value)}"
@@ -84,7 +88,7 @@ def are_objects(*values: Any) -> bool:
 def _fault_of_metrics(spec: Any, metrics: Any) -> str | None:
     if not are_objects(spec, metrics):
         return "a recipe or metrics that are no JSON objects"
-    if missing := [name for name in NEEDED if name not in metrics]:
+    if missing := [name for name in (*NEEDED, measure_in(metrics).name) if name not in metrics]:
         return f"metrics without {', '.join(missing)}"
     if type(metrics["inner_steps"]) is not int:
         return f"metrics whose inner_steps is {metrics['inner_steps']!r}"

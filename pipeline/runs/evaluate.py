@@ -7,11 +7,18 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from pipeline.config.measures import CLASSES, NUMBERS, Measure
 from pipeline.core import Rows, TaskBatch, adapt
 from pipeline.core.interface import Model
 from pipeline.data.pools import Episodes, FrozenTasks
-from pipeline.runs.metrics import support_rmse, task_errors
-from pipeline.runs.records import TEST_ROWS_SCHEMA
+from pipeline.runs.metrics import (
+    class_errors,
+    log_probabilities,
+    support_log_loss,
+    support_rmse,
+    task_errors,
+)
+from pipeline.runs.records import test_rows_schema
 from pipeline.runs.trivial import trivial_predictions
 
 
@@ -30,6 +37,7 @@ class FrozenTest:
         self.episodes = episodes
         self.tasks = tasks
         self.target_range = target_range
+        self.measure = CLASSES if episodes.classes else NUMBERS
         self.batch = TaskBatch.from_arrays(
             tasks.sx,
             tasks.sy,
@@ -44,10 +52,20 @@ class FrozenTest:
     def rows(
         self, predictor: str, step: int, prediction: np.ndarray, seen: np.ndarray | None = None
     ) -> pd.DataFrame:
-        """Per-task rows of `records.TEST_ROWS_SCHEMA` for standardised predictions (T, M).
+        """Per-task rows of `records.test_rows_schema` for standardised predictions (T, M).
 
-        `seen` (T, N): the predictions on the support rows, if there are any.
+        Of classes these are log probabilities (T, M, C). `seen` (T, N) or (T, N, C): the
+        predictions on the support rows, if there are any.
         """
+        if self.measure is CLASSES:
+            found = class_errors(prediction, self.tasks.qy, self.tasks.q_weight)
+            own = (
+                np.float32("nan")
+                if seen is None
+                else support_log_loss(seen, self.tasks.sy, self.tasks.s_weight)
+            )
+            frame = pd.DataFrame({"task": self.tasks.tasks, **found, self.measure.support: own})
+            return self._placed(frame, predictor, step)
         scaling = self.episodes.scaling
         errors = task_errors(
             scaling.to_raw_y(np.asarray(prediction, dtype=np.float64)),
@@ -65,7 +83,10 @@ class FrozenTest:
                 scaling.to_raw_y(self.tasks.sy),
                 self.tasks.s_weight,
             )
-        return frame.assign(predictor=predictor, step=step)[TEST_ROWS_SCHEMA.names]
+        return self._placed(frame, predictor, step)
+
+    def _placed(self, frame: pd.DataFrame, predictor: str, step: int) -> pd.DataFrame:
+        return frame.assign(predictor=predictor, step=step)[test_rows_schema(self.measure).names]
 
     def trivial(self) -> pd.DataFrame:
         """Rows of the trivial predictors, at step 0."""
@@ -88,26 +109,31 @@ class FrozenTest:
         them where theta is not.
         """
         if not bool(torch.isfinite(theta).all()):
-            return empty_rows()
+            return empty_rows(self.measure)
         frames = []
         for step, u in adapt(
             model, theta, self.batch.support, steps=sorted(steps), lr=lr, optimiser=optimiser
         ):
-            prediction = predict(model, u, self.batch.query)
-            seen = predict(model, u, self.batch.support)
+            prediction, seen = (
+                self._predicted(predict(model, u, side))
+                for side in (self.batch.query, self.batch.support)
+            )
             rows = self.rows(predictor, step, prediction, seen)
-            if not np.isfinite(rows["rmse"]).all():
+            if not np.isfinite(rows[self.measure.name]).all():
                 break
             frames.append(rows)
-        return pd.concat(frames) if frames else empty_rows()
+        return pd.concat(frames) if frames else empty_rows(self.measure)
+
+    def _predicted(self, outputs: np.ndarray) -> np.ndarray:
+        return log_probabilities(outputs) if self.measure is CLASSES else outputs
 
 
 def predict(model: Model, u: Tensor, rows: Rows) -> np.ndarray:
-    """Predictions (T, M) of trained parameters (T, P)."""
+    """Predictions (T, M), or log odds (T, M, C), of trained parameters (T, P)."""
     with torch.no_grad():
         return model.predict(u, rows.x).double().cpu().numpy()
 
 
-def empty_rows() -> pd.DataFrame:
+def empty_rows(measure: Measure = NUMBERS) -> pd.DataFrame:
     """A test-rows frame without rows."""
-    return TEST_ROWS_SCHEMA.empty_table().to_pandas()
+    return test_rows_schema(measure).empty_table().to_pandas()

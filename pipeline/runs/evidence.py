@@ -27,20 +27,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock
 
+from pipeline.config.measures import MEASURES, NUMBERS, measure_in
 from pipeline.runs.agreement import reference_fault, run_fault, scales_fault
 from pipeline.runs.behaviour import Behaviour, difference, of_reference
 from pipeline.runs.evidence_files import (
-    ROWS_SCHEMA,
     SHARED,
     Columns,
     Key,
     is_there,
+    measure_in_rows,
     need_both,
     object_of,
     place_of,
     read_columns,
     read_entries,
     read_files,
+    rows_schema,
     runs_file,
     unreadable,
     write_files,
@@ -48,13 +50,15 @@ from pipeline.runs.evidence_files import (
 from pipeline.runs.metrics import derived_errors
 from pipeline.runs.recipe import Recipe, parameters_of
 from pipeline.runs.records import (
-    CURVE_SCHEMA,
     REFERENCE_PARAMETERS,
     TEST_ROWS_SCHEMA,
     RunRecord,
+    curve_schema,
     holds_run,
     kept_updates,
+    measure_in_recipe,
     read_run,
+    test_rows_schema,
     thinned,
     write_reference,
     write_run,
@@ -221,15 +225,15 @@ def _fault(
             spec = object_of(entry, "spec")
             own, _ = _parted(rows.get(key, NO_ROWS))
             found = scales_fault(metrics) or _curve_fault(entry)
-            found = found or run_fault(
-                spec, metrics, own | {"nrmse": own["rmse"] / metrics["target_std"]}
-            )
+            if not found and measure_in_recipe(spec) is NUMBERS:
+                own = own | {"nrmse": own["rmse"] / metrics["target_std"]}
+            found = found or run_fault(spec, metrics, own)
     except (ValueError, TypeError) as error:
         found = f"numbers that cannot be read ({error})"
     return found and f"{found} ({key[0]} seed {key[1]})"
 
 
-NO_ROWS: Columns = {name: np.empty(0) for name in ROWS_SCHEMA.names[2:]}
+NO_ROWS: Columns = {name: np.empty(0) for one in MEASURES for name in rows_schema(one).names[2:]}
 
 
 def _parted(rows: Columns) -> tuple[Columns, Columns]:
@@ -242,7 +246,7 @@ def _parted(rows: Columns) -> tuple[Columns, Columns]:
 
 
 def _curve_fault(entry: dict[str, Any]) -> str | None:
-    columns = [entry[f"curve_{field.name}"] for field in CURVE_SCHEMA]
+    columns = [values for name, values in entry.items() if name.startswith("curve_")]
     lengths = {None if column is None else len(column) for column in columns}
     return None if len(lengths) == 1 and None not in lengths else "a training curve with holes"
 
@@ -338,12 +342,14 @@ def _record(
     place: Path, entry: dict[str, Any], rows: dict[Key, pd.DataFrame], key: Key
 ) -> RunRecord:
     metrics = json.loads(entry["metrics"]) | {"restored": True}
-    curve = {field.name: entry[f"curve_{field.name}"] for field in CURVE_SCHEMA}
+    spec = json.loads(entry["spec"])
+    names = curve_schema(measure_in_recipe(spec)).names
+    curve = {name: entry[f"curve_{name}"] for name in names}
     return RunRecord(
         place,
-        json.loads(entry["spec"]),
+        spec,
         metrics,
-        pd.DataFrame(curve, columns=CURVE_SCHEMA.names),
+        pd.DataFrame(curve, columns=names),
         _whole(rows[key][rows[key]["predictor"] == OWN], metrics),
         None,
     )
@@ -372,18 +378,22 @@ def _run_entry(run: RunRecord, keep: list[int]) -> dict[str, Any]:
         "seed": seed,
         "spec": json.dumps(run.spec, sort_keys=True),
         "metrics": json.dumps(metrics, sort_keys=True),
-        **{f"curve_{name}": curve[name].to_numpy() for name in CURVE_SCHEMA.names},
+        **{f"curve_{name}": curve[name].to_numpy() for name in curve},
     }
 
 
 def _kept_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """Test rows as they are kept, in an order of their own."""
     order = ["predictor", "step", "task"]
-    return rows[ROWS_SCHEMA.names[2:]].sort_values(order, ignore_index=True)
+    names = rows_schema(measure_in(map(str, rows))).names[2:]
+    return rows[names].sort_values(order, ignore_index=True)
 
 
 def _whole(rows: pd.DataFrame, metrics: dict[str, Any]) -> pd.DataFrame:
     """Test rows as the record had them."""
+    measure = measure_in_rows(map(str, rows))
+    if measure is not NUMBERS:
+        return rows[test_rows_schema(measure).names]
     scale = {name: metrics[name] for name in ("target_std", "target_range")}
     return rows.assign(**derived_errors({str(name): rows[name] for name in rows}, **scale))[
         TEST_ROWS_SCHEMA.names

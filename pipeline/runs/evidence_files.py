@@ -1,7 +1,7 @@
 """The two files of a setting's evidence (pipeline/runs/evidence.py): columns, reading, writing."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,38 +11,54 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.config.measures import MEASURES, NUMBERS, Measure
 from pipeline.config.titles import label_order
 from pipeline.config.variants import told
 from pipeline.errors import BadInput
 from pipeline.files import parse_json, replacing
-from pipeline.runs.records import CURVE_SCHEMA, TEST_ROWS_SCHEMA
+from pipeline.runs.records import curve_schema, test_rows_schema
 
 OBJECTS = ("spec", "behaviour", "metrics")  # columns of JSON objects
 
 Key = tuple[str, int]  # label, seed
 SHARED = ""  # the label of rows that are alike in all methods: untrained, trivial predictors
 
-ROWS_SCHEMA = pa.schema(
-    [
-        pa.field("label", pa.string()),
-        pa.field("seed", pa.int32()),
-        *(
-            TEST_ROWS_SCHEMA.field(name)
-            for name in ("predictor", "step", "task", "n_query", "target_norm", "query_std")
-        ),
-        *(TEST_ROWS_SCHEMA.field(name) for name in ("rmse", "mae", "support_rmse")),
-    ]
-)
-RUNS_SCHEMA = pa.schema(
-    [
-        pa.field("label", pa.string()),
-        pa.field("seed", pa.int32()),
-        pa.field("spec", pa.string()),  # JSON: the recipe
-        pa.field("behaviour", pa.string()),  # JSON: what its code did (runs/behaviour.py)
-        pa.field("metrics", pa.string()),  # JSON
-        *(pa.field(f"curve_{field.name}", pa.list_(field.type)) for field in CURVE_SCHEMA),
-    ]
-)
+FLOATS = {NUMBERS.name: ("rmse", "mae", "support_rmse")}  # all others follow from these
+
+
+def rows_schema(measure: Measure) -> pa.Schema:
+    """Columns of the rows' file."""
+    of_task = ("predictor", "step", "task", "n_query", *measure.measured)
+    schema = test_rows_schema(measure)
+    return pa.schema(
+        [
+            pa.field("label", pa.string()),
+            pa.field("seed", pa.int32()),
+            *(schema.field(name) for name in (*of_task, *floats_of(measure))),
+        ]
+    )
+
+
+def floats_of(measure: Measure) -> tuple[str, ...]:
+    """The errors that are kept."""
+    return FLOATS.get(measure.name, (*measure.metrics, measure.support))
+
+
+def runs_schema(measure: Measure) -> pa.Schema:
+    """Columns of the runs' file."""
+    return pa.schema(
+        [
+            pa.field("label", pa.string()),
+            pa.field("seed", pa.int32()),
+            pa.field("spec", pa.string()),  # JSON: the recipe
+            pa.field("behaviour", pa.string()),  # JSON: what its code did (runs/behaviour.py)
+            pa.field("metrics", pa.string()),  # JSON
+            *(
+                pa.field(f"curve_{field.name}", pa.list_(field.type))
+                for field in curve_schema(measure)
+            ),
+        ]
+    )
 
 
 def read_files(rows_file: Path) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd.DataFrame]]:
@@ -56,11 +72,12 @@ def read_files(rows_file: Path) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd
     need_both(rows_file)
     runs = read_entries(rows_file)
     try:
-        frame = pq.read_table(rows_file, schema=ROWS_SCHEMA).to_pandas()
+        schema = _schema_of(rows_file)
+        frame = pq.read_table(rows_file, schema=schema).to_pandas()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise unreadable(rows_file, error) from error
     places = frame.groupby(["label", "seed"]).indices
-    frame = frame[ROWS_SCHEMA.names[2:]]
+    frame = frame[schema.names[2:]]
     rows = {
         (str(label), int(seed)): frame.take(place).reset_index(drop=True)
         for (label, seed), place in places.items()
@@ -71,7 +88,9 @@ def read_files(rows_file: Path) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd
 def read_entries(rows_file: Path) -> dict[Key, dict[str, Any]]:
     """What is kept of the runs beside their rows."""
     try:
-        entries = pq.read_table(runs_file(rows_file), schema=RUNS_SCHEMA).to_pylist()
+        file = runs_file(rows_file)
+        measure = _measure_of_curves(pq.read_schema(file).names)
+        entries = pq.read_table(file, schema=runs_schema(measure)).to_pylist()
         for entry in entries:
             for name in OBJECTS:
                 object_of(entry, name)
@@ -90,12 +109,12 @@ def read_columns(rows_file: Path) -> dict[Key, Columns]:
         BadInput: when the file is unreadable.
     """
     try:
-        table = pq.read_table(rows_file, schema=ROWS_SCHEMA)
+        schema = _schema_of(rows_file)
+        table = pq.read_table(rows_file, schema=schema)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise unreadable(rows_file, error) from error
     columns = {
-        name: table[name].combine_chunks().to_numpy(zero_copy_only=False)
-        for name in ROWS_SCHEMA.names
+        name: table[name].combine_chunks().to_numpy(zero_copy_only=False) for name in schema.names
     }
     label, seed = pd.factorize(columns.pop("label"))[0], columns.pop("seed")
     edges = np.flatnonzero((np.diff(label) != 0) | (np.diff(seed) != 0)) + 1
@@ -111,6 +130,21 @@ def read_columns(rows_file: Path) -> dict[Key, Columns]:
         }
         for key, parts in found.items()
     }
+
+
+def _schema_of(rows_file: Path) -> pa.Schema:
+    return rows_schema(measure_in_rows(pq.read_schema(rows_file).names))
+
+
+def measure_in_rows(names: Iterable[str]) -> Measure:
+    """By the errors that are kept."""
+    found = set(names)
+    return next((one for one in MEASURES if set(floats_of(one)) <= found), NUMBERS)
+
+
+def _measure_of_curves(names: Iterable[str]) -> Measure:
+    found = set(names)
+    return next((one for one in MEASURES if f"curve_{one.validation}" in found), NUMBERS)
 
 
 def is_there(rows_file: Path) -> bool:
@@ -171,12 +205,14 @@ def write_files(
     with told({label: {"base": of} for label, of in methods.items() if of != label}):
         rows = {key: rows[key] for key in sorted(rows, key=place_of)}
         runs = {key: runs[key] for key in sorted(runs, key=place_of)}
-    none = ROWS_SCHEMA.empty_table().to_pandas()
+    entries = [{name: _listed(value) for name, value in run.items()} for run in runs.values()]
+    measure = _measure_of_curves(entries[0] if entries else ())
+    schema = rows_schema(measure)
+    none = schema.empty_table().to_pandas()
     parts = [part.assign(label=label, seed=seed) for (label, seed), part in rows.items()]
     frame = pd.concat([part for part in parts if len(part)] or [none], ignore_index=True)
-    table = pa.Table.from_pandas(frame, schema=ROWS_SCHEMA, preserve_index=False)
-    floats = ["rmse", "mae", "support_rmse"]
-    entries = [{name: _listed(value) for name, value in run.items()} for run in runs.values()]
+    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    floats = list(floats_of(measure))
     # renamed together; what a kill between the two leaves is seen by `_fault`
     with replacing(runs_file(rows_file)) as runs_beside, replacing(rows_file) as beside:
         pq.write_table(
@@ -184,11 +220,11 @@ def write_files(
             beside,
             compression="zstd",
             compression_level=19,
-            use_dictionary=[name for name in ROWS_SCHEMA.names if name not in floats],
+            use_dictionary=[name for name in schema.names if name not in floats],
             use_byte_stream_split=floats,
         )
         pq.write_table(
-            pa.Table.from_pylist(entries, schema=RUNS_SCHEMA),
+            pa.Table.from_pylist(entries, schema=runs_schema(measure)),
             runs_beside,
             compression="zstd",
             compression_level=19,

@@ -25,6 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 from torch import Tensor
 
+from pipeline.config.measures import measure_in
 from pipeline.core import Rows, adapt
 from pipeline.data.own_files import Kind, OwnColumns
 from pipeline.data.pools import Episodes, Scaling, pad_rows
@@ -49,9 +50,9 @@ def describe(
         is rated, in the order of the
         one-hot input, and item (name of their column); task (name of the column of task ids);
         scaling; evaluation: learning_rate, optimiser; inner_steps (K); dtype; fingerprint (of the
-        data); nrmse, rmse (on test tasks).
+        data); nrmse, rmse, or log_loss, accuracy (on test tasks).
     """
-    about = read_metadata(tasks)
+    about, measure = read_metadata(tasks), measure_in(metrics)
     names = about.get("columns", {})
     if episodes.n_items:
         items = about.get("item_names") or [str(item) for item in about["item_ids"]]
@@ -77,7 +78,7 @@ def describe(
         "scaling": asdict(episodes.scaling),
         "evaluation": {key: recipe["evaluation"][key] for key in ("learning_rate", "optimiser")},
         "fingerprint": episodes.metadata["fingerprint"],
-        **{name: metrics.get(name) for name in ("nrmse", "rmse")},
+        **{name: metrics.get(name) for name in (measure.name, measure.beside)},
     }
 
 
@@ -260,7 +261,7 @@ class Initialisation:
         y = y if self.classes else scaling.scale_y(y)
         if self.about["loss"] == "cross_entropy":
             y = y.astype(np.int64)
-        model = make_model(self.about, len(self.items or []) or x[0, 0].size)
+        model = make_model(self.about, len(self.items or []) or x[0, 0].size, len(self.classes))
         support = Rows.from_arrays(scaling.scale_x(x), y, weight, dtype=dtype, name="support")
         wanted = torch.as_tensor(scaling.scale_x(asked))
         ((_, u),) = adapt(

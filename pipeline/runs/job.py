@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from pipeline.config.measures import measure_in
 from pipeline.config.schema import Capture
 from pipeline.core import MetaTrainer
 from pipeline.data.pools import Episodes
@@ -20,7 +21,7 @@ from pipeline.runs.checks import (
 from pipeline.runs.device import choose_device, device_name, environment, keep_freed_memory
 from pipeline.runs.initialisation import KEY, describe
 from pipeline.runs.inputs import load_inputs, target_range, untrained_start
-from pipeline.runs.model import features_of, make_model, try_model
+from pipeline.runs.model import features_of, model_of, try_model
 from pipeline.runs.progress import ProgressFile, reported
 from pipeline.runs.recipe import Recipe, digest
 from pipeline.runs.records import holds_run, write_run
@@ -122,7 +123,7 @@ def _train_together(
     loaded = [load_inputs(own, tasks, file) for own, file, _ in runs]
     features = [features_of(episodes) for episodes in loaded]
     check_same_inputs({str(run[1]): n for run, n in zip(runs, features, strict=True)})
-    model = make_model(recipe, features[0])
+    model = model_of(recipe, loaded[0])
     seeds = []
     for (own, _, _), episodes, progress in zip(runs, loaded, files, strict=True):
         untrained = untrained_start(model, own, place)
@@ -204,10 +205,11 @@ def _git_commit() -> str | None:
 
 def _report(metrics: dict[str, Any]) -> None:
     name = f"{metrics['label']} {metrics['setting']} seed {metrics['seed']}"
+    measure = measure_in(metrics)
     if metrics["status"] == "failed":
         print(f"{name}: failed: {metrics['message']}")
         return
     print(
-        f"{name}: nRMSE {metrics['nrmse']:.4f} after {metrics['inner_steps']} steps "
+        f"{name}: {measure.title} {metrics[measure.name]:.4f} after {metrics['inner_steps']} steps "
         f"({metrics['meta_updates']} meta-updates in {metrics['train_seconds']:.1f} s)"
     )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pipeline.core import MLP, ModuleModel, TaskBatch
 from pipeline.core.interface import Model
-from pipeline.core.losses import RowLoss
+from pipeline.core.losses import LOSSES, RowLoss
 from pipeline.core.module_model import flat_parameters
 from pipeline.data.pools import Episodes, FrozenTasks
 from pipeline.errors import BadInput
@@ -84,13 +84,14 @@ class Perceptron(nn.Module):
         return z.squeeze(1)
 
 
-def make_model(given: Mapping[str, Any], features: int) -> Network:
+def make_model(given: Mapping[str, Any], features: int, classes: int = 0) -> Network:
     """The network of a recipe, or of what an initialisation says of itself.
 
     Args:
         given: `hidden`, or `model`: `module`, its import path, and `arguments` of its class. A
             `loss` by name, or with `function`, its import path; squared by default.
         features: numbers of an input, or items.
+        classes: that targets are, an output each where the loss needs it; 0 of numbers.
 
     Raises:
         BadInput: for what cannot be loaded or made, no `nn.Module`, no function, and what
@@ -107,7 +108,8 @@ def make_model(given: Mapping[str, Any], features: int) -> Network:
         return OwnModel(lambda seed: _made(given["model"], of_module, seed), loss, where)
     hidden = given["hidden"]
     if isinstance(loss, str):
-        return MLP(features, hidden, loss=loss)
+        outputs = max(classes, 2) if LOSSES[loss].of_classes else 1
+        return MLP(features, hidden, outputs=outputs, loss=loss)
     return OwnModel(lambda seed: Perceptron(features, hidden, seed), loss, where)
 
 
@@ -136,6 +138,11 @@ def _made(given: Mapping[str, Any], where: str, seed: int) -> nn.Module:
         except (Exception, SystemExit) as error:
             listed = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
             raise BadInput(f"{where}: cannot be made with ({listed}): {said(error)}") from error
+
+
+def model_of(recipe: Recipe, episodes: Episodes) -> Network:
+    """The network of a recipe for its data."""
+    return make_model(recipe, features_of(episodes), len(episodes.classes))
 
 
 def features_of(episodes: Episodes) -> int:

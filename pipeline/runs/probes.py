@@ -22,13 +22,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
+from pipeline.config.measures import NUMBERS, measure_in
 from pipeline.data import schemas
+from pipeline.data.cards import OF_CLASSES
 from pipeline.data.families import FAMILIES, PROFILED
 from pipeline.files import file_digest, read_json, write_json
 from pipeline.runs.behaviour import SCALES, Behaviour, difference
 from pipeline.runs.recipe import Recipe, digest, flow_time
-from pipeline.runs.records import CURVE_SCHEMA, read_run
+from pipeline.runs.records import read_run
 
 INNER_STEPS = 100  # K of the probe, where the recipe's is not smaller
 UPDATES = 3
@@ -147,6 +150,8 @@ def _small_inputs(probe: Recipe, place: Path) -> tuple[Path, Path]:
         }
     else:
         _synthetic_tasks(probe["dataset"], tasks)
+        if probe.get("loss") in OF_CLASSES:
+            _with_classes(tasks, 2 if probe["loss"] == "binary" else 3, probe["loss"])
         sizes = {"evaluation_points": EVALUATION_POINTS}
     freeze_episodes(
         tasks,
@@ -291,12 +296,14 @@ def _numbers(run_dir: Path) -> Behaviour:
     """Curve, errors per predictor and step, and theta of a record."""
     run = read_run(run_dir)
     found: Behaviour = {}
-    for name in CURVE_SCHEMA.names:
+    for name in run.curve.columns:
         if name not in ("update", *NOT_COMPARED):
             for update, value in zip(run.curve["update"], run.curve[name], strict=True):
                 found[f"curve.{name}.{update}"] = _defined(value)
     found |= _errors(run.test_rows)
     for name in SCALES:
+        if name not in run.metrics:
+            continue
         found[name] = _defined(run.metrics[name])
     if run.theta is not None:
         found |= _projected("theta", run.theta)
@@ -306,7 +313,10 @@ def _numbers(run_dir: Path) -> Behaviour:
 def _errors(test_rows: pd.DataFrame) -> Behaviour:
     """Means per predictor and step."""
     found: Behaviour = {}
-    names = ("nrmse", "rmse_over_range", "relative_l2", "mae", "support_rmse", "query_std")
+    measure = measure_in(map(str, test_rows))
+    names = [*measure.metrics, measure.support]
+    if measure is NUMBERS:
+        names = ["nrmse", "rmse_over_range", "relative_l2", "mae", "support_rmse", "query_std"]
     means = test_rows.astype(dict.fromkeys(names, "float64"))
     for name in names:
         for of, value in means.groupby(["predictor", "step"])[name].mean().items():
@@ -352,6 +362,17 @@ def _synthetic_tasks(family: str, out: Path) -> None:
         points=POINTS,
         metadata={},
     )
+
+
+def _with_classes(tasks: Path, classes: int, loss: str) -> None:
+    """The same tasks with targets in equal parts, of which each is a class."""
+    table = pq.read_table(tasks)
+    columns = {name: table[name].to_numpy() for name in table.schema.names}
+    edges = np.quantile(columns["y"], np.arange(1, classes) / classes)
+    columns["y"] = np.searchsorted(edges, columns["y"]).astype(np.float64)
+    named = {"classes": [f"{place}" for place in range(classes)], "loss": loss}
+    about = schemas.read_metadata(tasks) | named
+    schemas.write_rows(tasks, columns, table.schema, about)
 
 
 def _rating_tasks(ratings: Path, out: Path) -> None:

@@ -35,7 +35,8 @@ FILE = "progress.jsonl"
 EVERY_S = 2.0
 LINE_S = 5.0
 EARLIER_ROWS = 200  # of the curve of a training that goes on
-SHOWN = ("update", "seconds", "meta_loss", "gradient_norm", "validation_nrmse")
+SHOWN = ("update", "seconds", "meta_loss", "gradient_norm")
+VALIDATION = "validation_"  # begins the name of the error on validation tasks
 
 
 T = TypeVar("T")
@@ -194,7 +195,7 @@ class ProgressFile:
             self._due = now + EVERY_S
             self._write(*map(_shown, self._waiting), {"clock": now, **_shown(row)})
             self._waiting = []
-        elif math.isfinite(row["validation_nrmse"]):
+        elif any(math.isfinite(row[key]) for key in row if key.startswith(VALIDATION)):
             self._waiting.append(row)
 
     def trained(self) -> None:
@@ -243,7 +244,8 @@ def reported(files: Sequence[ProgressFile]) -> Iterator[None]:
 
 
 def _shown(row: Mapping[str, float]) -> dict[str, float | None]:
-    return {key: row[key] if math.isfinite(row[key]) else None for key in SHOWN}
+    shown = (key for key in row if key in SHOWN or key.startswith(VALIDATION))
+    return {key: row[key] if math.isfinite(row[key]) else None for key in shown}
 
 
 @dataclass(frozen=True)

@@ -39,43 +39,63 @@ import pyarrow.parquet as pq
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from pipeline.data.schemas import read_rows, write_rows
+from pipeline.config.measures import MEASURES, NUMBERS, Measure, measure_in, measure_of
+from pipeline.data.schemas import column_names, read_rows, write_rows
 from pipeline.errors import BadInput
 from pipeline.files import read_json, replacing, write_json
 from pipeline.runs.agreement import run_fault
 from pipeline.runs.recipe import canonical
 
 FILES = ("curve.parquet", "test_rows.parquet", "meta_init.safetensors", "metrics.json", "spec.json")
-METRICS = ("nrmse", "rmse", "rmse_over_range", "relative_l2", "mae")
+METRICS = tuple(NUMBERS.metrics)
 FIDELITY = ("cosine", "relative_error", "own_cosine", "own_relative_error")
 
-CURVE_SCHEMA = pa.schema(
-    [
-        pa.field("update", pa.int32()),  # 1-based count of meta-updates done
-        pa.field("seconds", pa.float64()),  # training so far, as `train_seconds` counts it
-        pa.field("meta_loss", pa.float64()),  # mean query loss of the meta-batch, standardised
-        pa.field("gradient_norm", pa.float64()),  # 2-norm of the meta-gradient
-        pa.field("validation_nrmse", pa.float64()),  # null where not measured
-        pa.field("gradients", pa.int64()),  # support-gradient evaluations so far, per meta-batch
-        pa.field("hvps", pa.int64()),  # Hessian-vector products so far, per meta-batch
-        # CPU seconds of the process in training so far, as `train_process_seconds` counts them
-        pa.field("process_seconds", pa.float64()),
-        # the meta-gradient on the probe against the true one, and against that of the method's
-        # own objective (pipeline/runs/ledger.py); null where not measured or diverged
-        *(pa.field(name, pa.float64()) for name in FIDELITY),
-    ]
-)
-TEST_ROWS_SCHEMA = pa.schema(
-    [
-        pa.field("predictor", pa.string()),
-        pa.field("step", pa.int32()),  # meta-test training steps done
-        pa.field("task", pa.int32()),
-        pa.field("n_query", pa.int32()),
-        # float32, from which everything else is computed (pipeline/runs/metrics.py)
-        *(pa.field(name, pa.float32()) for name in ("target_norm", "query_std", *METRICS)),
-        pa.field("support_rmse", pa.float32()),  # null for trivial predictors
-    ]
-)
+
+def curve_schema(measure: Measure) -> pa.Schema:
+    """Columns of a training curve."""
+    return pa.schema(
+        [
+            pa.field("update", pa.int32()),  # 1-based count of meta-updates done
+            pa.field("seconds", pa.float64()),  # training so far, as `train_seconds` counts it
+            pa.field("meta_loss", pa.float64()),  # mean query loss of the meta-batch, standardised
+            pa.field("gradient_norm", pa.float64()),  # 2-norm of the meta-gradient
+            pa.field(measure.validation, pa.float64()),  # null where not measured
+            pa.field(
+                "gradients", pa.int64()
+            ),  # support-gradient evaluations so far, per meta-batch
+            pa.field("hvps", pa.int64()),  # Hessian-vector products so far, per meta-batch
+            # CPU seconds of the process in training so far, as `train_process_seconds` counts them
+            pa.field("process_seconds", pa.float64()),
+            # the meta-gradient on the probe against the true one, and against that of the method's
+            # own objective (pipeline/runs/ledger.py); null where not measured or diverged
+            *(pa.field(name, pa.float64()) for name in FIDELITY),
+        ]
+    )
+
+
+def test_rows_schema(measure: Measure) -> pa.Schema:
+    """Columns of test rows."""
+    return pa.schema(
+        [
+            pa.field("predictor", pa.string()),
+            pa.field("step", pa.int32()),  # meta-test training steps done
+            pa.field("task", pa.int32()),
+            pa.field("n_query", pa.int32()),
+            # float32, from which everything else is computed (pipeline/runs/metrics.py)
+            *(pa.field(name, pa.float32()) for name in (*measure.measured, *measure.metrics)),
+            pa.field(measure.support, pa.float32()),  # null for trivial predictors
+        ]
+    )
+
+
+CURVE_SCHEMA = curve_schema(NUMBERS)
+TEST_ROWS_SCHEMA = test_rows_schema(NUMBERS)
+
+
+def measure_in_recipe(spec: Mapping[str, Any]) -> Measure:
+    """The measure of a run or reference, by the loss in its recipe."""
+    loss = spec.get("loss", "squared")
+    return measure_of(loss if isinstance(loss, str) else "")
 
 
 @dataclass(frozen=True)
@@ -103,9 +123,10 @@ def write_run(
     """Write a run's files, `spec.json` last, so that its presence means a whole run."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "spec.json").unlink(missing_ok=True)
+    measure = measure_in_recipe(spec)
     for name, frame, schema in (
-        ("curve.parquet", curve, CURVE_SCHEMA),
-        ("test_rows.parquet", test_rows, TEST_ROWS_SCHEMA),
+        ("curve.parquet", curve, curve_schema(measure)),
+        ("test_rows.parquet", test_rows, test_rows_schema(measure)),
     ):
         table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
         with replacing(directory / name) as beside:
@@ -178,9 +199,10 @@ def reference_file(results_dir: Path, setting: str, seed: int) -> Path:
 
 
 def write_reference(out: Path, recipe: Mapping[str, Any], rows: pd.DataFrame) -> None:
-    """Write rows of `TEST_ROWS_SCHEMA`, whole or not at all."""
-    columns = {name: rows[name].to_numpy() for name in TEST_ROWS_SCHEMA.names}
-    write_rows(out, columns, TEST_ROWS_SCHEMA, {"spec": canonical(dict(recipe))})
+    """Write rows of `test_rows_schema`, whole or not at all."""
+    schema = test_rows_schema(measure_in_recipe(recipe))
+    columns = {name: rows[name].to_numpy() for name in schema.names}
+    write_rows(out, columns, schema, {"spec": canonical(dict(recipe))})
 
 
 def read_reference(path: Path) -> pd.DataFrame:
@@ -189,7 +211,8 @@ def read_reference(path: Path) -> pd.DataFrame:
     Raises:
         BadInput: when the file is missing or unreadable.
     """
-    return pd.DataFrame(read_rows(path, TEST_ROWS_SCHEMA))
+    measure = measure_in(column_names(path))
+    return pd.DataFrame(read_rows(path, test_rows_schema(measure)))
 
 
 # A training curve at the updates that are shown: what tables, MLflow and evidence are made of.
@@ -210,7 +233,7 @@ def kept_updates(curves: Sequence[pd.DataFrame], limit: int = MAX_ROWS) -> list[
     if len(updates) <= limit:
         return [int(update) for update in updates]
     chosen = np.union1d(
-        _spaced(_measured(every, ["validation_nrmse"]), limit // 2),
+        _spaced(_measured(every, [measure_of_curve(every).validation]), limit // 2),
         _spaced(_measured(every, list(FIDELITY)), limit // 4),
     )
     filler = _spaced(updates, limit - len(chosen))
@@ -231,6 +254,11 @@ def thinned(curve: pd.DataFrame, keep: Sequence[int]) -> pd.DataFrame:
         }
         rows[name] = rows["update"].map(means)
     return rows.reset_index(drop=True)
+
+
+def measure_of_curve(curve: pd.DataFrame) -> Measure:
+    """By its column of validations."""
+    return next((one for one in MEASURES if one.validation in curve), NUMBERS)
 
 
 def _measured(curves: pd.DataFrame, names: list[str]) -> np.ndarray:

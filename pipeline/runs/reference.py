@@ -14,7 +14,7 @@ import torch
 from pipeline.runs.device import choose_device
 from pipeline.runs.evaluate import FrozenTest
 from pipeline.runs.inputs import load_inputs, target_range, untrained_start
-from pipeline.runs.model import features_of, make_model, try_model
+from pipeline.runs.model import model_of, try_model
 from pipeline.runs.recipe import Recipe
 from pipeline.runs.records import write_reference
 
@@ -41,7 +41,7 @@ def build_reference(
     torch.set_num_threads(threads)
     place = choose_device(device)
     episodes = load_inputs(recipe, tasks, episodes_file)
-    model = make_model(recipe, features_of(episodes))
+    model = model_of(recipe, episodes)
     start = untrained_start(model, recipe, place)
     try_model(model, start, recipe, episodes)
     evaluation = recipe["evaluation"]

@@ -13,7 +13,7 @@ from pipeline.runs.evaluate import FrozenTest
 from pipeline.runs.ledger import Fidelity, Ledger
 from pipeline.runs.progress import ProgressFile
 from pipeline.runs.recipe import Recipe
-from pipeline.runs.records import CURVE_SCHEMA
+from pipeline.runs.records import curve_schema
 
 # of the generator that draws meta-batches; data/episodes.py uses 0 to 2, runs/ledger.py 4
 EPISODE_STREAM = 3
@@ -55,6 +55,7 @@ class SeedTraining:
         self.progress = progress
         self._rows: list[tuple[float, ...]] = []
         self._validation = self.frozen(episodes.validation)
+        self._columns = curve_schema(self._validation.measure).names
 
     def frozen(self, tasks: FrozenTasks) -> FrozenTest:
         """Validation or test tasks, on theta's device."""
@@ -69,7 +70,7 @@ class SeedTraining:
         )
 
     def validate(self, model: Model, theta: Tensor) -> float:
-        """nRMSE after K steps on the validation tasks; NaN when it is not finite."""
+        """The primary error after K steps on the validation tasks; NaN when it is not finite."""
         evaluation = self.recipe["evaluation"]
         rows = self._validation.adapted(
             "validation",
@@ -79,7 +80,7 @@ class SeedTraining:
             lr=evaluation["learning_rate"],
             optimiser=evaluation["optimiser"],
         )
-        return float(rows["nrmse"].mean())
+        return float(rows[self._validation.measure.name].mean())
 
     def note(self, progress: Progress, validation: float, fidelity: Fidelity) -> None:
         """Add a row to the curve."""
@@ -97,12 +98,12 @@ class SeedTraining:
             )
         )
         if self.progress:
-            self.progress.note(_named(self._rows[-1]))
+            self.progress.note(self._named(self._rows[-1]))
 
     def begin(self) -> None:
         """Tell whoever looks on that training starts, or goes on from a checkpoint."""
         if self.progress:
-            self.progress.open([_named(row) for row in self._rows])
+            self.progress.open([self._named(row) for row in self._rows])
             if self.ended:
                 self.progress.trained()
 
@@ -114,8 +115,12 @@ class SeedTraining:
             self.progress.trained()
 
     def curve(self) -> pd.DataFrame:
-        """Rows of `records.CURVE_SCHEMA`."""
-        return pd.DataFrame(self._rows, columns=CURVE_SCHEMA.names)
+        """Rows of `records.curve_schema`."""
+        return pd.DataFrame(self._rows, columns=self._columns)
+
+    def _named(self, row: tuple[float, ...]) -> dict[str, float]:
+        """A row of the curve by the names of its columns."""
+        return dict(zip(self._columns, row, strict=True))
 
     def state_dict(self) -> dict[str, Any]:
         """All that a checkpoint needs; theta in training is the trainer's."""
@@ -140,8 +145,3 @@ class SeedTraining:
         self.theta = state["theta"].to(self.untrained.device)
         self.updates = state["updates"]
         self.message = state["message"]
-
-
-def _named(row: tuple[float, ...]) -> dict[str, float]:
-    """A row of the curve by the names of its columns."""
-    return dict(zip(CURVE_SCHEMA.names, row, strict=True))

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.config.measures import NUMBERS
 from pipeline.core.interface import Model
 from pipeline.runs.evaluate import empty_rows
 from pipeline.runs.recipe import flow_time
-from pipeline.runs.records import METRICS
 from pipeline.runs.seed import SeedTraining
 
 
@@ -17,7 +17,7 @@ def meta_test(seed: SeedTraining, model: Model) -> tuple[pd.DataFrame, dict[str,
     """Adapt the trained initialisation to the frozen test tasks.
 
     Returns:
-        Rows of `records.TEST_ROWS_SCHEMA`, none where it diverged, and the metrics that follow
+        Rows of `records.test_rows_schema`, none where it diverged, and the metrics that follow
         from training and rows.
     """
     started = time.perf_counter()
@@ -31,12 +31,13 @@ def meta_test(seed: SeedTraining, model: Model) -> tuple[pd.DataFrame, dict[str,
     }
     test = seed.frozen(episodes.test)
     message = seed.message
-    learned = empty_rows()
+    measure = test.measure
+    learned = empty_rows(measure)
     if message is None:
         learned = test.adapted("meta_init", model, seed.theta, **adaptation)
         if learned["step"].nunique() < len(adaptation["steps"]):
             message = "meta-test training left the range of floating point"
-            learned = empty_rows()
+            learned = empty_rows(measure)
     at_k = learned[learned["step"] == inner_steps]
     metrics = {
         "status": "ok" if message is None else "failed",
@@ -44,19 +45,25 @@ def meta_test(seed: SeedTraining, model: Model) -> tuple[pd.DataFrame, dict[str,
         **{name: recipe[name] for name in ("method", "label", "setting", "dataset", "seed")},
         "inner_steps": inner_steps,
         "horizon": flow_time(recipe["training"]["inner_lr"], inner_steps),
-        **{name: _mean(at_k[name]) for name in METRICS},
-        "nrmse_stderr": _mean(at_k["nrmse"].sem(ddof=1) if len(at_k) > 1 else None),
+        **{name: _mean(at_k[name]) for name in measure.metrics},
+        measure.stderr: _mean(at_k[measure.name].sem(ddof=1) if len(at_k) > 1 else None),
         "meta_updates": seed.updates,
         "train_seconds": seed.seconds,
         "train_process_seconds": seed.process_seconds,
         "test_seconds": time.perf_counter() - started,
         "work": vars(seed.work),
-        "target_std": episodes.scaling.target_std,
-        "target_range": seed.target_range,
+        **(_scales(seed) if measure is NUMBERS else {}),
         "n_test_tasks": len(episodes.test.tasks),
         "dtype": recipe["dtype"],
     }
     return learned, metrics
+
+
+def _scales(seed: SeedTraining) -> dict[str, float]:
+    return {
+        "target_std": seed.episodes.scaling.target_std,
+        "target_range": seed.target_range,
+    }
 
 
 def _mean(values: Any) -> float | None:

@@ -16,8 +16,13 @@ def trivial_predictions(episodes: Episodes, tasks: FrozenTasks) -> Predictions:
     Rating data: `global_mean`; `item_mean`; `item_user_offset`, the item mean plus the mean
     residual of the user's support rows, shrunk by the ratio of variances within and between
     users (a one-way random-effects model). Synthetic families: `global_mean`;
-    `support_mean`, the mean of the task's own support targets.
+    `support_mean`, the mean of the task's own support targets. Classes, as log probabilities
+    (T, M, C): `train_frequencies`, of each class in all rows of meta-training tasks;
+    `support_frequencies`, the same of the task's support rows, (n_c + C q_c) / (n + C) with q the
+    former: as if C rows of them had been seen, so that no class is impossible.
     """
+    if episodes.classes:
+        return _class_frequencies(episodes, tasks)
     pool = episodes.train
     mean = float(pool.y.mean())
     everywhere = np.full(tasks.qy.shape, mean)
@@ -37,6 +42,20 @@ def trivial_predictions(episodes: Episodes, tasks: FrozenTasks) -> Predictions:
         "global_mean": everywhere,
         "item_mean": by_item,
         "item_user_offset": by_item + offset[:, None],
+    }
+
+
+def _class_frequencies(episodes: Episodes, tasks: FrozenTasks) -> Predictions:
+    classes = np.arange(len(episodes.classes))
+    count = np.bincount(episodes.train.y.astype(np.int64), minlength=len(classes))
+    shape = (*tasks.qy.shape, len(classes))
+    everywhere = (count + 1 / len(classes)) / (count.sum() + 1)  # none is impossible
+    seen = ((tasks.sy[..., None] == classes) * tasks.s_weight[..., None]).sum(1)
+    own = seen + len(classes) * everywhere
+    own /= own.sum(1, keepdims=True)
+    return {
+        "train_frequencies": np.broadcast_to(np.log(everywhere), shape),
+        "support_frequencies": np.broadcast_to(np.log(own)[:, None], shape),
     }
 
 

@@ -42,7 +42,7 @@ from pipeline.jobs.recipes import run_recipe
 from pipeline.runs.evaluate import FrozenTest
 from pipeline.runs.initialisation import Initialisation, training_command
 from pipeline.runs.inputs import load_inputs, target_range, untrained_start
-from pipeline.runs.model import features_of, make_model
+from pipeline.runs.model import model_of
 from pipeline.runs.recipe import Recipe, digest, parameters_of
 from pipeline.runs.records import RunRecord, holds_run, read_run
 from pipeline.tables.grid import is_failed
@@ -217,7 +217,7 @@ def _validation(
     recipe: Recipe, episodes: Episodes, width: float, theta: torch.Tensor
 ) -> np.ndarray:
     """Errors (n,) on the validation tasks after K steps; infinite where training diverges."""
-    model = make_model(recipe, features_of(episodes))
+    model = model_of(recipe, episodes)
     frozen = FrozenTest(episodes, episodes.validation, target_range=width, like=theta)
     evaluation = recipe["evaluation"]
     rows = frozen.adapted(
@@ -241,7 +241,7 @@ def _references(
     recipe: Recipe, episodes: Episodes, width: float
 ) -> Iterator[tuple[str, np.ndarray]]:
     """The same of the untrained start and of each trivial predictor."""
-    model = make_model(recipe, features_of(episodes))
+    model = model_of(recipe, episodes)
     theta = untrained_start(model, recipe, torch.device("cpu"))
     yield UNTRAINED, _validation(recipe, episodes, width, theta)
     frozen = FrozenTest(episodes, episodes.validation, target_range=width, like=theta)

@@ -4,7 +4,7 @@ Plain values only; `pipeline/tracking/replay.py` hands them to a store. The x ax
 its step: meta-test training steps for `nrmse`, `untrained_nrmse` and their `*_beyond`,
 meta-updates for `meta_loss`, `gradient_norm`, `validation_nrmse` and the fidelity of the
 meta-gradient (`cosine`, `relative_error`, `own_*`), inner steps for `cost_*`; single figures have
-step 0.
+step 0. Of classes `log_loss` stands where `nrmse` does.
 
 MLflow's tables show the last value of a history. That of `nrmse` is at the setting's K inner
 steps, as in tables/main.csv; what more steps give is `nrmse_beyond`.
@@ -21,18 +21,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.config.measures import measure_in
 from pipeline.data.sets import SOURCES
 from pipeline.files import file_digest
 from pipeline.runs.recipe import digest
-from pipeline.runs.records import FIDELITY, FILES, METRICS, RunRecord
+from pipeline.runs.records import FIDELITY, FILES, RunRecord, measure_of_curve
 
 LAYOUT = "3"  # part of every digest: raise it when what is logged changes
 MAX_POINTS = 1000  # per history; the whole curve stays in the record
-HEADLINE, *OTHERS = METRICS  # the one that has a history, and single figures at K
-FINAL = (*OTHERS, f"{HEADLINE}_stderr")
 WORK = ("meta_updates", "train_seconds", "train_process_seconds", "test_seconds")
 CURVES = ("meta_loss", "gradient_norm")
-SPARSE = ("validation_nrmse", *FIDELITY)  # null where not measured
 TABLES = ("main.csv", "main.md", "per_seed.csv", "summary.json")
 _MEGABYTE = 1 << 20
 
@@ -157,10 +155,11 @@ def identity(spec: Mapping[str, Any]) -> dict[str, str]:
 
 def _tags(record: RunRecord, lost: Mapping[str, int]) -> dict[str, str]:
     spec, metrics = record.spec, record.metrics
+    error = measure_in(metrics).name
     note = (
         f"`{spec['label']}` on `{spec['setting']}`, seed {spec['seed']}. Step axis: meta-test "
-        f"training steps for `{HEADLINE}`, `untrained_{HEADLINE}` and `*_beyond`; meta-updates for "
-        "`meta_loss`, `gradient_norm`, `validation_nrmse`, `cosine`, `relative_error`, `own_*`; "
+        f"training steps for `{error}`, `untrained_{error}` and `*_beyond`; meta-updates for "
+        f"`meta_loss`, `gradient_norm`, `validation_{error}`, `cosine`, `relative_error`, `own_*`; "
         "inner steps for `cost_*`."
     )
     if metrics["status"] != "ok":
@@ -189,9 +188,10 @@ def _flat(value: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
 
 def _update_points(curve: pd.DataFrame, start: int) -> Iterable[Point]:
     """Histories against meta-updates, thinned evenly, first and last kept."""
-    for key in (*CURVES, *SPARSE):
+    sparse = (measure_of_curve(curve).validation, *FIDELITY)  # null where not measured
+    for key in (*CURVES, *sparse):
         given = curve[["update", "seconds", key]]
-        if key in SPARSE:
+        if key in sparse:
             given = given.dropna()
         rows = np.linspace(0, len(given) - 1, min(len(given), MAX_POINTS)).round().astype(int)
         for update, seconds, value in given.iloc[rows].itertuples(index=False):
@@ -200,16 +200,17 @@ def _update_points(curve: pd.DataFrame, start: int) -> Iterable[Point]:
 
 def _test_points(test_rows: pd.DataFrame, inner_steps: int, end: int) -> Iterable[Point]:
     """Means over the test tasks, of the run and of the other predictors."""
-    groups = test_rows.groupby(["predictor", "step"])[[HEADLINE]]
+    error = measure_in(map(str, test_rows)).name
+    groups = test_rows.groupby(["predictor", "step"])[[error]]
     means = groups.mean(skipna=False).reset_index()  # one diverged task is no mean to show
-    names = {"meta_init": HEADLINE, "untrained": f"untrained_{HEADLINE}"}
+    names = {"meta_init": error, "untrained": f"untrained_{error}"}
     # the comparison page opens on the metric that was logged first
     first = means.sort_values("predictor", key=lambda column: column != "meta_init", kind="stable")
     for row in first.to_dict("records"):
-        name = names.get(row["predictor"], f"trivial_{row['predictor']}_{HEADLINE}")
+        name = names.get(row["predictor"], f"trivial_{row['predictor']}_{error}")
         if row["step"] > inner_steps:
             name = f"{name}_beyond"
-        yield Point(name, row[HEADLINE], end, int(row["step"]))
+        yield Point(name, row[error], end, int(row["step"]))
 
 
 def _cost_points(profile: Mapping[str, Any] | None, end: int) -> Iterable[Point]:
@@ -227,7 +228,9 @@ def _scalar_points(metrics: Mapping[str, Any], end: int) -> Iterable[Point]:
     They have step 0, which the UI draws as bars. What is a history is not among them.
     """
     work = {key: metrics.get(key) for key in WORK} | (metrics.get("work") or {})
-    final = {key: metrics.get(key) for key in FINAL}
+    measure = measure_in(metrics)
+    _, *others = measure.metrics  # the first has a history
+    final = {key: metrics.get(key) for key in (*others, measure.stderr)}
     for key, value in (final | {f"work_{key}": value for key, value in work.items()}).items():
         if value is not None:
             yield Point(key, value, end, 0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.config.measures import NUMBERS, Measure
 from pipeline.files import replacing
 from pipeline.tracking.store import locked, probe, refusal, set_environment, store_path
 
@@ -27,7 +28,7 @@ PARENT_TAG = "mlflow.parentRunId"
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 VIEW = "runs"
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
-COLUMNS = ("tags.`method`", "tags.`setting`", "tags.`seed`", "metrics.`nrmse`")
+COLUMNS = ("tags.`method`", "tags.`setting`", "tags.`seed`")
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,12 @@ class Experiment:
 
 
 @contextmanager
-def opened(uri: str, grid: str) -> Iterator[Experiment]:
-    """Open the experiment of a grid, creating store and experiment where they are missing."""
+def opened(uri: str, grid: str, measure: Measure | None = None) -> Iterator[Experiment]:
+    """Open the experiment of a grid, creating store and experiment where they are missing.
+
+    Args:
+        measure: of the errors that its table of runs shows; None: as they are shown.
+    """
     path = store_path(uri)
     probe(uri, path)
     set_environment()
@@ -55,7 +60,8 @@ def opened(uri: str, grid: str) -> Iterator[Experiment]:
             with _database(path) as address:
                 client = MlflowClient(address or uri)
                 artifacts = path.parent / "mlartifacts" / grid if path else None
-                yield Experiment(client, _experiment_id(client, grid, artifacts), artifacts)
+                number = _experiment_id(client, grid, artifacts, measure)
+                yield Experiment(client, number, artifacts)
         except MlflowException as error:
             raise refusal(uri, path, str(error)) from error
 
@@ -82,7 +88,9 @@ def _database(path: Path | None) -> Iterator[str | None]:
         engine.dispose()
 
 
-def _experiment_id(client: "MlflowClient", grid: str, artifacts: Path | None) -> str:
+def _experiment_id(
+    client: "MlflowClient", grid: str, artifacts: Path | None, measure: Measure | None
+) -> str:
     from mlflow.entities import LifecycleStage
 
     location = artifacts.as_uri() if artifacts else None
@@ -99,20 +107,23 @@ def _experiment_id(client: "MlflowClient", grid: str, artifacts: Path | None) ->
             client.delete_experiment(found.experiment_id)
         number, known = str(client.create_experiment(grid, artifact_location=location)), {}
     note = NOTE.format(grid=grid, id=number, view=VIEW)
-    for key, value in ({"mlflow.note.content": note, VIEW_TAG: view()} | KIND).items():
+    shown = known.get(VIEW_TAG) if measure is None else None
+    for key, value in (
+        {"mlflow.note.content": note, VIEW_TAG: shown or view(measure or NUMBERS)} | KIND
+    ).items():
         if known.get(key) != value:
             client.set_experiment_tag(number, key, value)
     return number
 
 
-def view() -> str:
+def view(measure: Measure = NUMBERS) -> str:
     """State of MLflow's page of runs: who they are and how good, the best first."""
     return json.dumps(
         {
             "searchFilter": "tags.rule = 'meta_train'",
-            "orderByKey": "metrics.`nrmse`",
+            "orderByKey": f"metrics.`{measure.name}`",
             "orderByAsc": True,
-            "selectedColumns": ["attributes.`Created`", *COLUMNS],
+            "selectedColumns": ["attributes.`Created`", *COLUMNS, f"metrics.`{measure.name}`"],
             "columnOrder": [],
         }
     )

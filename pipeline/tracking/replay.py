@@ -8,7 +8,7 @@ broke off, is completed.
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
@@ -17,9 +17,16 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import track
 
+from pipeline.config.measures import Measure
 from pipeline.errors import BadInput
 from pipeline.files import read_json
-from pipeline.runs.records import FILES, read_reference, read_run, reference_file
+from pipeline.runs.records import (
+    FILES,
+    measure_in_recipe,
+    read_reference,
+    read_run,
+    reference_file,
+)
 from pipeline.tracking.content import (
     Content,
     content_digest,
@@ -76,7 +83,7 @@ def log_tracking(
     counts = dict.fromkeys(kinds, 0)
     shown = sys.stderr.isatty() if progress is None else progress
     cells = list(product(methods, settings, seeds))
-    with opened(uri, grid) as experiment:
+    with opened(uri, grid, _measure(results_dir, cells)) as experiment:
         parent = parent_run(experiment, grid)
         known = runs_by_name(experiment.client, experiment.id)
         bar = track(cells, "MLflow", console=Console(stderr=True), disable=not shown)
@@ -119,6 +126,15 @@ def log_tracking(
                 experiment.client.delete_run(run.info.run_id)
             counts["removed"] += len(left)
         return {"experiment": grid, **counts, "page": address_of(uri, experiment)}
+
+
+def _measure(results_dir: Path, cells: Iterable[tuple[str, str, int]]) -> Measure | None:
+    """Of the errors of a grid's records: it has one; None before any is there."""
+    for label, setting, seed in cells:
+        spec = results_dir / "runs" / label / setting / str(seed) / "spec.json"
+        if spec.is_file():
+            return measure_in_recipe(read_json(spec))
+    return None
 
 
 def _keep_one(experiment: Experiment, runs: Sequence["Run"], digest: str) -> "Run | None":

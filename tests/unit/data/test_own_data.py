@@ -420,3 +420,121 @@ def test_text_has_no_lists(tmp_path: Path) -> None:
     pictures().to_csv(tmp_path / "own.csv", index=False)
     with pytest.raises(BadInput, match=r"needed lists of numbers, which text cannot have"):
         built(tmp_path, tmp_path / "own.csv", inputs=("picture",), shape=(6,))
+
+
+LABELS = SENSORS.replace(",10\n", ",low\n").replace(",11\n", ",high\n")
+LABELS = LABELS.replace(",12.5\n", ",low\n").replace(",9\n", ",middle\n")
+
+
+def test_classes_are_numbered_by_name(tmp_path: Path) -> None:
+    rows, about = built(tmp_path, written(tmp_path, LABELS), loss="cross_entropy")
+    assert about["classes"] == ["high", "low", "middle"]
+    assert about["loss"] == "cross_entropy"
+    assert rows["y"].tolist() == [0, 2, 1, 1]  # task a: high, middle; b: low, low
+    other = LABELS.replace("middle", "medium")
+    assert (
+        built(tmp_path, written(tmp_path, other), loss="cross_entropy")[1]["fingerprint"]
+        != (about["fingerprint"])
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (["1", "0", "1", "0"], ["0", "1"]),
+        (["01", "1", "1", "01"], ["01", "1"]),
+        (["true", "false", "true", "true"], ["false", "true"]),
+        (["yes", "7", "yes", "7"], ["7", "yes"]),
+    ],
+    ids=["numbers", "a zero before", "bool", "texts and numbers"],
+)
+def test_labels_are_texts_whatever_they_look_like(tmp_path: Path, labels, names) -> None:
+    lines = SENSORS.strip().split("\n")
+    rows = [line.rsplit(",", 1)[0] for line in lines[1:]]
+    text = "\n".join(
+        [lines[0], *(f"{row},{label}" for row, label in zip(rows, labels, strict=True))]
+    )
+    _, about = built(tmp_path, written(tmp_path, text), loss="binary")
+    assert about["classes"] == names
+
+
+def test_labels_of_parquet_may_have_a_type(tmp_path: Path) -> None:
+    frame = pd.read_csv(written(tmp_path, SENSORS))
+    for values, names in (
+        ([True, False, True, True], ["false", "true"]),
+        ([3, 4, 3, 3], ["3", "4"]),
+    ):
+        frame.assign(load=values).to_parquet(tmp_path / "own.parquet")
+        _, about = built(tmp_path, tmp_path / "own.parquet", loss="cross_entropy")
+        assert about["classes"] == names
+
+
+@pytest.mark.parametrize(
+    ("content", "loss", "said"),
+    [
+        (SENSORS.replace(",10\n", ",low\n"), "squared", r"line 2: .*load.*low.*number"),
+        (LABELS, "binary", r"column 'load': found 3 different values \(high, low, middle\)"),
+        (
+            LABELS.replace(",high\n", ",\n"),
+            "cross_entropy",
+            r"line 3: column 'load': found no value",
+        ),
+        (
+            LABELS.replace("high", "low").replace("middle", "low"),
+            "cross_entropy",
+            "found the same load in all 4 rows",
+        ),
+        (
+            "site,hour,wind,kind,load\n"
+            + "".join(f"{k % 9},{k},{k},a{k % 2},{k}\n" for k in range(200)),
+            "cross_entropy",
+            "found 200 different values .* needed at most 100 classes. Is it a number",
+        ),
+    ],
+    ids=["text where numbers are", "three for two", "missing", "one class", "numbers"],
+)
+def test_faulty_classes_are_refused(tmp_path: Path, content: str, loss: str, said: str) -> None:
+    file = written(tmp_path, content)
+    with pytest.raises(BadInput, match=said):
+        built(tmp_path, file, loss=loss)
+    assert not (tmp_path / "tasks.parquet").exists()
+
+
+def class_table(tmp_path: Path, strange: str) -> Path:
+    """12 tasks of 12 rows, with classes a and b; `strange` stands once in the first task."""
+    lines = ["site,hour,load"]
+    for task in range(12):
+        for row in range(12):
+            label = strange if (task, row) == (0, 3) else "ab"[(task + row) % 2]
+            lines.append(f"s{task:02},{row + task},{label}")
+    out = tmp_path / "tasks.parquet"
+    given = table(written(tmp_path, "\n".join(lines)), inputs=("hour",), loss="cross_entropy")
+    build_table_tasks(given, out, metadata={})
+    return out
+
+
+def test_episodes_of_classes_are_numbers_of_them(tmp_path: Path) -> None:
+    tasks, out = class_table(tmp_path, "a"), tmp_path / "episodes.parquet"
+    freeze_episodes(
+        tasks, out, seed=0, support=4, query=4, test_tasks=3, validation_tasks=2, metadata={}
+    )
+    episodes = load_episodes(tasks, out)
+    assert episodes.classes == ["a", "b"]
+    for y in (episodes.train.y, episodes.test.qy, episodes.validation.sy):
+        assert y.dtype == np.int64
+        assert set(np.unique(y)) <= {0, 1}
+    assert (episodes.scaling.y_mean, episodes.scaling.y_std) == (0, 1)
+    assert episodes.train.x.mean() == pytest.approx(0)
+
+
+def test_a_class_that_no_training_task_has_is_refused(tmp_path: Path) -> None:
+    tasks, out = class_table(tmp_path, "z"), tmp_path / "episodes.parquet"
+    given = {"support": 4, "query": 4, "test_tasks": 3, "validation_tasks": 2, "metadata": {}}
+    said = []
+    for seed in range(12):
+        try:
+            freeze_episodes(tasks, out, seed=seed, **given)
+        except BadInput as error:
+            said.append(str(error))
+    assert 0 < len(said) < 12  # it depends on whether the task is held out
+    assert all("found the class 'z' in" in text and "task 's00'" in text for text in said)

@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.config.measures import NUMBERS
 from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
 from pipeline.jobs.restore import keep_finished
 from pipeline.runs.evidence import add_runs, evidence_file, restore
-from pipeline.runs.evidence_files import RUNS_SCHEMA, read_files, write_files
+from pipeline.runs.evidence_files import read_files, runs_schema, write_files
 from pipeline.runs.records import REFERENCE_PARAMETERS, read_reference, read_run, reference_file
 from tests import run_records
 from tests.table_files import SETTING, build
@@ -309,7 +310,7 @@ def test_an_entry_that_is_no_object_is_named(column: str, content: str, grid: Pa
     file = rows_file.with_name(f"{SETTING}.runs.parquet")
     entries = pq.read_table(file).to_pylist()
     entries[1][column] = content
-    pq.write_table(pa.Table.from_pylist(entries, schema=RUNS_SCHEMA), file)
+    pq.write_table(pa.Table.from_pylist(entries, schema=runs_schema(NUMBERS)), file)
     shutil.rmtree(grid / "runs")
     with pytest.raises(BadInput, match=r"git checkout") as refused:
         restore(rows_file, asked, number)

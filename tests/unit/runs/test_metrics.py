@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from pipeline.runs.metrics import derived_errors, support_rmse, task_errors
+from pipeline.config.measures import CLASSES
+from pipeline.runs.metrics import (
+    class_errors,
+    derived_errors,
+    log_probabilities,
+    support_rmse,
+    task_errors,
+)
 from pipeline.runs.records import METRICS
 
 
@@ -75,3 +82,50 @@ def test_an_error_beyond_single_precision_is_infinite():
 def test_support_rows_count_without_padding():
     found = support_rmse(np.array([[1.0, 5, 9]]), np.array([[4.0, 1, 0]]), np.array([[1, 1, 0]]))
     assert found[0] == pytest.approx(12.5**0.5, rel=3e-7)
+
+
+def class_errors_of(p, target, weight):
+    with np.errstate(divide="ignore"):
+        log_p = np.log(np.array(p, dtype=float))
+    return class_errors(log_p, np.array(target), np.array(weight, dtype=float))
+
+
+def test_errors_of_classes_by_hand():
+    p = [
+        [[0.7, 0.2, 0.1], [0.25, 0.5, 0.25], [0.1, 0.85, 0.05]],
+        [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.2, 0.2, 0.6]],
+    ]
+    found = class_errors_of(p, [[0, 2, 1], [0, 2, 2]], [[1, 1, 1], [1, 1, 0]])
+    wanted = {
+        "log_loss": [-(np.log(0.7) + np.log(0.25) + np.log(0.85)) / 3, 0],
+        "accuracy": [2 / 3, 1],
+        # rows of squares .09 + .04 + .01, .0625 + .25 + .5625 and .01 + .0225 + .0025
+        "brier": [(0.14 + 0.875 + 0.035) / 3, 0],
+        # bins [.5, .6), [.7, .8), [.8, .9) of one row each: |0 - .5|, |1 - .7|, |1 - .85|
+        "calibration": [(0.5 + 0.3 + 0.15) / 3, 0],
+    }  # fmt: skip
+    assert found.keys() == {"n_query", *CLASSES.metrics} == {"n_query", *wanted}
+    assert found["n_query"].tolist() == [3, 2]
+    for name, values in wanted.items():
+        np.testing.assert_allclose(found[name], values, rtol=3e-7, atol=1e-7, err_msg=name)
+        assert found[name].dtype == np.float32
+
+
+def test_calibration_joins_the_rows_of_a_bin():
+    p = [[[0.62, 0.38], [0.68, 0.32], [0.65, 0.35], [0.35, 0.65]]]
+    found = class_errors_of(p, [[0, 0, 1, 1]], np.ones((1, 4)))
+    assert found["calibration"][0] == pytest.approx(abs(3 - 2.6) / 4, rel=1e-6)
+
+
+def test_what_was_thought_impossible_is_an_infinite_loss():
+    found = class_errors_of([[[1.0, 0.0]]], [[1]], [[1]])
+    assert np.isinf(found["log_loss"][0])
+
+
+def test_log_probabilities_of_log_odds():
+    one = np.array([[0.0, 2.0, 800.0]])
+    two = np.stack([np.zeros_like(one), one], axis=-1)
+    found = log_probabilities(one)
+    np.testing.assert_allclose(found, log_probabilities(two + 5.0), atol=1e-12)
+    np.testing.assert_allclose(found[0, 1], [-2 - np.log1p(np.exp(-2)), -np.log1p(np.exp(-2))])
+    assert np.isfinite(found).all()

@@ -117,3 +117,37 @@ def test_padded_support_rows_are_not_looked_at(tmp_path):
     before, after = (trivial_predictions(episodes, t) for t in (test, padded))
     for name in before:
         np.testing.assert_allclose(before[name], after[name])
+
+
+def test_predictors_of_classes_by_hand():
+    """Training rows of classes 0, 0, 1, 2; a test user with the support rows 2, 2 and padding."""
+    episodes = replace(
+        hand_made(),
+        train=replace(hand_made().train, x=np.zeros((4, 1)), y=np.array([0, 0, 1, 2])),
+        test=replace(
+            hand_made().test,
+            sx=np.zeros((1, 3, 1)),
+            sy=np.array([[2, 2, 0]]),
+            s_weight=np.array([[1.0, 1.0, 0.0]]),
+        ),
+        n_items=0,
+        classes=("a", "b", "c"),
+    )
+    found = trivial_predictions(episodes, episodes.test)
+    assert list(found) == [name for name, card in PREDICTORS.items() if "classes" in card.of]
+    train = (np.array([2, 1, 1]) + 1 / 3) / 5
+    own = (np.array([0, 0, 2]) + 3 * train) / 5
+    for name, wanted in (("train_frequencies", train), ("support_frequencies", own)):
+        assert found[name].shape == (1, 2, 3)
+        np.testing.assert_allclose(np.exp(found[name]), [[wanted, wanted]], atol=1e-15)
+        np.testing.assert_allclose(np.exp(found[name]).sum(-1), 1)
+
+
+def test_no_class_is_impossible():
+    episodes = replace(
+        hand_made(),
+        train=replace(hand_made().train, y=np.zeros(4, int)),
+        n_items=0,
+        classes=("a", "b"),
+    )
+    assert all(np.isfinite(p).all() for p in trivial_predictions(episodes, episodes.test).values())
