@@ -58,12 +58,16 @@ def add_data(
     grids/NAME.yaml, after which `snakemake --config grid=NAME` does the rest. What columns are
     for is guessed from their names and values; an option says it where that fails.
     """
+    from pipeline.config.own_data import LOSSES
     from pipeline.config.own_grid import propose
     from pipeline.config.own_guess import Said, guess
+    from pipeline.data.cards import OF_CLASSES
     from pipeline.data.own_look import look_at
 
     if missing not in ("refuse", "drop"):
         raise BadInput(f"--missing: found {missing!r}, allowed: refuse, drop.")
+    if loss not in (None, *(known := (*LOSSES, *OF_CLASSES))):
+        raise BadInput(f"--loss: found {loss!r}, allowed: {', '.join(known)}.")
     said = Said(
         task=task,
         target=target,

@@ -74,6 +74,23 @@ def test_ratings_are_known_by_their_names(project: Path, capsys) -> None:
     assert "Items: 40; ratings from 1 to 5." in capsys.readouterr().out
 
 
+def test_a_target_of_texts_holds_classes(project: Path, capsys) -> None:
+    frame = sensors().rename(columns={"load": "label"})
+    high = frame["label"] > 0.5
+    frame.assign(label=np.where(high, "high", "low")).to_csv("own.csv", index=False)
+    assert call("add-data", "own.csv") == 0
+    said = capsys.readouterr().out
+    assert "target, by its name: 2 classes" in said
+    assert "Classes (label): 2: high, low." in said
+    frame.assign(label=high.astype(int)).to_csv("numbers.csv", index=False)
+    assert call("add-data", "numbers.csv", "--loss", "binary") == 0
+    assert call("add-data", "numbers.csv", "--name", "plain") == 0
+    entries = yaml.safe_load(Path("params.yaml").read_text())["datasets"]
+    losses = {name: entry.get("loss") for name, entry in entries.items()}
+    assert losses == {"own": "cross_entropy", "numbers": "binary", "plain": None}
+    assert load_params(Path("params.yaml")).loss_of("own") == "cross_entropy"
+
+
 def test_a_look_writes_nothing(project: Path, capsys) -> None:
     sensors().to_csv("sensors.csv", index=False)
     before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
@@ -128,7 +145,12 @@ def test_columns_are_put_to_use_by_what_they_hold(project: Path, capsys) -> None
         ({"load": "y", "hour": "label"}, [], "is to be predicted: label, y. Name it: --target"),
         ({}, ["--task", "sight"], "--task: found 'sight', no column. Did you mean `site`?"),
         ({}, ["--inputs", "hour,kinds"], "Did you mean `kind`?"),
-        ({}, ["--target", "kind"], "column 'kind': found '"),
+        ({}, ["--target", "kind", "--loss", "huber"], "column 'kind': found '"),
+        (
+            {},
+            ["--loss", "entropy"],
+            "--loss: found 'entropy', allowed: squared, huber, binary, cross_entropy.",
+        ),
         ({}, ["--user", "site"], "cannot tell which column is the item and the rating"),
         ({}, ["--user", "site", "--task", "site"], "Give those of one kind"),
         ({}, ["--task", "load", "--inputs", "hour"], "is to be predicted"),

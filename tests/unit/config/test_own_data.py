@@ -61,6 +61,8 @@ def test_settings_are_made_of_own_data_sets() -> None:
         (TABLE | {"categories": ["minute"]}, "found 'minute', which is not among the inputs"),
         (TABLE | {"missing": "ignore"}, "not allowed"),
         (TABLE | {"delimiter": ";;"}, "delimiter"),
+        (TABLE | {"loss": "crossentropy"}, "needed one of squared, huber, binary, cross_entropy"),
+        (RATINGS | {"loss": "binary"}, "loss: found 'binary', needed one of squared, huber, or"),
         (RATINGS | {"scale": [5, 1]}, "scale: found [5.0, 1.0], needed a lower and a higher"),
         (RATINGS | {"scale": [1, 3, 5]}, "scale"),
         (RATINGS | {"columns": {"users": "u"}}, "Did you mean `user`?"),
@@ -72,6 +74,21 @@ def test_a_fault_of_an_entry_is_named(entry: Any, said: str) -> None:
         parsed(new=entry)
     assert said in str(refused.value)
     assert "datasets.new" in str(refused.value)
+
+
+@pytest.mark.parametrize("loss", ["binary", "cross_entropy"])
+def test_a_loss_of_classes_says_how_the_target_is_read(loss: str) -> None:
+    plain = tasks_recipe(parsed(), "sensors")
+    with pytest.raises(BadInput, match=r"of numbers and of classes, .*; give each a grid"):
+        parsed(sensors=TABLE | {"loss": loss})  # the shop beside it is of numbers
+    params = parsed(sensors=TABLE | {"loss": loss}, shop=TABLE | {"loss": loss})
+    assert params.datasets["sensors"].named("sensors").loss == loss
+    assert tasks_recipe(params, "sensors")["own"] == plain["own"] | {"loss": loss}
+    setting = "sensors-5shot-5val-10steps"
+    assert run_recipe(params, "maml", setting, 0)["loss"] == loss
+    assert "loss" not in plain["own"]
+    huber = parsed(sensors=TABLE | {"loss": "huber"})
+    assert tasks_recipe(huber, "sensors") == plain, "numbers are read alike"
 
 
 def test_names_that_are_taken_and_unknown_ones() -> None:

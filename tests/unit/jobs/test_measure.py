@@ -42,6 +42,12 @@ def test_random_episodes_have_the_shape_of_real_ones(setting, tmp_path):
         assert all(len(set(row)) == len(row) for row in items)
 
 
+@pytest.mark.parametrize("loss", ["binary", "cross_entropy"])
+def test_classes_can_be_timed(loss):
+    found = Measured(tiny_params(), device="cpu").run(recipe() | {"loss": loss}, 1)
+    assert min(found.update, found.validation, found.test) > 0
+
+
 @pytest.mark.parametrize("setting", [SYNTHETIC, RATINGS])
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_and_kind_of_data_can_be_timed(method, setting, monkeypatch):

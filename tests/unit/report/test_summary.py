@@ -58,3 +58,15 @@ def test_what_is_not_there_is_not_named(tmp_path: Path) -> None:
 def test_without_tables(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="found no table; needed those of a finished grid"):
         summary(tmp_path / "results/ci")
+
+
+def test_classes_have_log_loss_and_own_data_no_claims(tmp_path: Path) -> None:
+    folder = grid(tmp_path)
+    main = folder / "tables/main.csv"
+    main.write_text(MAIN.replace("nrmse", "log_loss"))
+    (folder / "tables/claims.csv").unlink()
+    text = summary(folder)
+    assert "log loss" in text
+    assert "0.1471 ± 0.0042" in text
+    assert "nRMSE" not in text
+    assert "claims" not in text
