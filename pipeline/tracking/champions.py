@@ -207,11 +207,12 @@ def signature(start: Initialisation) -> "ModelSignature":
 
     about = start.about
     task = ColSpec(AnyType(), about["task"], required=False)
-    types: dict[str, Any] = {"number": "double", "array": Array(DataType.double)}
-    types["text"] = AnyType() if start.items else "string"
+    # ids, categories and classes may be whole numbers: their names are compared as texts
+    types: dict[str, Any] = {"number": "double", "array": Array(DataType.double), "text": AnyType()}
+    target = AnyType() if start.classes else "double"
     columns = [ColSpec(types[kind], name) for name, kind in start.columns.items()]
     given: list[Any] = [ColSpec("string", PART), task, *columns]
-    given.append(ColSpec("string" if start.classes else "double", about["target"], required=False))
+    given.append(ColSpec(target, about["target"], required=False))
     answered: list[Any] = [task, *(columns if start.items else [])]
     answered.append(ColSpec("string" if start.classes else "double", "prediction"))
     answered += [ColSpec("double", name) for name in probability_columns(start)]

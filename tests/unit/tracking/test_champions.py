@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 from pipeline.errors import BadInput
 from pipeline.runs.initialisation import Initialisation
 from pipeline.runs.use import adapt_to
-from pipeline.tracking.champions import Registered, model_name, register, requirements
+from pipeline.tracking.champions import Registered, model_name, register, requirements, signature
 from tests import tracked_project
 from tests.unit import trained
 from tests.unit.tiny_runs import RATINGS, SYNTHETIC
@@ -127,6 +127,18 @@ def test_a_version_is_made_only_where_it_differs(made: Made, store: str, tmp_pat
     assert (folder / "requirements.txt").read_text().split() == requirements()
     shutil.rmtree(folder)
     assert registered(champion(made, tmp_path, seed=7), store).is_new, "its files are gone"
+
+
+def test_whole_numbers_may_name_classes_and_categories(made: Made, tmp_path: Path) -> None:
+    inputs = [{"name": "month", "categories": ["1", "12"]}]
+    classes = {"classes": ["0", "1"], "loss": "binary", "inputs": inputs}
+    start = champion(made, tmp_path, **classes)
+    found = signature(start)
+    types = dict(zip(found.inputs.input_names(), found.inputs.input_types(), strict=True))
+    assert str(types[start.about["target"]]) == "Any"
+    if start.items is None:
+        assert str(types["month"]) == "Any"
+    assert {"prediction", "p(0)", "p(1)"} < set(found.outputs.input_names())
 
 
 def test_what_serving_imports_is_pinned() -> None:
