@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.config.measures import CLASSES, NUMBERS, Measure
 from pipeline.files import write_json
 from pipeline.runs.metrics import derived_errors
 from pipeline.runs.records import (
-    CURVE_SCHEMA,
-    METRICS,
     TEST_ROWS_SCHEMA,
+    curve_schema,
     reference_file,
+    test_rows_schema,
     write_reference,
     write_run,
 )
@@ -61,6 +62,7 @@ def write_grid(
     n_tasks: int = 12,
     updates: int = 40,
     profiles: bool = True,
+    measure: Measure = NUMBERS,
 ) -> Path:
     """Write `root/runs/{label}/{setting}/{seed}/` and `root/profile/{label}.json`.
 
@@ -68,6 +70,7 @@ def write_grid(
         root: stands for `results/{grid}`.
         settings: names that start with a data set's name.
         failed: (label, setting, seed) of runs whose status is `failed`.
+        measure: in which errors are measured.
 
     Returns:
         `root`.
@@ -86,6 +89,7 @@ def write_grid(
                     steps=tuple(steps),
                     n_tasks=n_tasks,
                     updates=updates,
+                    measure=measure,
                 )
         if profiles:
             write_json(root / "profile" / f"{label}.json", profile(label))
@@ -104,6 +108,7 @@ def write_one(
     n_tasks: int = 12,
     updates: int = 40,
     rows: pd.DataFrame | None = None,
+    measure: Measure = NUMBERS,
 ) -> Path:
     """Write one run and the reference of its seed.
 
@@ -112,16 +117,22 @@ def write_one(
     """
     directory = root / "runs" / label / setting / str(seed)
     if rows is None:
-        rows = test_rows(label, setting, seed, steps=steps, n_tasks=n_tasks, failed=failed)
+        sizes: dict[str, Any] = {"steps": steps, "n_tasks": n_tasks, "failed": failed}
+        rows = test_rows(label, setting, seed, **sizes, measure=measure)
     own = rows["predictor"] == "meta_init"
-    about = {"kind": "reference", "setting": setting, "seed": seed}
+    loss = {} if measure is NUMBERS else {"loss": measure.losses[-1]}
+    about = {"kind": "reference", "setting": setting, "seed": seed} | loss
     write_reference(reference_file(root, setting, seed), about, rows[~own])
     write_run(
         directory,
-        spec=spec(label, setting, seed, inner_steps),
-        metrics=metrics(label, setting, seed, rows, failed=failed, inner_steps=inner_steps)
+        spec=spec(label, setting, seed, inner_steps) | loss,
+        metrics=metrics(
+            label, setting, seed, rows, failed=failed, inner_steps=inner_steps, measure=measure
+        )
         | {"meta_updates": updates // 2 if failed else updates},
-        curve=curve(label, setting, seed, updates).head(updates // 2 if failed else updates),
+        curve=curve(label, setting, seed, updates, measure).head(
+            updates // 2 if failed else updates
+        ),
         test_rows=rows[own],
         theta=np.zeros(4, np.float32),
     )
@@ -129,7 +140,9 @@ def write_one(
 
 
 def dataset_of(setting: str) -> str:
-    return next(name for name in DATASETS if setting.startswith(name))
+    """The data set that a setting's name starts with; of one's own, the name up to a hyphen."""
+    own = setting.partition("-")[0]
+    return next((name for name in DATASETS if setting.startswith(name)), own)
 
 
 def task_rows(
@@ -154,11 +167,35 @@ def task_rows(
     return pd.DataFrame({name: columns[name] for name in TEST_ROWS_SCHEMA.names})
 
 
+def class_rows(predictor: str, step: int, log_loss: Iterable[float]) -> pd.DataFrame:
+    """Test rows of classes from log loss per task; the other metrics follow from it."""
+    loss = np.array([*log_loss], np.float32)
+    task = np.arange(len(loss))
+    measured = {
+        "n_query": 15 + task % 3,
+        "log_loss": loss,
+        "accuracy": np.exp(-loss),
+        "brier": 1 - np.exp(-loss),
+        "calibration": np.float32(0.1) + 0 * loss,
+        "support_log_loss": np.float32(0.7) * loss,
+    }
+    rows = pd.DataFrame({"predictor": predictor, "step": step, "task": task, **measured})
+    return rows[test_rows_schema(CLASSES).names]
+
+
 def test_rows(
-    label: str, setting: str, seed: int, *, steps: Iterable[int], n_tasks: int, failed: bool
+    label: str,
+    setting: str,
+    seed: int,
+    *,
+    steps: Iterable[int],
+    n_tasks: int,
+    failed: bool,
+    measure: Measure = NUMBERS,  # noqa: PT028
 ) -> pd.DataFrame:
     """All test rows of one run."""
-    ratings = dataset_of(setting) not in ("cosmixture", "alpine")
+    rows_of = task_rows if measure is NUMBERS else class_rows
+    ratings = dataset_of(setting) in DATASETS[2:]
     scale = 0.72 if ratings else 6.0 if setting.startswith("alpine") else 1.0
     hardness = np.exp(0.25 * _draw(setting, seed).standard_normal(n_tasks))
     frames = []
@@ -171,16 +208,20 @@ def test_rows(
         for step in steps:
             curve_value = floor + (start - floor) / (1 + 0.35 * step)
             value = scale * (0.95 + curve_value) if ratings else scale * curve_value
-            frames.append(task_rows(predictor, step, value * hardness * noise))
+            frames.append(rows_of(predictor, step, value * hardness * noise))
     names = ("global_mean", "item_mean", "item_user_offset") if ratings else (
         "global_mean", "support_mean"
     )  # fmt: skip
+    if measure is CLASSES:
+        names = ("train_frequencies", "support_frequencies")
     for k, name in enumerate(names):
-        frames.append(task_rows(name, 0, (1.02 - 0.09 * k) * hardness))
+        frames.append(rows_of(name, 0, (1.02 - 0.09 * k) * hardness))
     return pd.concat(frames, ignore_index=True)
 
 
-def curve(label: str, setting: str, seed: int, updates: int) -> pd.DataFrame:
+def curve(
+    label: str, setting: str, seed: int, updates: int, measure: Measure = NUMBERS
+) -> pd.DataFrame:
     """A falling meta-loss with the noise of a small meta-batch; validated ten times."""
     draw = _draw(setting, seed, label, "curve")
     update = np.arange(1, updates + 1)
@@ -192,13 +233,13 @@ def curve(label: str, setting: str, seed: int, updates: int) -> pd.DataFrame:
             "seconds": 0.03 * update,
             "meta_loss": level**2 * np.exp(0.3 * draw.standard_normal(updates)),
             "gradient_norm": level * np.exp(0.3 * draw.standard_normal(updates)),
-            "validation_nrmse": np.where(validated, level, np.nan),
+            measure.validation: np.where(validated, level, np.nan),
             "gradients": 50 * update,
             "hvps": 50 * update,
             "process_seconds": 0.02 * update,
             **_fidelity(label, update, updates),
         }
-    )[CURVE_SCHEMA.names]
+    )[curve_schema(measure).names]
 
 
 def _fidelity(label: str, update: np.ndarray, updates: int) -> dict[str, np.ndarray]:
@@ -211,24 +252,32 @@ def _fidelity(label: str, update: np.ndarray, updates: int) -> dict[str, np.ndar
 
 
 def metrics(
-    label: str, setting: str, seed: int, rows: pd.DataFrame, *, failed: bool, inner_steps: int
+    label: str,
+    setting: str,
+    seed: int,
+    rows: pd.DataFrame,
+    *,
+    failed: bool,
+    inner_steps: int,
+    measure: Measure = NUMBERS,
 ) -> dict[str, Any]:
     """`metrics.json` of one run."""
     at = rows[(rows["predictor"] == "meta_init") & (rows["step"] == inner_steps)]
-    means = {name: _mean(at[name]) for name in METRICS}
+    means = {name: _mean(at[name]) for name in measure.metrics}
+    primary = at[measure.name]
+    scales = {"target_std": TARGET_STD, "target_range": TARGET_RANGE}
     return {
         "status": "failed" if failed else "ok",
         "message": "meta-gradient norm 3.1e+09 at update 20 is above 1e+08" if failed else None,
         **_identity(label, setting, seed, inner_steps),
         "horizon": 0.01 * inner_steps,
         **means,
-        "nrmse_stderr": float(at["nrmse"].std()) / len(at) ** 0.5 if means["nrmse"] else None,
+        measure.stderr: float(primary.std()) / len(at) ** 0.5 if means[measure.name] else None,
         "train_seconds": 12.5,
         "train_process_seconds": 11.0,
         "test_seconds": 1.5,
         "work": {"gradients": 50, "hvps": 50, "accepted": 8, "rejected": 1, "kept_states": 51},
-        "target_std": TARGET_STD,
-        "target_range": TARGET_RANGE,
+        **(scales if measure is NUMBERS else {}),
         "n_test_tasks": int(rows["task"].nunique()),
         "device": "cpu",
         "dtype": "float32",
