@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.measures import CLASSES, NUMBERS, Measure
+from pipeline.config.variants import variant_of
 from pipeline.files import write_json
 from pipeline.runs.metrics import derived_errors
 from pipeline.runs.records import (
@@ -321,7 +322,9 @@ def profile(label: str) -> dict[str, Any]:
 
 
 def _identity(label: str, setting: str, seed: int, inner_steps: int) -> dict[str, Any]:
-    names = {"method": label, "label": label, "setting": setting, "dataset": dataset_of(setting)}
+    variant = variant_of(label)
+    method = variant.base if variant else label
+    names = {"method": method, "label": label, "setting": setting, "dataset": dataset_of(setting)}
     return {**names, "seed": seed, "inner_steps": inner_steps}
 
 

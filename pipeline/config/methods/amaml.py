@@ -59,11 +59,11 @@ CARD = MethodCard(
     order=70,
     citation="Li, Wang, Narayan, Kirby, Zhe, AISTATS 2023, arXiv:2110.08432",
     text="""
-- Inner training: the gradient flow to T by an adaptive Runge-Kutta solver (dopri5), as the paper.
+- Inner training: the gradient flow to T by an adaptive Runge-Kutta solver (dopri5).
 - Meta-gradient: λ(0) of the adjoint dλ/dt = +∇²L_S(u) λ, λ(T) = ∇L_Q, solved backward.
 - Memory: the states at every 0.01 of flow time; no graph.
 - Time: the flow, then two Hessian-vector products for each kept state (modified Euler).
-- Mind: the paper's algorithm; its error is that of both solvers, not only of the first.
+- Mind: the algorithm of Li et al. (2023); its error is that of both solvers, not only of the first.
 """,
     style=STYLE,
     settings=Settings,

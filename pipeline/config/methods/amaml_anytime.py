@@ -13,7 +13,7 @@ CARD = MethodCard(
 - Meta-gradient: of ω/T ∫ L_Q(u(t)) dt + (1 − ω) L_Q(u(T)), ω = 0.5: errors count all the way.
 - Memory: as `amaml_rkc`.
 - Time: as `amaml_rkc`, and a query gradient at each step.
-- Mind: ours, not the paper's; ω = 0 is the paper's objective.
+- Mind: ours; ω = 0 is the objective of A-MAML.
 """,
     style=Style("#000000", "-", "*", 2.0),
     settings=Settings,

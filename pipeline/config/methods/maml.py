@@ -17,7 +17,7 @@ CARD = MethodCard(
     text="""
 - Inner training: K/10 gradient-descent steps on the support loss.
 - Meta-gradient: exact, by autograd through the unrolled steps.
-- Memory: the graph of every step is kept, so it grows with K; this is why the paper caps the steps.
+- Memory: the graph of every step is kept, so it grows with K; this is why the steps are capped.
 - Time: one forward and one backward pass of each step.
 - Mind: at test time it is trained for all K steps, ten times as many as it was meta-trained for.
 """,
