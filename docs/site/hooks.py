@@ -12,8 +12,10 @@ from mkdocs.structure.files import File, Files
 
 from pipeline import core
 from pipeline.config.card import MethodCard, MethodSettings
+from pipeline.config.measures import CLASSES, NUMBERS
 from pipeline.config.methods import METHODS
-from pipeline.report.columns import COLUMNS, OWN
+from pipeline.report.columns import EVERY, columns_of
+from pipeline.report.sections import glossary
 from pipeline.report.texts import text_of
 
 ROOT = Path(__file__).parents[2]
@@ -69,11 +71,14 @@ def _method(card: MethodCard) -> str:
 
 
 def columns() -> str:
-    """What the report says of words and columns."""
-    parts = ["# Words and columns", text_of("glossary.md"), "## Columns", _table(COLUMNS)]
-    for table, own in OWN.items():
-        parts += [f"### Otherwise in `{table}`", _table(own)]
-    return "\n\n".join(parts)
+    """What the report says of words, of numbers and of classes, and of columns."""
+    every, own = columns_of(NUMBERS.name).copy(), []
+    shared = every.pop(EVERY)
+    for table, meanings in every.items():
+        own += [f"### Otherwise in `{table}`", _table(meanings)]
+    words, of_classes = glossary(NUMBERS, own=False), glossary(CLASSES, own=True)
+    words += f"\n\n## Where targets are classes\n\n{of_classes}"
+    return "\n\n".join(["# Words and columns", words, "## Columns", _table(shared), *own])
 
 
 def _table(meanings: dict[str, list[str]]) -> str:

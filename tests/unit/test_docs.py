@@ -4,6 +4,7 @@ tests/workflow/test_docs.py runs the commands that take longer than being read.
 """
 
 import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -79,3 +80,13 @@ def test_commands_stand_in_blocks_that_say_so(page: Path) -> None:
     lines = [line for fence in fences(page, "") for line in fence.content.splitlines()]
     commands = [line for line in lines if line.split(" ")[0] in PROGRAMS]
     assert commands == [], "begin the block with ```sh, that of an output with ```text"
+
+
+def test_the_site_makes_pages_of_the_code() -> None:
+    hooks = runpy.run_path(str(ROOT / "docs/site/hooks.py"))
+    for page, said in {
+        "reference": "meta_gradient",
+        "methods": "amaml",
+        "columns": "nrmse",
+    }.items():
+        assert said in hooks[page](), page
