@@ -123,6 +123,31 @@ def read_columns(
     return found
 
 
+def read_mapped(
+    path: Path, wanted: Mapping[str, Kind], folder: Path, *, delimiter: str | None = None
+) -> OwnColumns:
+    """As `read_columns`, with one column in memory at a time: all lie in files of `folder`."""
+    found: OwnColumns | None = None
+    for name, kind in wanted.items():
+        one = read_columns(path, {name: kind}, delimiter=delimiter)
+        found = found or replace(one, numbers={}, codes={}, values={})
+        for kept, columns in ((found.numbers, one.numbers), (found.codes, one.codes)):
+            kept |= {name: mapped(values, folder) for name, values in columns.items()}
+        found.values.update(one.values)
+        del one
+        pa.default_memory_pool().release_unused()
+    assert found is not None
+    return found
+
+
+def mapped(values: np.ndarray, folder: Path) -> np.ndarray:
+    """The same array in a file of `folder`, of which the system keeps in memory what it can."""
+    file = folder / f"{len(list(folder.iterdir()))}.npy"
+    np.save(file, values)
+    array: np.ndarray = np.load(file, mmap_mode="r")
+    return array
+
+
 def frame_columns(frame: pd.DataFrame, wanted: Mapping[str, Kind], *, name: str) -> OwnColumns:
     """The same of a table in memory, which is called `name` in messages."""
     place = Path(name)
@@ -269,7 +294,7 @@ def _read_text(
         for name, kind in kinds.items()
     }
     try:
-        return pacsv.read_csv(
+        with pacsv.open_csv(  # whose memory is bounded, unlike that of `read_csv`
             path,
             read_options=pacsv.ReadOptions(block_size=_BLOCK, column_names=names, skip_rows=1),
             parse_options=pacsv.ParseOptions(delimiter=separator, newlines_in_values=True),
@@ -279,7 +304,8 @@ def _read_text(
                 null_values=list(MISSING),
                 strings_can_be_null=True,
             ),
-        )
+        ) as reader:
+            return reader.read_all()
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise _unreadable(path, names, kinds, separator, str(error)) from error
 
@@ -370,7 +396,7 @@ def _add(found: OwnColumns, name: str, kind: Kind, column: pa.Array) -> None:
             _refuse_numbers(found, name)
         return
     numbers = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
-    found.numbers[name] = np.array(numbers, dtype=np.float64)
+    found.numbers[name] = np.asarray(numbers, dtype=np.float64)
     _refuse_infinite(found, name)
 
 
@@ -411,9 +437,9 @@ def _add_text(found: OwnColumns, name: str, column: pa.Array) -> None:
     texts = [str(value).strip() for value in column.dictionary.to_pylist()]
     order = sorted({text for text in texts if text not in MISSING})
     place = {text: code for code, text in enumerate(order)}
-    codes = np.array([place.get(text, -1) for text in texts] or [-1], dtype=np.int32)
-    rows = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    found.codes[name] = np.where(rows < 0, -1, codes[rows]).astype(np.int32)
+    codes = np.array([*(place.get(text, -1) for text in texts), -1], dtype=np.int32)
+    # a row without a value has the last code
+    found.codes[name] = codes[column.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
     found.values[name] = order
 
 

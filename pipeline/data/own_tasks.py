@@ -6,9 +6,10 @@ numbers, or categories, which become one column each (one-hot).
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,14 @@ import pandas as pd
 
 from pipeline.data import schemas
 from pipeline.data.cards import OF_CLASSES, Missing, OwnRatings, OwnTable
-from pipeline.data.own_files import Kind, OwnColumns, column_names, read_columns
+from pipeline.data.own_files import (
+    Kind,
+    OwnColumns,
+    column_names,
+    mapped,
+    read_columns,
+    read_mapped,
+)
 from pipeline.errors import BadInput
 
 MOST_CATEGORIES = 200  # of one input; more are ids rather than categories
@@ -47,7 +55,15 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
             than two tasks, tasks of one row only, a target or an input that is the same everywhere,
             an input with too many categories, too many classes, a split that is none.
     """
-    given = replace(given, inputs=_resolved(given))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
+        return _table_tasks(replace(given, inputs=_resolved(given)), out, metadata, Path(folder))
+
+
+def _table_tasks(
+    given: OwnTable, out: Path, metadata: Mapping[str, str], folder: Path
+) -> dict[str, Any]:
+    """`build_table_tasks`, with columns in files of `folder`: memory holds a few at a time."""
     kinds: dict[str, Kind] = dict.fromkeys(given.inputs, "any")
     if given.shape is not None:
         kinds = dict.fromkeys(given.inputs, "array" if len(given.inputs) == 1 else "number")
@@ -55,9 +71,12 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
     kinds |= {given.task: "text", given.target: "text" if given.loss in OF_CLASSES else "number"}
     if given.split is not None:
         kinds[given.split] = "text"
-    columns = read_columns(given.file, kinds, delimiter=given.delimiter)
+    columns = read_mapped(given.file, kinds, folder, delimiter=given.delimiter)
     kept = _without_missing(columns, list(kinds), given.missing)
-    used, task = np.unique(columns.codes[given.task][kept], return_inverse=True)
+    codes = columns.codes[given.task][kept]
+    used, place = np.unique(codes), np.zeros(len(columns.values[given.task]), dtype=np.int32)
+    place[used] = np.arange(len(used))
+    task = place[codes]
     ids = [columns.values[given.task][code] for code in used]
     counts = np.bincount(task)
     if len(ids) < 2 or counts.max() < 2:
@@ -65,13 +84,14 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
             f"{given.file}: found {_tasks(len(ids))} in column '{given.task}', the largest of "
             f"{counts.max()} rows, needed several tasks of several rows. Is `task` another column?"
         )
-    order = np.argsort(task, kind="stable")
-    rows = kept[order]
+    order = np.argsort(task, kind="stable").astype(np.int32)
+    rows, task = kept[order], mapped(task[order], folder)
+    del order, kept, codes  # a table of 1 GB has 36 million rows
     inputs: dict[str, np.ndarray] = {}
     described: list[dict[str, Any]] = []
     for name in given.inputs if given.shape is None else ():
         found, categories = _input(columns, name, rows)
-        inputs |= found
+        inputs |= {name: mapped(values, folder) for name, values in found.items()}
         described.append({"name": name, "categories": categories})
     if given.shape is not None:
         described = [{"name": name, "categories": None} for name in given.inputs]
@@ -80,18 +100,19 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
         y, classes = _classes(columns, given, rows)
     else:
         y = columns.numbers[given.target][rows]
+    y = mapped(y, folder)
     if y.min() == y.max():
         raise BadInput(
             f"{given.file}: found the same {given.target} in all {len(rows)} rows, needed a target "
             "that differs. Is `target` another column?"
         )
-    written: dict[str, Any] = {"task": task[order].astype(np.int32)}
+    written: dict[str, Any] = {"task": task}
     if given.split is not None:
-        written["split"] = _split(columns, given, rows, task[order], ids)
+        written["split"] = _split(columns, given, rows, task, ids)
     if given.shape is None:
         written |= {f"x{place}": values for place, values in enumerate(inputs.values())}
     else:
-        written["x"] = _arrays(columns, given, rows)
+        written["x"] = mapped(_arrays(columns, given, rows), folder)
     written["y"] = y
     summary = {
         **metadata,
@@ -107,7 +128,7 @@ def build_table_tasks(given: OwnTable, out: Path, *, metadata: Mapping[str, str]
         **({"classes": classes, "loss": given.loss} if classes else {}),
         "tasks": len(ids),
         "rows": len(rows),
-        "dropped": len(columns) - len(kept),
+        "dropped": len(columns) - len(rows),
         "repeated": _repeated(written),
     }
     if given.split is not None:
@@ -223,24 +244,36 @@ def _arrays(columns: OwnColumns, given: OwnTable, rows: np.ndarray) -> np.ndarra
 
 def _repeated(written: Mapping[str, np.ndarray]) -> int:
     """Rows that stand there once more."""
-    flat = {name: values for name, values in written.items() if values.ndim == 1}
-    arrays = {name: [row.tobytes() for row in v] for name, v in written.items() if v.ndim > 1}
-    return int(pd.DataFrame(flat | arrays).duplicated().sum())
+    every = np.empty(len(written["y"]), dtype=np.uint64)
+    for part in _parts(len(written["y"])):
+        columns = {name: values[part] for name, values in written.items()}
+        flat = {
+            name: [row.tobytes() for row in values] if values.ndim > 1 else values
+            for name, values in columns.items()
+        }
+        every[part] = pd.util.hash_pandas_object(pd.DataFrame(flat), index=False).to_numpy()
+    every.sort()
+    return int(np.count_nonzero(every[1:] == every[:-1]))
+
+
+def _parts(rows: int) -> Iterator[slice]:
+    return (slice(start, start + schemas.GROUP) for start in range(0, rows, schemas.GROUP))
 
 
 def _without_missing(columns: OwnColumns, names: list[str], missing: Missing) -> np.ndarray:
     """The rows in which no value is missing."""
-    holes = {name: columns.missing(name) for name in names}
-    anywhere = np.logical_or.reduce(list(holes.values()))
+    anywhere = np.zeros(len(columns), dtype=bool)
+    for name in names:
+        anywhere |= columns.missing(name)
     if missing == "refuse" and anywhere.any():
-        name = next(name for name in names if holes[name].any())
-        row = int(holes[name].argmax())
+        name = next(name for name in names if columns.missing(name).any())
+        row = int(columns.missing(name).argmax())
         raise BadInput(
             f"{columns.place(row)}: column '{name}': found no value, and {int(anywhere.sum())} "
             f"rows with missing values in all; needed a value in each. Mend them, or write "
             "`missing: drop` (add-data: --missing drop)."
         )
-    kept = np.flatnonzero(~anywhere)
+    kept = np.flatnonzero(~anywhere).astype(np.int32)
     if not len(kept):
         raise BadInput(f"{columns.path}: found no row in which no value is missing.")
     return kept
@@ -265,8 +298,7 @@ def _input(
             )
         categories = [columns.values[name][code] for code in used]
         found = {
-            f"{name}={text}": (codes == code).astype(np.float64)
-            for text, code in zip(categories, used, strict=True)
+            f"{name}={text}": codes == code for text, code in zip(categories, used, strict=True)
         }
         is_constant = len(used) == 1
     if is_constant:
@@ -348,6 +380,10 @@ def _digest(names: list[str], columns: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256("\n".join(names).encode())
     for name, values in columns.items():
         digest.update(name.encode())
-        is_text = values.dtype == object
-        digest.update("\n".join(values).encode() if is_text else values.tobytes())
+        for part in _parts(len(values)):
+            some = values[part]
+            if some.dtype == object:
+                digest.update((("\n" if part.start else "") + "\n".join(some)).encode())
+            else:
+                digest.update((some.astype(np.float64) if some.dtype == bool else some).tobytes())
     return digest.hexdigest()

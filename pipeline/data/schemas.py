@@ -17,6 +17,7 @@ from pipeline.errors import BadInput
 from pipeline.files import parse_json, replacing
 
 METADATA_KEY = b"pipeline"
+GROUP = 1 << 20  # rows that are written at a time
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
@@ -65,12 +66,16 @@ def write_rows(
     A column of lists is an array of two axes.
     """
     encoded = json.dumps(metadata, sort_keys=True, allow_nan=False).encode("utf-8")
-    table = pa.Table.from_arrays(
-        [_to_arrow(columns[field.name], field.type) for field in schema],
-        schema=schema.with_metadata({METADATA_KEY: encoded}),
-    )
-    with replacing(path) as beside:
-        pq.write_table(table, beside, compression="zstd")
+    described = schema.with_metadata({METADATA_KEY: encoded})
+    length = len(columns[schema.names[0]])
+    with (
+        replacing(path) as beside,
+        pq.ParquetWriter(beside, described, compression="zstd") as writer,
+    ):
+        for start in range(0, max(length, 1), GROUP):
+            part = slice(start, start + GROUP)
+            arrays = [_to_arrow(columns[field.name][part], field.type) for field in schema]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=described))
 
 
 def read_rows(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
@@ -91,6 +96,8 @@ def read_rows(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
 
 def _to_arrow(values: Any, kind: pa.DataType) -> pa.Array:
     if not pa.types.is_fixed_size_list(kind):
+        if isinstance(values, np.ndarray) and values.dtype == bool:
+            values = values.astype(np.float64)
         return pa.array(values, type=kind)
     flat = pa.array(np.asarray(values).reshape(-1), type=kind.value_type)
     return pa.FixedSizeListArray.from_arrays(flat, type=kind)

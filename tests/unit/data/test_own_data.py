@@ -538,3 +538,20 @@ def test_a_class_that_no_training_task_has_is_refused(tmp_path: Path) -> None:
             said.append(str(error))
     assert 0 < len(said) < 12  # it depends on whether the task is held out
     assert all("found the class 'z' in" in text and "task 's00'" in text for text in said)
+
+
+@pytest.mark.parametrize("roles", [False, True])
+def test_a_large_table_is_written_part_by_part(tmp_path: Path, monkeypatch, roles: bool) -> None:
+    """A few rows at a time and all at once are the same content."""
+    file = tmp_path / "made.csv"
+    made_tasks(tmp_path, roles=roles)
+    frame = pd.read_csv(file).assign(kind=["old", "new", "odd"] * 116)
+    pd.concat([frame, frame[5:8]]).to_csv(file, index=False)
+    given = {"inputs": ("hour", "kind"), "split": "role" if roles else None}
+    whole = built(tmp_path, file, **given)
+    monkeypatch.setattr(schemas, "GROUP", 7)
+    parts = built(tmp_path, file, **given)
+    pd.testing.assert_frame_equal(whole[0], parts[0])
+    assert whole[1] == parts[1]
+    assert whole[1]["repeated"] == 3
+    assert {path.name for path in tmp_path.iterdir()} == {"made.csv", "tasks.parquet"}
