@@ -49,7 +49,7 @@ from pipeline.tables.grid import is_failed
 from pipeline.tables.paired import BySeed, compare, differences, holm
 
 LEVEL = 0.05
-WIDTH = 100  # of the text
+WIDTH = 120  # of the text
 SHOWN = 3  # of many commands
 
 
@@ -260,9 +260,18 @@ def _finite(value: float) -> float | None:
 def champions_text(champions: Sequence[Champion]) -> str:
     """The champions as a table for a terminal, and what they are not separated from."""
     table = Table(box=box.SIMPLE_HEAD)
-    heads = ("setting", "champion", "validation", "best other", "", "p", "test")
-    for head in heads:
-        table.add_column(head, justify="left" if head in ("setting", "champion") else "right")
+    for head in (
+        "setting",
+        "champion",
+        "seed",
+        "validation",
+        "best other",
+        "its error",
+        "p",
+        "test",
+    ):
+        is_name = head in ("setting", "champion", "best other")
+        table.add_column(head, justify="left" if is_name else "right", overflow="fold")
     notes = []
     for champion in champions:
         about = champion.start.about
@@ -270,7 +279,8 @@ def champions_text(champions: Sequence[Champion]) -> str:
         other = validation["others"][0]
         table.add_row(
             champion.setting,
-            f"{about['label']}, seed {about['seed']}",
+            about["label"],
+            str(about["seed"]),
             f"{validation['error']:.4f}",
             other["label"],
             _number(other["error"]),

@@ -1,6 +1,7 @@
 """Champions are chosen on validation tasks, by errors that their runs' own validation gave."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -9,15 +10,17 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from pipeline.cli import app
+from pipeline.config.schema import load_params, on_grid
 from pipeline.data import schemas
 from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
 from pipeline.runs.initialisation import KEY, Initialisation
 from pipeline.runs.records import read_run, write_run
+from pipeline.runs.use import answer_mixed, example
 from pipeline.tables.champions import champion_file, champions_text, lacking_text, promote
 from tests.unit import promoted
 from tests.unit.promoted import METHODS, config, params
-from tests.unit.tiny_runs import RATINGS, SYNTHETIC, write_config
+from tests.unit.tiny_runs import RATINGS, ROOT, SYNTHETIC, write_config
 
 SETTINGS = (SYNTHETIC, RATINGS)
 
@@ -72,8 +75,7 @@ def test_few_validation_tasks_separate_nothing_and_that_is_said(root: Path) -> N
     for champion in champions:
         about = champion.start.about
         assert len(champion.not_separated) >= 2, "6 pairs cannot separate five others"
-        assert f"{champion.setting}" in text
-        assert f"{about['label']}, seed {about['seed']}" in text
+        assert re.search(rf"{champion.setting} +{about['label']} +{about['seed']} ", text)
     assert "3 validation tasks in each of 2 seeds: not separated from" in text.replace("\n", " ")
     assert "without meta-learning" in text
 
@@ -196,8 +198,29 @@ def test_the_command_writes_files_though_no_store_is_there(
     text = capsys.readouterr().out
     for setting in SETTINGS:
         about = Initialisation.read(champion_file(Path("results/tiny"), setting)).about
-        assert f"{about['label']}, seed {about['seed']}" in text
+        assert re.search(rf"{setting} +{about['label']} +{about['seed']} ", text)
     shutil.rmtree("results")
     with pytest.raises(BadInput, match=r"grid .tiny.: found no weights to choose from.*snakemake"):
         app(command, standalone_mode=False)
     assert not Path("results").exists()
+
+
+SHIPPED = sorted(ROOT.glob("results/*/champions"))
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.parent.name)
+def test_champions_in_git_are_those_of_their_grid(folder: Path, tmp_path: Path) -> None:
+    """A clone, which has no runs, can use and register them."""
+    grid = folder.parent.name
+    copied = tmp_path / f"results/{grid}/champions"
+    shutil.copytree(folder, copied)
+    given = on_grid(load_params(ROOT / "params.yaml"), grid)
+    champions, lacking = promote(given, tmp_path)
+    assert lacking == []
+    assert {c.setting for c in champions} == set(given.active.settings)
+    for file in folder.iterdir():
+        assert (copied / file.name).read_bytes() == file.read_bytes()
+        assert file.stat().st_size < 100_000
+        start = Initialisation.read(file)
+        assert bool(start.theta.isfinite().all())
+        assert len(answer_mixed(start, example(start), steps=1)) == 1
