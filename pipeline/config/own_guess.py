@@ -18,6 +18,7 @@ from pipeline.data.own_tasks import SPLITS
 from pipeline.errors import BadInput
 
 MOST_GUESSED = 50  # categories of an input that nobody named
+FEW_NUMBERS = 10  # different whole numbers of a target, which may be classes
 LEAST_TASKS = 10  # of a column that is called nothing special
 
 USERS = "user customer client reader viewer member account buyer reviewer rater"
@@ -140,6 +141,8 @@ def _table(file: str, looks: Sequence[ColumnLook], said: Said) -> Guess:
     (aim,) = (look for look in looks if look.name == target)
     loss = said.loss or ("cross_entropy" if aim.kind == "text" else None)
     kind = f": {aim.distinct} classes" if loss in OF_CLASSES else ""
+    if loss is None and aim.is_whole and aim.distinct <= FEW_NUMBERS:
+        kind = ": numbers (if they are classes: --loss cross_entropy)"
     roles = {task: "task", target: f"target{why}{kind}"} | ({split: "split"} if split else {})
     inputs, categories = list(said.inputs), list(said.categories)
     for look in looks:

@@ -388,7 +388,8 @@ def _add(found: OwnColumns, name: str, kind: Kind, column: pa.Array) -> None:
     if not (is_number_type or is_text_type) or (kind == "number" and not is_number_type):
         needed = "numbers" if kind == "number" else "numbers or text"
         raise BadColumn(
-            f"{found.path}: column '{name}' holds {column.type}, needed {needed}. Convert it."
+            f"{found.path}: column '{name}' holds {column.type}, needed {needed}. Convert "
+            "it; inputs that are arrays have a `shape` (docs/own-model.md)."
         )
     if kind == "text" or not is_number_type:
         _add_text(found, name, column)

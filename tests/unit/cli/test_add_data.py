@@ -137,6 +137,17 @@ def test_columns_are_put_to_use_by_what_they_hold(project: Path, capsys) -> None
         assert told in said
 
 
+def test_a_target_of_few_whole_numbers_may_be_one_of_classes(project: Path, capsys) -> None:
+    frame = sensors()
+    frame["load"] = np.resize([1, 2, 3], len(frame))
+    frame.to_csv("own.csv", index=False)
+    assert call("add-data", "own.csv", "--look") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "the last column: numbers (if they are classes: --loss cross_entropy)" in said
+    assert call("add-data", "own.csv", "--look", "--loss", "cross_entropy") == 0
+    assert "3 classes" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("change", "options", "said"),
     [
