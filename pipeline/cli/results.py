@@ -18,6 +18,9 @@ from pipeline.cli.options import (
 )
 from pipeline.errors import BadInput
 
+Uri = Annotated[
+    str | None, typer.Option(help="MLflow tracking URI [default: tracking.uri of params]")
+]
 ResultsDir = Annotated[Path, typer.Argument(help="such as results/quickstart")]
 
 
@@ -76,7 +79,7 @@ def plot_curves(
 
 def log_tracking(
     results_dir: ResultsDir,
-    uri: Annotated[str, typer.Option(help="MLflow tracking URI")] = "sqlite:///mlflow.db",
+    uri: Uri = None,
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
     grid: GridName = None,
@@ -93,11 +96,29 @@ def log_tracking(
     check_records(results_dir, read_json(tables))
 
     def make() -> None:
-        counts = replay.log_tracking(results_dir, uri=uri, **_grid(recipe))
+        counts = replay.log_tracking(results_dir, uri=_uri(uri, recipe), **_grid(recipe))
         page = counts.pop("page")
         typer.echo(f"{counts}\nthe table of runs, after `mlflow ui`: {page}")
 
     making(results_dir / "tracking.json", recipe, make)
+
+
+def log_live(
+    results_dir: ResultsDir,
+    uri: Uri = None,
+    spec: Spec = None,
+    params: ParamsFile = Path("params.yaml"),
+    grid: GridName = None,
+    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Show runs in MLflow while they train; ends with the process that started it.
+
+    Snakemake starts it, where `tracking.live` is not switched off.
+    """
+    from pipeline.tracking import live
+
+    recipe = recipe_of("tracking", spec, params, grid, results_dir)
+    live.log_live(results_dir, uri=_uri(uri, recipe), **_grid(recipe), parent=parent)
 
 
 def keep_evidence(
@@ -164,9 +185,16 @@ def recipe_of(
     return next(a.recipe for a in every if a.recipe["kind"] == kind)
 
 
+def _uri(given: str | None, recipe: dict[str, Any]) -> str:
+    """The MLflow store: the one that is given, or that of params."""
+    from pipeline.config.schema import DEFAULT_STORE
+
+    return given or recipe.get("uri") or DEFAULT_STORE
+
+
 def _grid(recipe: dict[str, Any]) -> dict[str, Any]:
     """Which runs: grid, methods, settings, seeds."""
     return take(recipe, "grid", "methods", "settings", "seeds")
 
 
-COMMANDS = (build_tables, plot_curves, log_tracking, keep_evidence, restore_runs)
+COMMANDS = (build_tables, plot_curves, log_tracking, log_live, keep_evidence, restore_runs)

@@ -68,7 +68,9 @@ def promote(
     grid: Annotated[
         str | None, typer.Argument(help="its name; default: the grid that --params names")
     ] = None,
-    uri: Annotated[str, typer.Option(help="MLflow tracking URI")] = "sqlite:///mlflow.db",
+    uri: Annotated[
+        str | None, typer.Option(help="MLflow tracking URI [default: tracking.uri of params]")
+    ] = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
     """Choose each setting's best method by validation tasks, write and register its weights.
@@ -94,7 +96,8 @@ def promote(
         if lost:
             typer.echo(f"{lost}\n", err=True)
         starts = [Initialisation.read(champion.file) for champion in found]
-        for champion, model in zip(found, register(starts, uri=uri, grid=given.grid), strict=True):
+        models = register(starts, uri=uri or given.tracking.uri, grid=given.grid)
+        for champion, model in zip(found, models, strict=True):
             told_of = "registered as" if model.is_new else "as it was:"
             typer.echo(
                 f"{champion.file}: {told_of} models:/{model.name}@champion, version {model.version}"

@@ -43,7 +43,17 @@ from pipeline.errors import BadInput
 Steps = Annotated[list[Annotated[int, Field(ge=0, le=MOST)]], Field(min_length=1)]
 
 
+DEFAULT_STORE = "sqlite:///mlflow.db"  # which a plain `mlflow ui` opens
 Capture = Literal["auto", "never"]  # of inner training as CUDA graphs
+
+
+class Tracking(Strict):
+    uri: str = Field(
+        default=DEFAULT_STORE,
+        pattern="^(sqlite:///.|https?://.)",
+        description="MLflow store: sqlite:///FILE, or the http address of a server",
+    )
+    live: bool = Field(default=True, description="log runs while they train")
 
 
 class Data(Strict):
@@ -128,6 +138,7 @@ class ParamsFile(Strict):
     )
     dtype: Literal["float32", "float64"]
     raw_dir: str | None = Field(default=None, description="replaces data.raw_dir (--config)")
+    tracking: Tracking = Tracking()
     data: Data
     datasets: dict[Name, OwnData] = Field(default={}, description="data of one's own, by name")
     models: dict[Name, OwnModel] = Field(default={}, description="torch modules of one's own")

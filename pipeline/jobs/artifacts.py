@@ -17,7 +17,6 @@ from pipeline.jobs import recipes
 from pipeline.runs.recipe import Recipe
 
 RUN_FILES = ("curve.parquet", "test_rows.parquet", "meta_init.safetensors", "metrics.json")
-STORE = (Path("mlflow.db"), Path("mlartifacts"))
 
 
 @dataclass(frozen=True)
@@ -172,6 +171,14 @@ def _views(params: Params, records: list[Artifact], root: Path) -> Iterator[Arti
         (tables, (made,), every),
         (figures, (drawn,), (made, *shown)),
         (page, (results / "report.html", results / "report.json"), (made, drawn)),
-        (tracking, (*STORE, results / "tracking.json"), (*every, made, drawn)),
+        (tracking, (*_store(params), results / "tracking.json"), (*every, made, drawn)),
     ):
         yield Artifact(recipe, files, files[-1], inputs)
+
+
+def _store(params: Params) -> tuple[Path, ...]:
+    """Files of the MLflow store; none of a server."""
+    name = params.tracking.uri.removeprefix("sqlite:///")
+    if name == params.tracking.uri:
+        return ()
+    return Path(name), Path(name).with_name("mlartifacts")

@@ -13,16 +13,19 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from pipeline.errors import BadInput
 
+BESIDE_S = 15.0  # for what works beside the jobs to end
+_BESIDE: list[subprocess.Popen[bytes]] = []
 _HELD: list[IO[str]] = []  # open until the process ends: the kernel lock goes with it
 
 
@@ -54,8 +57,33 @@ def hold(root: Path = Path()) -> None:
     _HELD.append(handle)
 
 
+def start_beside(command: Sequence[str], log: Path) -> None:
+    """Start a process that works beside the jobs until `release`; its words go to `log`.
+
+    It has to end by itself when this process is killed: it is none of its process group.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as said:
+        _BESIDE.append(
+            subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        )
+
+
 def release() -> None:
-    """Give the lock back at an orderly end."""
+    """Give the lock back at an orderly end, after what works beside the jobs has ended."""
+    while _BESIDE:
+        process = _BESIDE.pop()
+        process.terminate()
+        try:
+            process.wait(BESIDE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
     while _HELD:
         with _HELD.pop() as handle:
             handle.truncate(0)

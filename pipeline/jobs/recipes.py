@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.config.methods import BUDGET, METHODS, TRAINS_STUDIES, WAYS
 from pipeline.config.own_data import NOT_OF_THE_FILE, RatingsEntry
-from pipeline.config.schema import Params
+from pipeline.config.schema import DEFAULT_STORE, Params
 from pipeline.config.studies import STUDIES
 from pipeline.data.cards import OF_CLASSES
 from pipeline.data.families import MODULES as FAMILY_MODULES
@@ -347,8 +347,10 @@ def report_recipe(params: Params, tables: Recipe, figures: Recipe, root: Path) -
 def tracking_recipe(params: Params, tables: Recipe, figures: Recipe) -> Recipe:
     """Recipe of the grid's experiment in MLflow."""
     active = params.active
+    uri = params.tracking.uri
     return {
         "kind": "tracking",
+        **({} if uri == DEFAULT_STORE else {"uri": uri}),
         "grid": params.grid,
         "methods": sorted(active.methods),
         "settings": sorted(active.settings),

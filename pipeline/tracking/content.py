@@ -97,14 +97,14 @@ def run_figures(results_dir: Path) -> dict[str, list[Path]]:
 
 def run_content(
     record: RunRecord,
-    reference: pd.DataFrame,
+    reference: pd.DataFrame | None,
     profile: Mapping[str, Any] | None,
     start: int | None = None,
 ) -> Content:
     """Describe one finished run.
 
     Args:
-        reference: rows of what it is compared with; may be none.
+        reference: rows of what it is compared with, if they are there.
         profile: the cost profile of its label, if there is one.
         start: when it started, where that is known; milliseconds since 1970.
     """
@@ -114,9 +114,10 @@ def run_content(
     if start is None:
         took = sum(_finite(metrics.get(key)) or 0.0 for key in ("train_seconds", "test_seconds"))
         start = end - int(took * 1000)
+    rows = record.test_rows if reference is None else pd.concat([record.test_rows, reference])
     points, lost = _finite_points(
         [
-            *_test_points(pd.concat([record.test_rows, reference]), spec["inner_steps"], end),
+            *_test_points(rows, spec["inner_steps"], end),
             *_update_points(record.curve, start),
             *_cost_points(profile, end),
             *_scalar_points(metrics, end),
@@ -129,7 +130,7 @@ def run_content(
         start=start,
         end=end,
         tags=identity(spec) | _tags(record, lost),
-        params=dict(_flat(spec)),
+        params=dict(flat(spec)),
         points=points,
         data=_data_set(record),
         files=[record.directory / name for name in FILES if not name.endswith(".parquet")],
@@ -177,11 +178,11 @@ def _tags(record: RunRecord, lost: Mapping[str, int]) -> dict[str, str]:
     return {key: str(value) for key, value in tags.items() if value not in (None, "")}
 
 
-def _flat(value: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
+def flat(value: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
     """Yield the leaves of a recipe as `training.outer_lr`-like keys and texts."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+            yield from flat(inner, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, value if isinstance(value, str) else json.dumps(value)
 

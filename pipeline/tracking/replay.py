@@ -165,7 +165,7 @@ def start_run(experiment: Experiment, parent: "Run", content: Content) -> "Run":
 
 def complete(experiment: Experiment, run: "Run", content: Content, digest: str | None) -> None:
     """Log what a run lacks; its digest comes last, so that what breaks off is completed later."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, RunTag
 
     client, run_id = experiment.client, run.info.run_id
     there = logged_steps(experiment, run_id, run.data.metrics)
@@ -174,13 +174,9 @@ def complete(experiment: Experiment, run: "Run", content: Content, digest: str |
         for p in content.points
         if p.step not in there.get(p.key, ())
     ]
-    params = [
-        Param(key, value) for key, value in content.params.items() if key not in run.data.params
-    ]
     tags = [RunTag(k, v) for k, v in content.tags.items() if run.data.tags.get(k) != v]
     client.log_batch(run_id, tags=tags)
-    for few in _chunks(params, PARAMS_A_CALL):
-        client.log_batch(run_id, params=few)
+    log_params(experiment, run, content.params)
     for some in _chunks(metrics, METRICS_A_CALL):
         client.log_batch(run_id, metrics=some)
     if content.data and not (run.inputs and run.inputs.dataset_inputs):
@@ -191,6 +187,15 @@ def complete(experiment: Experiment, run: "Run", content: Content, digest: str |
     client.set_terminated(run_id, content.status, content.end)
     if digest:
         client.set_tag(run_id, WHOLE, digest)
+
+
+def log_params(experiment: Experiment, run: "Run", params: Mapping[str, str]) -> None:
+    """Log the parameters that a run lacks: they never change."""
+    from mlflow.entities import Param
+
+    lacking = [Param(key, value) for key, value in params.items() if key not in run.data.params]
+    for few in _chunks(lacking, PARAMS_A_CALL):
+        experiment.client.log_batch(run.info.run_id, params=few)
 
 
 def logged_steps(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from pipeline.config.schema import DEFAULT_STORE
 from pipeline.errors import BadInput
 
 if TYPE_CHECKING:
@@ -31,11 +32,6 @@ ENVIRONMENT = {  # what the user has set stands
 }
 
 
-def default_uri() -> str:
-    """The store that `mlflow ui` opens when it is started in the same folder."""
-    return "sqlite:///mlflow.db"
-
-
 def store_path(uri: str) -> Path | None:
     """Database file of a `sqlite:///` store, None for a tracking server.
 
@@ -48,7 +44,7 @@ def store_path(uri: str) -> Path | None:
     if name in (uri, "", ":memory:"):
         raise BadInput(
             f"tracking uri: found '{uri}'; needed `sqlite:///FILE` or the `http://` address of "
-            f"an MLflow server. The default is `{default_uri()}`."
+            f"an MLflow server. The default is `{DEFAULT_STORE}`."
         )
     return Path(name).resolve()
 
@@ -72,7 +68,7 @@ def probe(uri: str, path: Path | None) -> None:
             raise BadInput(
                 f"{uri}: found no server that answers within {PROBE_TIMEOUT_S:g} s "
                 f"({type(error).__name__}); needed an MLflow server. Start one with `mlflow "
-                f"server`, correct the address, or use the default `{default_uri()}`. The "
+                f"server`, correct the address, or use the default `{DEFAULT_STORE}`. The "
                 "results are complete without it."
             ) from error
     elif path.exists():
@@ -110,7 +106,7 @@ def locked(path: Path | None) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         raise BadInput(
             f"{lock}: {error}; needed a folder in which files can be written. Give another --uri, "
-            f"or use the default `{default_uri()}`."
+            f"or use the default `{DEFAULT_STORE}`."
         ) from error
     with closing(holder):
         try:

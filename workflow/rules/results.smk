@@ -100,10 +100,21 @@ rule log_tracking:
         mem_mb=2000,
     params:
         results=lambda wildcards: RESULTS,
+        uri=lambda wildcards: PARAMS.tracking.uri,
         spec=recipe_of(TRACKING),
     shell:
-        "python -m pipeline log-tracking {params.results:q} --spec {params.spec:q}"
-        " > {log:q} 2>&1"
+        "python -m pipeline log-tracking {params.results:q} --uri {params.uri:q}"
+        " --spec {params.spec:q} > {log:q} 2>&1"
+
+
+# No rule: it works beside the jobs, and nothing waits for it.
+def live_command():
+    """What logs runs while they train; it ends with this process."""
+    return [
+        *("env", f"PYTHONPATH={FOLDER}", sys.executable, "-m", "pipeline", "log-live", RESULTS),
+        *("--uri", PARAMS.tracking.uri, "--spec", recipe_of(TRACKING)({})),
+        *("--parent", str(os.getpid())),
+    ]
 
 
 def tables_are_fresh():
