@@ -29,7 +29,7 @@ PATIENCE_S = 10.0  # the first run is logged when it has trained so long
 AWAY_S = 30.0  # until a store that could not be reached is tried again
 LAST_S = 5.0  # for jobs to end after their workflow
 ROWS = 2000  # of a run that wait for a store; older ones are left to the record
-SHOWN = ("meta_loss", "gradient_norm", "validation_nrmse")
+NO_METRIC = ("clock", "update", "seconds")  # of a row
 
 
 @dataclass
@@ -244,7 +244,7 @@ class Live:
             metrics = [
                 Metric(key, row[key], begun + int(row["seconds"] * 1000), row["update"])
                 for row in run.rows
-                for key in SHOWN
+                for key in row.keys() - NO_METRIC
                 if row[key] is not None and row["update"] not in run.steps.setdefault(key, set())
             ]
             for first in range(0, len(metrics), 1000):
