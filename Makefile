@@ -9,11 +9,12 @@ CONFIG := $(if $(GRID),--config grid=$(GRID))
 KEPT := $(patsubst results/%/evidence,%,$(wildcard results/*/evidence))
 # the extra `bench`, without what it would pull in: it must not move torch
 PEERS := $(shell sed -n '/^bench = /,/^]/s/^ *"\([^"]*\)",*/\1/p' pyproject.toml)
+SERVICES := $(shell sed -n '/^services = /,/^]/s/^ *"\([^"]*\)",*/\1/p' pyproject.toml)
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run restore test test-slow check docs bench gpu-check format lock schema clean-env
+.PHONY: help setup run restore test test-slow test-services check docs bench gpu-check format lock schema clean-env
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,10 @@ test: $(READY) ## all tests but the slow ones and those that need a GPU
 
 test-slow: $(READY) ## the slow tests
 	pytest -m "slow and not gpu"
+
+test-services: $(READY) ## MLflow on PostgreSQL and S3, which it starts (needs Debian's postgresql)
+	$(BIN)/python -m pip install --quiet $(patsubst %,'%',$(SERVICES))
+	pytest -m slow tests/workflow/test_services.py
 
 bench: $(READY) ## our methods beside other libraries, some minutes (DEVICE=cuda, ONLY=memory)
 	$(BIN)/python -m pip install --quiet --no-deps $(PEERS)
