@@ -111,7 +111,15 @@ rule log_tracking:
 def live_command():
     """What logs runs while they train; it ends with this process."""
     return [
-        *("env", f"PYTHONPATH={FOLDER}", sys.executable, "-m", "pipeline", "log-live", RESULTS),
+        *(
+            "env",
+            f"PYTHONPATH={FOLDER}",
+            sys.executable,
+            "-m",
+            "pipeline",
+            "log-live",
+            RESULTS,
+        ),
         *("--uri", PARAMS.tracking.uri, "--spec", recipe_of(TRACKING)({})),
         *("--parent", str(os.getpid())),
     ]
