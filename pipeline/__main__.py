@@ -1,14 +1,18 @@
 """`python -m pipeline <command>`: one command per rule of the workflow."""
 
+import os
 import sys
 import traceback
 
-from pipeline.jobs.process import die_with_parent, hold_log, is_job
+from pipeline.jobs.process import SILENT, die_with_parent, hold_log, is_job
+from pipeline.jobs.worker import hand_over
 
 if __name__ == "__main__":
     die_with_parent()  # before anything slow is imported: an orphan would overwrite new records
+    os.environ.setdefault(*SILENT)
     if is_job():
         hold_log()
+        hand_over()
 
     try:
         from pipeline.cli import main

@@ -12,6 +12,8 @@ import pytest
 
 # the workers are as many as the cores: threads of their own would wait for one another
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# read when torch is loaded: the profiler's lines would stand in what commands print
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
 BOUND_MB = 1500  # the most that a process may ever have taken of the memory
 _NOTEWORTHY_MB = 30  # growth after which a test's leavings are looked for

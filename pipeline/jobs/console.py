@@ -17,7 +17,7 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,10 @@ class Console(logging.Filter):
         """The first job is about to start; `jobs` are those of the grid."""
         self._left = {job.log: job for job in jobs if not job.done and job.rule in self._stats}
         self._began = time.monotonic()
+
+    def ahead(self, rules: Collection[str]) -> int:
+        """How many jobs of these rules Snakemake has."""
+        return sum(n for rule, n in self._stats.items() if rule in rules)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether Snakemake shall show a record, which this may have rewritten."""

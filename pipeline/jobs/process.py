@@ -158,6 +158,8 @@ def die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+# That torch's profiler says nothing; read when torch is loaded.
+SILENT = ("KINETO_LOG_LEVEL", "99")
 DONE = re.compile(r"done in ([\d.]+) s")  # the last line of the log of a job that ended well
 
 

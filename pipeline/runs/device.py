@@ -19,12 +19,14 @@ def choose_device(wanted: str) -> torch.device:
     """
     if wanted not in ("auto", "cuda", "cpu"):
         raise BadInput(f"device: found {wanted!r}, allowed: auto, cuda, cpu")
+    if wanted == "cpu":
+        return torch.device("cpu")  # without asking for a GPU, which would touch it
     there = torch.cuda.is_available()
     if wanted == "cuda" and not there:
         raise BadInput(
             "device: found 'cuda', but torch sees no CUDA device here; set device: auto or cpu"
         )
-    return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+    return torch.device("cuda" if there else "cpu")
 
 
 def device_name(device: torch.device) -> str:

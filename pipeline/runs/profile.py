@@ -7,6 +7,7 @@ tensor allocations are recorded, then the timed ones. What runs out of memory is
 import multiprocessing
 import os
 import statistics
+import sys
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -39,10 +40,9 @@ def profile(recipe: Recipe, out: Path, *, device: str = "auto", threads: int = 1
             device that is not there.
     """
     check_profile_recipe(recipe)
-    name = device_name(choose_device(device))
+    place = choose_device(device)
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # read by children: no USDT lines on stderr
-    # forkserver: processes that have torch loaded and have done nothing with it
-    context = multiprocessing.get_context("forkserver")
+    context: Any = multiprocessing.get_context(_start_method(place))
     context.set_forkserver_preload(["pipeline.core", "pipeline.runs.profile"])
     entries = []
     points = sorted(recipe["settings"].items(), key=lambda item: int(item[0]))
@@ -64,11 +64,20 @@ def profile(recipe: Recipe, out: Path, *, device: str = "auto", threads: int = 1
             "spec": recipe,
             "method": recipe["method"],
             "label": recipe["label"],
-            "device": name,
+            "device": device_name(place),
             "threads": threads,
             "entries": entries,
         },
     )
+
+
+def _start_method(place: torch.device) -> str:
+    """How to get processes that have torch loaded and have done nothing with it.
+
+    This process has done nothing with it, unless it has asked for a GPU; a second one loads torch
+    again, which takes longer than most profiles.
+    """
+    return "fork" if sys.platform == "linux" and place.type == "cpu" else "forkserver"
 
 
 def tensor_peak(update: Any, device: torch.device) -> int:

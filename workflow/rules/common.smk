@@ -26,7 +26,7 @@ from pipeline.config.load import read_mapping, read_parameters
 from pipeline.config.schema import load_params, with_methods_named
 from pipeline.config.studies import STUDIES
 from pipeline.errors import BadInput, of_system
-from pipeline.jobs import process
+from pipeline.jobs import process, worker
 from pipeline.jobs.artifacts import fault_of, seed_blocks
 from pipeline.jobs.console import Console, asked_for_own_words
 from pipeline.jobs.grid import jobs_of
@@ -96,6 +96,13 @@ shell.prefix(
     f'[ "${{{{CONDA_PREFIX-}}}}" != {CONDA} ] || PATH={PYTHON}:"$PATH"; '
     f"exec env PIPELINE_PARENT_DEATH=$PPID PYTHONPATH={ROOT} "
 )
+
+
+# The same, for the worker that does the jobs of this machine (pipeline/jobs/worker.py).
+JOB_ENVIRONMENT = {
+    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    "PYTHONPATH": str(FOLDER),
+}
 
 
 wildcard_constraints:
