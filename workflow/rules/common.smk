@@ -146,6 +146,11 @@ def dataset_of(setting):
     return PARAMS.settings[setting].dataset
 
 
+def tables_are_fresh():
+    """Whether the tables are there, made by the recipe that they should carry."""
+    return fault_of(LOOK.artifacts[f"{RESULTS}/tables/spec.json"][0]) is None
+
+
 def tasks_of(wildcards):
     return [ancient(f"data/tasks/{dataset_of(wildcards.setting)}.parquet")]
 

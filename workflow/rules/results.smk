@@ -123,8 +123,3 @@ def live_command():
         *("--uri", PARAMS.tracking.uri, "--spec", recipe_of(TRACKING)({})),
         *("--parent", str(os.getpid())),
     ]
-
-
-def tables_are_fresh():
-    """Whether the tables are there, made by the recipe that they should carry."""
-    return fault_of(LOOK.artifacts[TABLES][0]) is None
