@@ -66,11 +66,11 @@ _STARTED: list[subprocess.Popen[bytes]] = []
 # In Snakemake's process.
 
 
-def start(environment: dict[str, str]) -> None:
+def start(code: Path) -> None:
     """Start a worker for the jobs that this process will have.
 
     Args:
-        environment: what jobs have beside the environment of this process.
+        code: the folder that holds `pipeline`, as jobs have it.
     """
     if sys.platform != "linux":
         return
@@ -79,7 +79,8 @@ def start(environment: dict[str, str]) -> None:
         listener.bind(f"\0{name}")
         listener.listen(128)  # jobs that come while the libraries are loaded wait
         os.environ[VARIABLE] = f"{os.getpid()} {name}"
-        own = {**os.environ, **environment, **THREADS, **ARROW}
+        own = {**os.environ, **THREADS, **ARROW, "PYTHONPATH": str(code)}
+        own["PATH"] = f"{Path(sys.executable).parent}:{own.get('PATH', os.defpath)}"
         own[process.VARIABLE] = str(os.getpid())
         own.setdefault(*process.SILENT)
         _STARTED.append(

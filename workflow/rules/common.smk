@@ -88,7 +88,7 @@ envvars:
 
 # `exec`: no shell between Snakemake and the job, which dies with its parent (jobs/process.py).
 # The environment that Snakemake runs in is the job's, unless Snakemake has activated another.
-# The code is this checkout's wherever `--directory` points to.
+# The code is this checkout's wherever `--directory` points to. `worker.start` sets the same.
 PYTHON = shlex.quote(str(Path(sys.executable).parent))
 ROOT = shlex.quote(str(FOLDER))
 CONDA = shlex.quote(os.environ.get("CONDA_PREFIX", ""))
@@ -96,13 +96,6 @@ shell.prefix(
     f'[ "${{{{CONDA_PREFIX-}}}}" != {CONDA} ] || PATH={PYTHON}:"$PATH"; '
     f"exec env PIPELINE_PARENT_DEATH=$PPID PYTHONPATH={ROOT} "
 )
-
-
-# The same, for the worker that does the jobs of this machine (pipeline/jobs/worker.py).
-JOB_ENVIRONMENT = {
-    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    "PYTHONPATH": str(FOLDER),
-}
 
 
 wildcard_constraints:
@@ -226,3 +219,21 @@ def reported(kind, name, suffix):
             "what it shows": told(card.caption).replace("`", ""),
         },
     )
+
+
+# No rule: it works beside the jobs, and nothing waits for it.
+def live_command():
+    """What logs runs while they train; it ends with this process."""
+    return [
+        *(
+            "env",
+            f"PYTHONPATH={FOLDER}",
+            sys.executable,
+            "-m",
+            "pipeline",
+            "log-live",
+            RESULTS,
+        ),
+        *("--uri", PARAMS.tracking.uri, "--spec", recipe_of(TRACKING)({})),
+        *("--parent", str(os.getpid())),
+    ]

@@ -105,21 +105,3 @@ rule log_tracking:
     shell:
         "python -m pipeline log-tracking {params.results:q} --uri {params.uri:q}"
         " --spec {params.spec:q} > {log:q} 2>&1"
-
-
-# No rule: it works beside the jobs, and nothing waits for it.
-def live_command():
-    """What logs runs while they train; it ends with this process."""
-    return [
-        *(
-            "env",
-            f"PYTHONPATH={FOLDER}",
-            sys.executable,
-            "-m",
-            "pipeline",
-            "log-live",
-            RESULTS,
-        ),
-        *("--uri", PARAMS.tracking.uri, "--spec", recipe_of(TRACKING)({})),
-        *("--parent", str(os.getpid())),
-    ]

@@ -31,7 +31,7 @@ def serving() -> Iterator[int]:
     folder = Path.cwd()
     os.chdir(ROOT)  # where the jobs run
     before = os.environ.pop("PYTEST_CURRENT_TEST", "")  # which changes from test to test
-    worker.start({"PYTHONPATH": str(ROOT)})
+    worker.start(ROOT)
     os.environ["PYTEST_CURRENT_TEST"] = before
     yield worker._STARTED[0].pid
     worker.stop()
@@ -41,6 +41,7 @@ def serving() -> Iterator[int]:
 def job(*arguments: object, **environment: str) -> subprocess.Popen[str]:
     """A job of this process, as the workflow starts one."""
     own = {**os.environ, "PYTHONPATH": str(ROOT), **worker.THREADS}
+    own["PATH"] = f"{Path(sys.executable).parent}:{own['PATH']}"
     own.pop("PYTEST_CURRENT_TEST", None)  # which changes from test to test
     own |= {process.VARIABLE: str(os.getpid())} | environment
     command = [sys.executable, "-c", ASKS, *map(str, arguments)]
