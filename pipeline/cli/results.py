@@ -109,7 +109,9 @@ def log_live(
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
     grid: GridName = None,
-    parent: Annotated[int | None, typer.Option(hidden=True)] = None,
+    parent: Annotated[
+        int | None, typer.Option(metavar="PID", help="process to end with; default: its own parent")
+    ] = None,
 ) -> None:
     """Show runs in MLflow while they train; ends with the process that started it.
 
