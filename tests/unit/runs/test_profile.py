@@ -108,7 +108,8 @@ def test_what_breaks_is_a_point(fault, status, monkeypatch):
 
 
 def test_a_network_that_no_machine_holds_is_a_point():
-    found = in_process(recipe(hidden=[10**7, 10**7]), 1)
+    # the first layer is small: it is made before the second is found too large
+    found = in_process(recipe(hidden=[10**3, 10**11]), 1)
     assert (found["status"], found["seconds"]) == ("out_of_memory", None)
     assert "memory" in found["message"]
 
