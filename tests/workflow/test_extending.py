@@ -128,7 +128,7 @@ def test_a_model_and_a_loss_are_files(fresh: Project) -> None:
     edit("my_models.py", "class ConvNet", "class ConvNet2")
     assert "found no ConvNet in" in fresh.run("python", "-m", "pipeline", "check-params", rc=2)
     edit("my_models.py", "class ConvNet2", "class (")
-    assert "my_models.py:8: found no Python" in fresh.snakemake("--dry-run", rc=2)
+    assert "my_models.py:7: found no Python" in fresh.snakemake("--dry-run", rc=2)
 
 
 def images() -> pd.DataFrame:
