@@ -36,7 +36,7 @@ class TableCard:
 def measure_of_grid(params: Params) -> Measure:
     """In what a grid compares predictors, by the loss of its first data set: it has one measure."""
     name = params.settings[params.active.settings[0]].dataset
-    return measure_of(getattr(params.datasets.get(name), "loss", "squared"))
+    return measure_of(params.loss_of(name))
 
 
 def has_families(params: Params) -> bool:

@@ -155,7 +155,12 @@ def _tree(module: str) -> ast.Module:
 def _file(module: str) -> Path | None:
     """The file of a module or package below `PACKAGE`, or of one in the project's folder."""
     name, *rest = module.split(".")
-    place = PACKAGE.joinpath(*rest) if name == NAME else Path.cwd().joinpath(name, *rest)
+    return _file_at(PACKAGE if name == NAME else Path.cwd() / name, *rest)
+
+
+@cache
+def _file_at(folder: Path, *names: str) -> Path | None:
+    place = folder.joinpath(*names)
     for file in (place.with_suffix(".py"), place / "__init__.py"):
         if file.is_file():
             return file
@@ -171,5 +176,5 @@ def module_path(module: str) -> Path:
 
 def forget() -> None:
     """Read the code again: for tests that edit it."""
-    for kept in (code_digest, texts_digest, reached, _imports, _meaning, _tree):
+    for kept in (code_digest, texts_digest, reached, _imports, _meaning, _tree, _file_at):
         kept.cache_clear()

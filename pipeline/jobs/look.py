@@ -3,9 +3,7 @@
 Every start of Snakemake takes it. It reads and writes nothing.
 """
 
-import gc
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,23 +42,6 @@ def look(params: Params, root: Path = Path()) -> Look:
     Raises:
         BadInput: when evidence is unreadable.
     """
-    with _no_collector():
-        return _look(params, root)
-
-
-@contextmanager
-def _no_collector() -> Iterator[None]:
-    """Python's garbage collector off: a tenth of the time, since most of what is read is kept."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _look(params: Params, root: Path) -> Look:
     artifacts: dict[str, list[Artifact]] = {}
     for artifact in grid_artifacts(params, root):
         artifacts.setdefault(artifact.output.as_posix(), []).append(artifact)

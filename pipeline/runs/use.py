@@ -21,6 +21,7 @@ import pandas as pd
 from pipeline.data.own_files import Kind, OwnColumns, frame_columns
 from pipeline.errors import BadInput
 from pipeline.runs.initialisation import Initialisation
+from pipeline.runs.metrics import class_errors
 
 Columns = dict[str, np.ndarray]  # of the query rows, (N,)
 
@@ -178,13 +179,15 @@ def verdict(start: Initialisation, support: OwnColumns, query: OwnColumns, found
     on_tests = f"on the test tasks of {start.about['setting']} it was"
     if start.classes:
         p = np.stack([found[name] for name in probability_columns(start)], axis=1)
+        log_p = np.log(np.maximum(p, np.finfo(float).tiny))
         classes = np.arange(len(start.classes))
         scores = []
         for own, at in judged:
-            right = truth[at].astype(int)
-            usual = ((own[:, None] == classes).sum(0) + 1) / (len(own) + len(classes))
-            loss = -np.log(np.maximum(p[at, right], np.finfo(float).tiny)).mean()
-            scores.append(((p[at].argmax(1) == right).mean(), loss, -np.log(usual[right]).mean()))
+            count = (own[:, None] == classes).sum(0) + 1
+            shares = np.broadcast_to(np.log(count / count.sum()), (len(at), len(classes)))
+            both = np.stack([log_p[at], shares])
+            judgement = class_errors(both, np.stack([truth[at]] * 2), np.ones((2, len(at))))
+            scores.append((judgement["accuracy"][0], *judgement["log_loss"]))
         accuracy, loss, usual = np.mean(scores, axis=0)
         return (
             f"{told}: accuracy {accuracy:.4f}, log loss {loss:.4f}. The frequencies of the support "

@@ -2,11 +2,10 @@
 
 Validation tasks are tasks of meta-training that no run trains on, of each seed its own. A method's
 error is the mean over seeds of its mean error on them (nRMSE, of classes log loss) after K steps;
-least wins. The champion is
-compared with every other method, the untrained start and the trivial predictors, paired by task and
-seed (pipeline/tables/paired.py), Holm-corrected over all of them: where p >= 0.05 it is not
-separated from the other, and chosen all the same. Test tasks choose nothing; their errors are
-written beside the choice.
+the least wins. The champion is compared with every other method, the untrained start and the
+trivial predictors, paired by task and seed (pipeline/tables/paired.py), Holm-corrected over all of
+them: where p >= 0.05 it is not separated from the other, and chosen all the same. Test tasks choose
+nothing; their errors are written beside the choice.
 
 Its weights are those of the seed with the least error on its own validation tasks, in
 

@@ -95,7 +95,11 @@ def test_replay_over_http_shows_the_same(project: Path, address: str) -> None:
     experiment = server.get_experiment_by_name("over-http")
     assert experiment is not None
     embedded = runs(project)
-    for run in server.search_runs([experiment.experiment_id]):
+    found = {run.info.run_name: run for run in server.search_runs([experiment.experiment_id])}
+    parent = found.pop("over-http")  # the run of the grid has its name
+    assert found.keys() == embedded.keys()
+    for run in found.values():
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         same = embedded[str(run.info.run_name)]
         assert run.data.metrics == same.data.metrics
         names = {file.path for file in server.list_artifacts(run.info.run_id)}

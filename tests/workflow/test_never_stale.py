@@ -196,6 +196,19 @@ def test_a_clock_set_back_makes_nothing_stale(small: Project, tmp_path: Path) ->
     assert project.planned() == Counter()
 
 
+@pytest.mark.parametrize("targets", [(), ("train_all",)])
+def test_stale_data_below_records_that_are_gone(
+    small: Project, tmp_path: Path, targets: tuple[str, ...]
+) -> None:
+    project = small.copy(tmp_path / "project")
+    project.set(data__validation_tasks=12)
+    shutil.rmtree(project.path(RESULTS))
+    project.snakemake(*targets)
+    project.snakemake()
+    assert look(project.params(), project.root).faults == {}
+    assert project.planned() == Counter()
+
+
 def test_the_mark_of_a_killed_call_marks_nothing(small: Project, tmp_path: Path) -> None:
     project = small.copy(tmp_path / "project")
     mark = project.path("results/.stale/0123456789ab")

@@ -30,10 +30,11 @@ SETTING = "simulated-10shot-15val-50steps"
 
 @pytest.fixture
 def promoted(project: Project) -> Project:
+    name = f"models:/ci.{SETTING}@champion, version 1"
     said = project.run("python", "-m", "pipeline", "promote", "ci")
-    assert f"models:/ci.{SETTING}@champion, version 1, registered now" in said
+    assert f"registered as {name}" in said
     again = project.run("python", "-m", "pipeline", "promote", "ci")
-    assert f"models:/ci.{SETTING}@champion, version 1, as it was" in again
+    assert f"as it was: {name}" in again
     return project
 
 

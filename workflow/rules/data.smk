@@ -88,7 +88,7 @@ rule data_all:
             setting=ACTIVE.settings,
             seed=ACTIVE.seeds,
         ),
-        stale=[MARK] if any(name.startswith("data/") for name in LOOK.stale) else [],
+        stale=[MARK] if STALE_DATA else [],
 
 
 # See MARK in common.smk.

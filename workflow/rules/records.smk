@@ -146,4 +146,4 @@ RECORDS = [
 rule train_all:
     input:
         RECORDS,
-        stale=[MARK] if LOOK.stale.intersection(RECORDS) else [],
+        stale=[MARK] if TO_REMAKE.intersection({*RECORDS, *STALE_DATA}) else [],
