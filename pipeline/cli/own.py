@@ -1,6 +1,7 @@
 """The command that takes in a person's own file: what it holds, an entry of params, a grid."""
 
 import io
+import math
 import re
 import tempfile
 from collections.abc import Sequence
@@ -207,9 +208,11 @@ def _told(
 def _holds(one: "ColumnLook") -> str:
     if one.kind == "neither":
         return "neither numbers nor texts"
+    if one.kind in ("array", "number") and math.isnan(one.low):
+        return "nothing"
+    if one.kind == "array":
+        return f"array of {'x'.join(map(str, one.shape))}, {one.low:.3g} to {one.high:.3g}"
     if one.kind == "number":
-        if not one.distinct:
-            return "nothing"
         whole = "whole numbers" if one.is_whole else "numbers"
         return f"{whole}, {one.low:g} to {one.high:g}"
     shown = ", ".join(one.values[:3]) + (", ..." if one.distinct > 3 else "")

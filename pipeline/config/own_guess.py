@@ -2,12 +2,12 @@
 
 A column that names a user, one that names an item and one of numbers that is called a rating make
 ratings. Otherwise the file is a table: a column whose values repeat says the task, the target is
-the column that is called so, or the last one, and all others are inputs. A target of texts holds
-classes. What stays open is asked for.
+the column that is called so, or the last one, and all others are inputs; a column of arrays is the
+only one. A target of texts holds classes. What stays open is asked for.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -145,11 +145,14 @@ def _table(file: str, looks: Sequence[ColumnLook], said: Said) -> Guess:
         kind = ": numbers (if they are classes: --loss cross_entropy)"
     roles = {task: "task", target: f"target{why}{kind}"} | ({split: "split"} if split else {})
     inputs, categories = list(said.inputs), list(said.categories)
+    array = _array(file, looks, said, roles)
     for look in looks:
         if look.name in roles:
             continue
         if look.name in inputs or look.name in categories:
             reason = None
+        elif array is not None:
+            reason = None if look is array else f"{array.name} is the input"
         elif said.inputs:
             reason = "not among --inputs"
         else:
@@ -165,11 +168,39 @@ def _table(file: str, looks: Sequence[ColumnLook], said: Said) -> Guess:
             "could be an input. Name some: --inputs a,b."
         )
     order = [look.name for look in looks]
-    entry = {"task": task, "inputs": sorted(inputs, key=order.index), "target": target}
+    entry: dict[str, Any] = {
+        "task": task,
+        "inputs": sorted(inputs, key=order.index),
+        "target": target,
+    }
+    entry |= {"shape": [*array.shape]} if array is not None else {}
     entry |= {"categories": categories} if categories else {}
     entry |= {"split": split} if split else {}
     entry |= {"loss": loss} if loss else {}
     return Guess("table", entry, {name: roles[name] for name in order})
+
+
+def _array(
+    file: str, looks: Sequence[ColumnLook], said: Said, taken: Collection[str]
+) -> ColumnLook | None:
+    """The column of arrays that is the input, if one is."""
+    named = {*said.inputs, *said.categories}
+    found = [
+        look
+        for look in looks
+        if look.kind == "array" and look.name not in taken
+        if look.name in named or (not said.inputs and look.distinct > 1)
+    ]
+    if not found:
+        return None
+    (array, *others) = found
+    if others or named - {array.name}:
+        of = " and ".join(f"'{look.name}'" for look in found)
+        raise BadInput(
+            f"{file}: found arrays in column {of} beside other inputs; an array is the only input. "
+            f"Name it: --inputs {array.name}; or others: --inputs a,b."
+        )
+    return array
 
 
 def _task(file: str, looks: Sequence[ColumnLook]) -> str:
@@ -199,7 +230,7 @@ def _target(
     if said.target:
         return said.target, ""
     free = [look for look in looks if look.name not in taken]
-    named = _called([look for look in free if look.kind != "neither"], TARGETS)
+    named = _called([look for look in free if look.kind in ("number", "text")], TARGETS)
     if len(named) == 1:
         return named[0].name, ", by its name"
     if not named and free and free[-1] is looks[-1] and free[-1].kind == "number":

@@ -7,6 +7,7 @@ import csv
 import difflib
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,7 +43,7 @@ class OwnColumns:
 
     Attributes:
         path: the file, or what a table in memory is called in messages.
-        numbers: float64 by name, NaN where a value is missing; (N, L) of arrays.
+        numbers: float64 by name, NaN where a value is missing; of arrays (N, ...).
         codes: of text, by name: the place of each row's value in `values`, -1 where missing.
         values: of text, by name: the different values, sorted.
         delimiter: of a text file; None of Parquet.
@@ -64,7 +65,7 @@ class OwnColumns:
         if name not in self.numbers:
             return self.codes[name] < 0
         lost = np.isnan(self.numbers[name])
-        return lost if lost.ndim == 1 else lost.any(axis=1)
+        return lost.reshape(len(lost), -1).any(axis=1)
 
     def take(self, chosen: np.ndarray) -> "OwnColumns":
         """Some of the rows, by their places (M,)."""
@@ -164,15 +165,31 @@ def frame_columns(frame: pd.DataFrame, wanted: Mapping[str, Kind], *, name: str)
                 raise _no_number(found.place(row), column, str(given[row]))
             _add(found, column, kind, pa.array(values, pa.float64(), from_pandas=True))
         elif kind == "array":
-            lists = [np.ravel(value).tolist() if np.size(value) > 1 else None for value in given]
-            _add(found, column, kind, pa.array(lists, pa.list_(pa.float64())))
+            _add(found, column, kind, _lists_of(given, f"{name}: column '{column}'"))
         else:
             _add(found, column, kind, pa.array([_text_of(value) for value in given], pa.string()))
     return found
 
 
+def _lists_of(given: Sequence[Any], where: str) -> pa.Array:
+    """Cells that are arrays or lists, which may be nested, as lists."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray | list | tuple):
+            return [plain(part) for part in value]
+        return None if _is_missing(value) else value
+
+    try:
+        found = pa.array([plain(value) for value in given])
+        return pc.cast(found, pa.list_(pa.float64())) if pa.types.is_null(found.type) else found
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        raise BadColumn(f"{where}: found other values too, needed lists of numbers.") from None
+
+
 def _is_missing(value: Any) -> bool:
-    return value is None or value is pd.NA or value != value or value in MISSING
+    if isinstance(value, str):
+        return value in MISSING
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
 
 
 def _number_of(value: Any) -> float | None:
@@ -180,16 +197,23 @@ def _number_of(value: Any) -> float | None:
     try:
         if _is_missing(value):
             return math.nan
-        return float(value) if not isinstance(value, str) or is_number(value) else None
+        is_text = isinstance(value, str) and not is_number(value)
+        return None if is_text or isinstance(value, bool | np.bool_) else float(value)
     except (TypeError, ValueError):
         return None
 
 
 def _text_of(value: Any) -> str | None:
-    """A cell as text: 7.0, as a column of whole numbers with gaps has it, is 7."""
-    if _is_missing(value):
+    """A cell as text, of every kind of file and in memory the same.
+
+    `True`, as pandas has it, is `true`; 7.0, as a column of whole numbers with gaps has it, is 7.
+    """
+    text = str(value).strip()
+    if _is_missing(value) or text in MISSING:
         return None
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if text.lower() in ("true", "false"):
+        return text.lower()
+    return re.sub(r"^(-?\d+)\.0$", r"\1", text)
 
 
 def rows_as_given(path: Path, *, delimiter: str | None = None) -> tuple[list[str], list[list[str]]]:
@@ -219,6 +243,20 @@ def column_names(path: Path, *, delimiter: str | None = None) -> list[str]:
     if path.suffix.lower() in PARQUET:
         return list(_parquet_schema(path).names)
     return _header(path, delimiter)[0]
+
+
+def array_columns(path: Path) -> set[str]:
+    """Names of the columns of lists, which only Parquet has."""
+    if path.suffix.lower() not in PARQUET:
+        return set()
+    types = pa.types
+    return {
+        field.name
+        for field in _parquet_schema(path)
+        if types.is_list(field.type)
+        or types.is_large_list(field.type)
+        or types.is_fixed_size_list(field.type)
+    }
 
 
 def _check_there(path: Path) -> None:
@@ -402,8 +440,9 @@ def _add(found: OwnColumns, name: str, kind: Kind, column: pa.Array) -> None:
 
 
 def _array(found: OwnColumns, name: str, column: pa.Array) -> np.ndarray:
-    """Lists of one length, or lists of lists, as (N, L); NaN where a row has none."""
+    """Lists of one length as (N, L), lists of lists as (N, L, M), ...; NaN where a row has none."""
     level, valid = column, column.is_valid().to_numpy(zero_copy_only=False)
+    shape: list[int] = []
     while isinstance(level, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
         lengths = pc.unique(pc.drop_null(pc.list_value_length(level))).to_pylist()
         if len(lengths) > 1:
@@ -411,6 +450,12 @@ def _array(found: OwnColumns, name: str, column: pa.Array) -> np.ndarray:
                 f"{found.path}: column '{name}': found lists of {lengths[0]} and of {lengths[1]} "
                 "values, needed one length in all rows. Pad or cut them."
             )
+        if level is not column and level.null_count:
+            raise BadColumn(
+                f"{found.path}: column '{name}': found a list that has no value in the place of a "
+                "list, needed numbers in each. Fill them, or drop the rows."
+            )
+        shape += lengths or [1]
         level = level.flatten()
     if level is column or not (pa.types.is_integer(level.type) or pa.types.is_floating(level.type)):
         raise BadColumn(
@@ -418,8 +463,8 @@ def _array(found: OwnColumns, name: str, column: pa.Array) -> np.ndarray:
             "`shape` out where inputs are no arrays."
         )
     numbers = pc.cast(level, pa.float64()).to_numpy(zero_copy_only=False)
-    values = np.full((len(column), len(numbers) // max(1, int(valid.sum()))), np.nan)
-    values[valid] = numbers.reshape(int(valid.sum()), -1)
+    values = np.full((len(column), *shape), np.nan)
+    values[valid] = numbers.reshape(-1, *shape) if numbers.size else np.nan
     return values
 
 
@@ -434,10 +479,10 @@ def _refuse_infinite(found: OwnColumns, name: str) -> None:
 
 def _add_text(found: OwnColumns, name: str, column: pa.Array) -> None:
     if not pa.types.is_dictionary(column.type):
-        column = pc.dictionary_encode(pc.cast(column, pa.string()))
-    texts = [str(value).strip() for value in column.dictionary.to_pylist()]
-    order = sorted({text for text in texts if text not in MISSING})
-    place = {text: code for code, text in enumerate(order)}
+        column = pc.dictionary_encode(column)
+    texts = [_text_of(value) for value in column.dictionary.to_pylist()]
+    order = sorted({text for text in texts if text is not None})
+    place: dict[str | None, int] = {text: code for code, text in enumerate(order)}
     codes = np.array([*(place.get(text, -1) for text in texts), -1], dtype=np.int32)
     # a row without a value has the last code
     found.codes[name] = codes[column.indices.fill_null(-1).to_numpy(zero_copy_only=False)]

@@ -1,13 +1,14 @@
 """What the columns of a person's own file hold, told before anyone has said what they are for."""
 
+from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline.data.own_files import BadColumn, column_names, read_columns
+from pipeline.data.own_files import BadColumn, Kind, array_columns, column_names, read_columns
 
 FEW = 20  # different values that are listed
 
@@ -17,12 +18,13 @@ class ColumnLook:
     """What a column of N rows holds.
 
     Attributes:
-        kind: number, text, or neither, of which `fault` says why.
+        kind: number, text, array, or neither, of which `fault` says why.
         rows: N.
         missing: rows without a value.
         distinct: different values.
         values: those, where they are few, ascending.
-        low, high: of numbers.
+        low, high: of numbers, and of those in arrays.
+        shape: of arrays.
         is_whole: all numbers are whole.
         most, median: rows of the most frequent value, and of the median one.
     """
@@ -38,6 +40,7 @@ class ColumnLook:
     is_whole: bool = False
     most: int = 0
     median: float = 0.0
+    shape: tuple[int, ...] = ()
     fault: BadColumn | None = None
 
     @property
@@ -57,15 +60,16 @@ def look_at(
     Raises:
         BadInput: for what `read_columns` refuses of the file as a whole.
     """
-    return [
-        _look(path, name, delimiter, is_text=name in texts)
-        for name in column_names(path, delimiter=delimiter)
-    ]
+    names = column_names(path, delimiter=delimiter)
+    kinds: dict[str, Kind] = dict.fromkeys(names, "any")
+    kinds |= dict.fromkeys(array_columns(path), "array")
+    kinds |= dict.fromkeys(texts, "text")
+    return [_look(path, name, delimiter, kinds[name]) for name in names]
 
 
-def _look(path: Path, name: str, delimiter: str | None, *, is_text: bool) -> ColumnLook:
+def _look(path: Path, name: str, delimiter: str | None, kind: Kind) -> ColumnLook:
     try:
-        columns = read_columns(path, {name: "text" if is_text else "any"}, delimiter=delimiter)
+        columns = read_columns(path, {name: kind}, delimiter=delimiter)
     except BadColumn as error:
         return ColumnLook(name, "neither", fault=error)
     missing = columns.missing(name)
@@ -74,6 +78,11 @@ def _look(path: Path, name: str, delimiter: str | None, *, is_text: bool) -> Col
         few = tuple(columns.values[name][:FEW])
         return _counted(name, "text", missing, counts, few)
     numbers = columns.numbers[name][~missing]
+    if kind == "array":
+        rows = Counter(hash(row.tobytes()) for row in numbers)
+        looked = _counted(name, "array", missing, np.array([*rows.values()], dtype=int), ())
+        ends = (float(numbers.min()), float(numbers.max())) if numbers.size else (np.nan, np.nan)
+        return replace(looked, shape=numbers.shape[1:], low=ends[0], high=ends[1])
     values, counts = np.unique(numbers, return_counts=True)
     few = tuple(f"{value:.12g}" for value in values[:FEW])
     return _counted(name, "number", missing, counts, few, values)

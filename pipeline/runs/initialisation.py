@@ -174,7 +174,8 @@ class Initialisation:
                     f"{', '.join(categories)}, which training had."
                 )
             parts += [(texts == category).astype(float) for category in categories]
-        x = parts[0] if len(parts) == 1 and parts[0].ndim == 2 else np.stack(parts, axis=1)
+        x = parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
+        x = x.reshape(len(x), -1)
         shape = self.about.get("shape", x.shape[1:])
         if x.shape[1] != math.prod(shape):
             raise BadInput(

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -146,6 +148,65 @@ def test_a_target_of_few_whole_numbers_may_be_one_of_classes(project: Path, caps
     assert "the last column: numbers (if they are classes: --loss cross_entropy)" in said
     assert call("add-data", "own.csv", "--look", "--loss", "cross_entropy") == 0
     assert "3 classes" in capsys.readouterr().out
+
+
+def pictures(shape: tuple[int, ...] = (3, 2, 2), seed: int = 0) -> pd.DataFrame:
+    """30 cameras of 24 pictures; their lists are nested as deep as the shape is."""
+    frame, draw = sensors(seed=seed), np.random.default_rng(seed)
+    picture = draw.normal(size=(len(frame), *shape)).round(3).tolist()
+    return frame.assign(picture=picture)[["site", "hour", "kind", "picture", "load"]]
+
+
+@pytest.mark.parametrize("shape", [(4,), (3, 2, 2), (1, 1)])
+def test_a_column_of_lists_is_the_input(project: Path, capsys, shape: tuple[int, ...]) -> None:
+    pictures(shape).to_parquet("own.parquet")
+    assert call("add-data", "own.parquet") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"picture array of {'x'.join(map(str, shape))}, " in said
+    assert "left out: picture is the input" in said
+    entry = yaml.safe_load(Path("params.yaml").read_text())["datasets"]["own"]
+    assert (entry["inputs"], entry["shape"]) == (["picture"], list(shape))
+    assert load_params(Path("params.yaml")).datasets["own"].shape == list(shape)
+    assert call("add-data", "own.parquet", "--name", "plain", "--inputs", "hour,kind") == 0
+    entry = yaml.safe_load(Path("params.yaml").read_text())["datasets"]["plain"]
+    assert "shape" not in entry
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "said"),
+    [
+        (lambda f: f.assign(picture=[[1.0] * (2 + r % 2) for r in range(len(f))]), [],
+         "found lists of 2 and of 3 values, needed one length in all rows"),
+        (lambda f: f.assign(picture=[[[1.0] * 2, None]] * len(f)), [], "no value in the place of"),
+        (lambda f: f.assign(picture=[["a", "b"]] * len(f)), [], "needed lists of numbers"),
+        (lambda f: f.assign(picture=[None, *f["picture"][1:]]), [], "row 1: column 'picture': fo"),
+        (lambda f: f.assign(other=f["picture"]).iloc[:, [0, 3, 5, 4]], [],
+         "found arrays in column 'picture' and 'other' beside other inputs"),
+        (lambda f: f, ["--inputs", "hour,picture"], "in column 'picture' beside other inputs"),
+        (lambda f: f, ["--categories", "kind"], "in column 'picture' beside other inputs"),
+        (lambda f: f, ["--target", "picture"], "column 'picture' holds list"),
+        (lambda f: f, ["--task", "picture"], "column 'picture' holds list"),
+    ],
+)  # fmt: skip
+def test_faulty_lists_end_with_one_message(project, capsys, change, options, said) -> None:
+    before = Path("params.yaml").read_bytes()
+    change(pictures()).to_parquet("own.parquet")
+    found = refused(capsys, "add-data", "own.parquet", *options)
+    assert said in found
+    assert len(found.splitlines()) == 1
+    assert Path("params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("value", [None, [], [0.5, 0.5]])
+def test_lists_that_tell_nothing_are_left_out(project: Path, capsys, value) -> None:
+    frame = sensors()
+    lists = pa.array([value] * len(frame), pa.list_(pa.float64()))
+    table = pa.Table.from_pandas(frame).add_column(1, "picture", lists)
+    pq.write_table(table, "own.parquet")
+    assert call("add-data", "own.parquet") == 0
+    assert "left out: the same in all rows" in " ".join(capsys.readouterr().out.split())
+    entry = yaml.safe_load(Path("params.yaml").read_text())["datasets"]["own"]
+    assert entry["inputs"] == ["hour", "kind"]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.data import schemas
 from pipeline.data.cards import OwnRatings, OwnTable
 from pipeline.data.episodes import freeze_episodes, load_episodes
-from pipeline.data.own_files import column_names, read_columns
+from pipeline.data.own_files import column_names, frame_columns, read_columns
 from pipeline.data.own_tasks import build_own_ratings, build_table_tasks
 from pipeline.errors import BadInput
 
@@ -102,6 +104,56 @@ def test_ids_that_look_like_numbers_stay_texts(tmp_path: Path) -> None:
     assert about["user_names"] == ["ann", "bob"]
     assert pd.read_parquet(out).to_numpy().tolist() == [[0, 0, 5], [1, 0, 3], [0, 1, 1]]
     assert (about["lo"], about["hi"], about["ratings"]) == (1, 5, 3)
+
+
+NAMES = {
+    "truths": [True, False, True],
+    "truths with a gap": [True, None, False],
+    "numpy truths": [np.True_, np.False_, "?"],
+    "whole numbers": [3, 12, 7],
+    "whole numbers with a gap": [3, None, 7],
+    "great numbers": [123456789012.0, 1.0, 2.0],
+    "numbers": [0.5, -1.0, 1e-7],
+    "texts": ["007", "1.0.0", "Truth"],
+    "texts of truths": ["True", "false", "TRUE"],
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_the_same_in_every_kind_of_file_and_in_memory(tmp_path: Path, name: str) -> None:
+    frame = pd.DataFrame({"id": NAMES[name], "n": 1})
+    frame.to_csv(tmp_path / "own.csv", index=False)
+    clean = [None if value == "?" else value for value in frame["id"].tolist()]
+    pq.write_table(pa.table({"id": pa.array(clean, from_pandas=True)}), tmp_path / "own.parquet")
+    found = [
+        read_columns(tmp_path / "own.csv", {"id": "text"}),
+        read_columns(tmp_path / "own.parquet", {"id": "text"}),
+        frame_columns(frame, {"id": "text"}, name="rows"),
+        frame_columns(frame.astype(object), {"id": "text"}, name="rows"),
+        frame_columns(pd.read_csv(tmp_path / "own.csv", dtype=str), {"id": "text"}, name="rows"),
+        frame_columns(pd.read_parquet(tmp_path / "own.parquet"), {"id": "text"}, name="rows"),
+    ]
+    for one in found:
+        assert one.values["id"] == found[0].values["id"]
+        assert one.codes["id"].tolist() == found[0].codes["id"].tolist()
+    assert (
+        (found[0].codes["id"] < 0) == [value is None or value != value for value in clean]
+    ).all()
+    if "truths" in name:
+        assert found[0].values["id"] == ["false", "true"]
+
+
+def test_truths_are_no_numbers(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"n": [True, False]})
+    frame.to_csv(tmp_path / "own.csv", index=False)
+    frame.to_parquet(tmp_path / "own.parquet")
+    for read in (
+        lambda: read_columns(tmp_path / "own.csv", {"n": "number"}),
+        lambda: read_columns(tmp_path / "own.parquet", {"n": "number"}),
+        lambda: frame_columns(frame, {"n": "number"}, name="rows"),
+    ):
+        with pytest.raises(BadInput, match=r"column 'n'.* needed (a number|numbers)"):
+            read()
 
 
 def test_numbers_may_be_categories(tmp_path: Path) -> None:
@@ -375,6 +427,34 @@ def test_arrays_are_the_same_in_lists_and_in_columns(tmp_path: Path) -> None:
     assert {x.tobytes() for x in train} < {x.tobytes() for x in raw}, "in the order of flatten()"
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        [np.arange(4.0).reshape(2, 2), np.ones((2, 2))],
+        [[[0, 1], [2, 3]], ((1, 1), (1, 1))],
+        [np.array([np.array([0, 1]), np.array([2, 3])], dtype=object), [[1, 1], [1, 1]]],
+    ],
+    ids=["arrays", "lists", "as pandas reads them"],
+)
+def test_arrays_in_memory(given: list) -> None:
+    def read(values: list) -> np.ndarray:
+        frame = pd.DataFrame({"picture": pd.Series(values, dtype=object)})
+        return frame_columns(frame, {"picture": "array"}, name="rows").numbers["picture"]
+
+    assert read(given).tolist() == [[[0, 1], [2, 3]], [[1, 1], [1, 1]]]
+    assert np.isnan(read([None, *given])[0]).all()
+    assert np.isnan(read([None])).all()
+    for odd, said in (
+        (3.0, "needed lists"),
+        ("many", "needed lists"),
+        ([1.0], "needed"),
+        ([["a", "b"]] * 2, "needed lists"),
+        ([[1.0, 2.0], [1.0]], "of one|one len"),
+    ):
+        with pytest.raises(BadInput, match=f"rows: .*'picture': .*{said}|holds .*{said}"):
+            read([*given, odd])
+
+
 def test_arrays_without_scaling_and_repeated_rows(tmp_path: Path) -> None:
     frame = pictures()
     pd.concat([frame, frame[:2]], ignore_index=True).to_parquet(tmp_path / "own.parquet")
@@ -403,6 +483,13 @@ def test_arrays_without_scaling_and_repeated_rows(tmp_path: Path) -> None:
         (lambda f: f.assign(picture=[[None] * 6, *f["picture"][1:]]), {}, "row 1: .*: found no v"),
         (lambda f: f.assign(picture=[[np.inf] * 6] * len(f)), {}, "row 1: .*: found infinity"),
         (lambda f: f.assign(picture=[None, *f["picture"][1:]]), {}, "row 1: .*: found no value"),
+        (
+            lambda f: f.assign(
+                picture=[[[1.0] * 3, None if row else [2.0] * 3] for row in range(len(f))]
+            ),
+            {},
+            "found a list that has no value in the place of a list",
+        ),
         (spread, {"inputs": ("q*",)}, r"found no column that begins as `inputs` say: q\*"),
         (spread, {"inputs": ("p0", "p1")}, r"found 2 numbers in an input \(p0, p1\), needed 6"),
     ],

@@ -119,6 +119,22 @@ def test_predictions_have_the_names_of_classes(made: Made, trained: Path) -> Non
     assert len(answer_mixed(start, example(start))) == 1
 
 
+def test_truths_are_classes(made: Made, trained: Path, tmp_path: Path) -> None:
+    if made[0]["loss"] != "binary":
+        pytest.skip("of two classes")
+    named, start = made[3][:20].drop(columns="person"), Initialisation.read(trained)
+    start.about["classes"] = ["false", "true"]  # as Parquet and CSV name them
+    truths = named.assign(label=named["label"] == "yes")
+    truths.to_csv(tmp_path / "truths.csv", index=False)
+    right = adapt_to(trained, named)
+    for rows in (truths, truths.astype(object), pd.read_csv(tmp_path / "truths.csv", dtype=str)):
+        found = adapt_to(start, rows)
+        np.testing.assert_array_equal(found["p(true)"], right["p(yes)"])
+        assert (found["prediction"] == "true").equals(right["prediction"] == "yes")
+    mixed = pd.concat([truths.assign(part="support"), truths.assign(part="query")])
+    np.testing.assert_array_equal(answer_mixed(start, mixed)["p(true)"], right["p(yes)"])
+
+
 @pytest.mark.parametrize(
     ("label", "said"),
     [("d", "line 2|row 1"), (None, "found no value, needed a target")],
