@@ -37,6 +37,10 @@ Evidence = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cuda or cpu")]
 Threads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="CPU threads of torch")]
+Config = Annotated[
+    str | None,
+    typer.Option("--config", help="values in the place of those in --params", metavar="JSON"),
+]
 RECIPE = "a recipe object"
 
 

@@ -98,7 +98,7 @@ def add_data(
     grid = _write(params, named, found, proposal)
     typer.echo(
         f"Written: datasets.{named} in {params}, and {grid}. Next:\n\n"
-        f"    snakemake --cores 2 --config grid={named}\n"
+        f"    snakemake champions --cores 2 --config grid={named}\n"
     )
 
 

@@ -1,7 +1,7 @@
 """Commands for people: the page of a grid, and where a number comes from."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,11 +16,20 @@ def build_report(
 ) -> None:
     """Write RESULTS_DIR/report.html: tables, figures and where they come from, on one page."""
     from pipeline.cli.results import recipe_of
+
+    write_page(results_dir, recipe_of("report", spec, params, grid, results_dir))
+
+
+def write_page(results_dir: Path, recipe: dict[str, Any]) -> None:
+    """Make RESULTS_DIR/report.html of the tables and figures that its recipe names.
+
+    Raises:
+        BadInput: when they are others.
+    """
     from pipeline.config.variants import told
     from pipeline.jobs.readers import check_view, making, variants_of
     from pipeline.report.page import build_report as build
 
-    recipe = recipe_of("report", spec, params, grid, results_dir)
     check_view(results_dir / "tables/spec.json", recipe["tables"], "tables")
     check_view(results_dir / "figures/spec.json", recipe["figures"], "figures")
     with told(variants_of(results_dir)):

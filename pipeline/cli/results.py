@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pipeline.cli.options import (
+    Config,
     GridName,
     ParamsFile,
     Spec,
@@ -148,9 +149,7 @@ def keep_evidence(
 def restore_runs(
     params: ParamsFile = Path("params.yaml"),
     grid: GridName = None,
-    config: Annotated[
-        str | None, typer.Option(help="values in the place of those in --params", metavar="JSON")
-    ] = None,
+    config: Config = None,
 ) -> None:
     """Write the records that the grid lacks and committed evidence gives back.
 

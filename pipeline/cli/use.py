@@ -3,12 +3,16 @@
 import csv
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.options import ParamsFile, parameters
+from pipeline.cli.options import Config, ParamsFile, parameters, parse_config
+from pipeline.cli.report import write_page
 from pipeline.errors import BadInput
+
+if TYPE_CHECKING:
+    from pipeline.config.schema import Params
 
 
 def adapt(
@@ -72,6 +76,7 @@ def promote(
         str | None, typer.Option(help="MLflow tracking URI [default: tracking.uri of params]")
     ] = None,
     params: ParamsFile = Path("params.yaml"),
+    config: Config = None,
 ) -> None:
     """Choose each setting's best method by validation tasks, write and register its weights.
 
@@ -79,14 +84,14 @@ def promote(
     `adapt` needs, and registered in MLflow as the version `champion` of the model GRID.SETTING.
     Test tasks choose nothing. A setting whose runs have no weights here, as after a restoration
     from evidence, keeps the file that it has; where there is none, the command is said that trains
-    them.
+    them. The page of the grid, where it is made already, shows the champions.
     """
     from pipeline.config.variants import told
     from pipeline.runs.initialisation import Initialisation
     from pipeline.tables import champions
     from pipeline.tracking.champions import register
 
-    given = parameters(params, grid)
+    given = parameters(params, grid, parse_config(config) if config else None)
     with told(given.variants()):
         found, lacking = champions.promote(given)
         lost = champions.lacking_text(given, lacking) if lacking else ""
@@ -102,6 +107,17 @@ def promote(
             typer.echo(
                 f"{champion.file}: {told_of} models:/{model.name}@champion, version {model.version}"
             )
+        _show(given)
+
+
+def _show(given: "Params") -> None:
+    """Make the grid's page anew where its tables and figures stand and it lacks these champions."""
+    from pipeline.jobs.artifacts import fault_of, grid_artifacts
+
+    kinds = ("tables", "figures", "report")
+    found = {a.recipe["kind"]: a for a in grid_artifacts(given) if a.recipe["kind"] in kinds}
+    if not any(fault_of(found[kind]) for kind in kinds[:2]) and fault_of(found["report"]):
+        write_page(Path("results") / given.grid, found["report"].recipe)
 
 
 COMMANDS = (adapt, promote)

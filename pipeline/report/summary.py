@@ -40,6 +40,9 @@ def summary(results_dir: Path) -> str:
         console.print(f"Page: {page}", soft_wrap=True)
     if (results_dir / "tracking.json").is_file():
         console.print("Runs in a browser: mlflow ui", soft_wrap=True)
+    if not (results_dir / "champions").is_dir():
+        told = f"The best initialisations, to use: python -m pipeline promote {results_dir.name}"
+        console.print(told, soft_wrap=True)
     lines = (line.rstrip() for line in out.getvalue().splitlines())
     return "\n".join(lines) + "\n"
 

@@ -81,3 +81,11 @@ def test_a_dry_run_is_the_table_of_jobs(fresh: Project) -> None:
     assert {job.log for job in grid_jobs(fresh.params(), fresh.root)} == {
         log for log in logs if "mark_stale" not in log
     }
+
+
+def test_the_target_champions_ends_with_weights_to_use(project: Project) -> None:
+    said = project.snakemake("champions")
+    assert "champions/simulated-10shot-15val-50steps.safetensors: registered as models:/ci." in said
+    page = project.path("results/ci/report.html").read_text()
+    assert "simulated-10shot-15val-50steps.safetensors" in page, "which shows them in the same call"
+    assert not project.planned()

@@ -1,9 +1,10 @@
-# records -> tables, figures; replay to MLflow
+# records -> tables, figures; replay to MLflow; champions
 # The recipes that tables, figures and page carry are written last, by the commands themselves.
 TABLES = f"{RESULTS}/tables/spec.json"
 FIGURES_MADE = f"{RESULTS}/figures/spec.json"
 PAGE = f"{RESULTS}/report.json"
 TRACKING = f"{RESULTS}/tracking.json"
+CHAMPIONS_LOG = f"logs/champions/{GRID}.log"
 
 
 rule build_tables:
@@ -105,3 +106,25 @@ rule log_tracking:
     shell:
         "python -m pipeline log-tracking {params.results:q} --uri {params.uri:q}"
         " --spec {params.spec:q} > {log:q} 2>&1"
+
+
+# A target for people, beside `all`. It has no output: the command itself sees which champions stand,
+# and makes the page anew that shows them.
+rule champions:
+    input:
+        RECORDS,
+        rules.build_tables.output,
+        rules.plot_curves.output,
+        rules.build_report.output,
+        rules.log_tracking.output,
+        stale=[MARK] if TO_REMAKE else [],
+    log:
+        CHAMPIONS_LOG,
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        config=lambda wildcards: json.dumps(dict(config)),
+    shell:
+        "python -m pipeline promote --config {params.config:q} > {log:q} 2>&1"

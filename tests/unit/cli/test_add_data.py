@@ -51,7 +51,7 @@ def test_from_a_file_to_a_sound_grid(project: Path, capsys) -> None:
     said = capsys.readouterr().out
     assert "Tasks (site): 30; rows of a task: 24 at fewest, 24 in the median, 24 at most." in said
     assert "7 test and 3 validation tasks" in said
-    assert "snakemake --cores 2 --config grid=sensors" in said
+    assert "snakemake champions --cores 2 --config grid=sensors" in said
     after = Path("params.yaml").read_text()
     assert after.startswith(before.rstrip()), "comments and layout stay"
     params = on_grid(load_params(Path("params.yaml")), "sensors")

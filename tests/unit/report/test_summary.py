@@ -46,7 +46,13 @@ def test_best_of_each_setting_and_what_was_not_judged(tmp_path: Path) -> None:
     assert "gone none: no method finished in every seed" in rows
     assert "Failed in some seed: amaml_rkc on alp, maml on gone." in rows
     assert "Not judged: 2 of 3 claims (1 smoke run, 1 not measured)." in rows
-    assert rows[-2:] == [f"Page: {folder}/report.html", "Runs in a browser: mlflow ui"]
+    assert rows[-3:] == [
+        f"Page: {folder}/report.html",
+        "Runs in a browser: mlflow ui",
+        "The best initialisations, to use: python -m pipeline promote ci",
+    ]
+    (folder / "champions").mkdir()
+    assert summary(folder) == text[: text.index("The best init")]
 
 
 def test_what_is_not_there_is_not_named(tmp_path: Path) -> None:
