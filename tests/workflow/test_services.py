@@ -1,11 +1,13 @@
-"""Tracking on `mlflow server` with PostgreSQL and S3: many writers, a server killed, the pages."""
+"""`mlflow server` on PostgreSQL and S3: many writers, a server killed, pages in a browser."""
 
 import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from pipeline.tracking import live
 from pipeline.tracking.replay import log_tracking
 from tests import run_records
 from tests.services import Server, lacking, stored, tracking_server
+from tests.workflow.project import Project, environment
 
 pytestmark = [
     pytest.mark.slow,
@@ -25,6 +28,7 @@ pytestmark = [
     pytest.mark.skipif(bool(lacking()), reason=str(lacking())),
 ]
 SETTING = "simulated-10shot-15val-50steps"
+LIVE = "meta_loss"  # a metric that is logged while a run trains
 METHODS = ["maml", "fomaml", "reptile", "amaml", "amaml_rkc"]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 QUIET = (
@@ -115,7 +119,7 @@ def test_a_server_killed_in_training(
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: apt-get install chromium")
 def test_pages_that_people_compare_with(server: Server, tmp_path: Path) -> None:
-    from playwright.sync_api import expect, sync_playwright
+    from playwright.sync_api import expect
 
     results, given = grid(tmp_path, "pages")
     table = log_tracking(results, uri=server.address, **given)["page"]
@@ -124,17 +128,8 @@ def test_pages_that_people_compare_with(server: Server, tmp_path: Path) -> None:
     assert found is not None
     runs = client.search_runs([found.experiment_id], "tags.rule = 'meta_train'")
     ids, of = json.dumps([run.info.run_id for run in runs]), json.dumps([found.experiment_id])
-    best = runs[0].info.run_id
-    client.create_registered_model("pages.model")
-    client.create_model_version("pages.model", f"runs:/{best}", run_id=best)
-    client.set_registered_model_alias("pages.model", "champion", "1")
 
-    with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        page = browser.new_page(viewport={"width": 1600, "height": 1000})
-        page.set_default_timeout(60_000)
-        expect.set_options(timeout=60_000)
-
+    with chromium() as page:
         page.goto(table)
         expect(page.get_by_text("5 matching runs")).to_be_visible()
         for column in ("nrmse", "method", "setting", "seed"):
@@ -153,7 +148,96 @@ def test_pages_that_people_compare_with(server: Server, tmp_path: Path) -> None:
         for run in runs:
             expect(page.get_by_text(f"{run.info.run_name} (nrmse)").first).to_be_visible()
         assert page.locator(".js-line").count() >= len(METHODS)
+        picture(page, "curves")
 
-        page.goto(f"{server.address}/#/models/pages.model")
-        expect(page.get_by_text("champion").first).to_be_visible()
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: apt-get install chromium")
+def test_a_run_grows_while_it_trains_and_its_champion_is_opened(
+    server: Server, fresh: Project
+) -> None:
+    from playwright.sync_api import expect
+
+    fresh.set(
+        tracking={"uri": server.address},
+        grids__ci__methods=["fomaml", "reptile"],
+        grids__ci__seeds=[0],
+        grids__ci__studies={},
+        grids__ci__profile={"inner_steps": [1], "repeats": 1},
+        grids__ci__settings=[{"dataset": "simulated", "shots": "10/15", "inner_steps": 50}],
+        grids__ci__training={"meta_updates": 1500, "validate_every": 100, "ledger_every": 500},
+    )
+    command = ["snakemake", "--cores", "1", "champions"]
+    log = fresh.path("said.txt").open("w")
+    training = subprocess.Popen(
+        command, cwd=fresh.root, env=environment(), stdout=log, stderr=subprocess.STDOUT
+    )
+    client = MlflowClient(server.address)
+    try:
+        run = the_first_in_training(client, training)
+        with chromium() as page:
+            overview = f"{server.address}/#/experiments/{run.info.experiment_id}/runs/"
+            page.goto(f"{overview}{run.info.run_id}")
+            expect(page.get_by_text("Running").first).to_be_visible()
+            shown = []
+            for _ in range(2):
+                known = len(client.get_metric_history(run.info.run_id, LIVE))
+                limit = time.monotonic() + 60
+                while len(client.get_metric_history(run.info.run_id, LIVE)) <= known + 1:
+                    assert time.monotonic() < limit, "nothing was logged for a minute"
+                    time.sleep(0.5)
+                page.reload()
+                row = page.get_by_role("row").filter(has_text=LIVE).first
+                expect(row).to_be_visible()
+                shown.append(row.inner_text())
+            picture(page, "live")
+            assert shown[0] != shown[1], "the page shows the newest value"
+            assert training.poll() is None, "while it trains"
+
+            assert training.wait(timeout=600) == 0, fresh.path("said.txt").read_text()[-3000:]
+            page.reload()
+            expect(page.get_by_text("Finished").first).to_be_visible()
+            picture(page, "finished")
+            page.goto(f"{server.address}/#/models/ci.{SETTING}")
+            expect(page.get_by_text("champion").first).to_be_visible()
+            page.get_by_role("link", name="Version 1").first.click()
+            expect(page.get_by_text("Inputs (4)").first).to_be_visible()  # of its signature
+            picture(page, "champion")
+    finally:
+        training.terminate()
+        training.wait(timeout=60)
+        log.close()
+
+
+def the_first_in_training(client: MlflowClient, training: "subprocess.Popen[bytes]") -> Any:
+    """The first run of the grid `ci` that the store shows with a metric."""
+    limit = time.monotonic() + 240
+    while time.monotonic() < limit and training.poll() is None:
+        found = client.get_experiment_by_name("ci")
+        runs = (
+            client.search_runs([found.experiment_id], "tags.rule = 'meta_train'") if found else []
+        )
+        for run in runs:
+            if run.info.status == "RUNNING" and LIVE in run.data.metrics:
+                return run
+        time.sleep(0.5)
+    raise AssertionError(f"no run was seen in training; Snakemake: {training.poll()}")
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A page of a browser."""
+    from playwright.sync_api import expect, sync_playwright
+
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        page = browser.new_page(viewport={"width": 1600, "height": 1000})
+        page.set_default_timeout(60_000)
+        expect.set_options(timeout=60_000)
+        yield page
         browser.close()
+
+
+def picture(page: Any, name: str) -> None:
+    """Keep what is seen, where PICTURES names a folder for people to look into."""
+    if folder := os.environ.get("PICTURES"):
+        page.screenshot(path=Path(folder) / f"{name}.png")
