@@ -21,6 +21,7 @@ from pipeline.core import MetaTrainer, TaskBatch
 from pipeline.data import schemas
 from pipeline.errors import BadInput
 from pipeline.runs.job import run
+from pipeline.runs.progress import Lines, ProgressFile
 from pipeline.runs.recipe import Recipe, canonical
 from pipeline.runs.records import FILES, METRICS, RunRecord, read_run
 from pipeline.runs.reference import build_reference
@@ -141,6 +142,26 @@ def test_the_curve_has_a_row_per_update(files, tmp_path):
     assert curve["gradients"].tolist() == [6 * k for k in range(1, 6)]  # K, and the query's
     assert curve["hvps"].tolist() == [5 * k for k in range(1, 6)]
     assert np.isfinite(curve[["meta_loss", "gradient_norm"]]).all(axis=None)
+
+
+def test_what_training_tells_costs_little(files, tmp_path, monkeypatch):
+    """Lines of the log and of the progress file, of the smallest updates that there are."""
+    spent = []
+
+    def timed(told: Callable[..., None]) -> Callable[..., None]:
+        def of(*given: Any, **named: Any) -> None:
+            began = time.perf_counter()
+            told(*given, **named)
+            spent.append(time.perf_counter() - began)
+
+        return of
+
+    for kind, names in ((ProgressFile, ("open", "note", "trained")), (Lines, ("tell",))):
+        for name in names:
+            monkeypatch.setattr(kind, name, timed(getattr(kind, name)))
+    found = train(recipe("fomaml", meta_updates=300), files, tmp_path / "run")
+    assert len(spent) > 600, "each update tells both"
+    assert sum(spent) < 0.02 * found.metrics["train_seconds"]
 
 
 def test_training_learns(files, tmp_path):
