@@ -28,3 +28,5 @@ if __name__ == "__main__":
             file=sys.stderr,
         )
         sys.exit(2)
+    except KeyboardInterrupt:  # while modules are loaded; commands end by themselves
+        sys.exit(130)

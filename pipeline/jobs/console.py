@@ -35,6 +35,7 @@ _IDLE = (
     *("Singularity containers", "Select jobs to execute", "Reasons:", "    (check individual"),
     *("Removing temporary output", "Complete log", "Job rate limit", "Group jobs", "Elapsed time"),
 )
+_ASKED_TO_STOP = "Terminating processes on user request"  # after Ctrl-C, or SIGTERM
 _COMMAND = re.compile(r"Command '.*' returned", re.DOTALL)  # with the recipe in it
 _UNSEEN = (
     *("workflow_started", "job_started", "job_finished", "shellcmd", "progress"),
@@ -63,6 +64,7 @@ class Console(logging.Filter):
         self._own_words = own_words
         self.failed: list[str] = []
         self.finished: set[str] = set()
+        self._asked_to_stop = False
         self._stats: dict[str, int] = {}  # jobs by rule
         self._began: float | None = None
         self._left: dict[str, Job] = {}  # by log
@@ -105,18 +107,23 @@ class Console(logging.Filter):
             self._end(getattr(record, "job_id", -1))
         elif event == "job_error":
             self._fail(record)
+        elif str(record.msg or "").startswith(_ASKED_TO_STOP):
+            self._asked_to_stop = True
         return event not in _UNSEEN
 
     def closing(self) -> str:
         """Lines for the end of a run in which something failed."""
         lines = []
-        if self.failed:
+        if self._asked_to_stop:  # which ends the jobs that run with an error
+            lines = [f"Stopped, with {self._total - len(self._known)} of {self._total} jobs left."]
+        elif self.failed:
             not_run = self._total - self._started
             left = f", {not_run} could not start" if not_run > 0 else ""
             lines = [f"{len(self.failed)} of {self._total} jobs failed{left}:"]
             lines += [f"  {one}" for one in self.failed]
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        after = "Once that is mended, the same command goes on" if lines else "Stopped. Go on with"
+        mended = self.failed and not self._asked_to_stop
+        after = "Once that is mended, the same command goes on" if mended else "Go on with"
         return "\n".join([*lines, f"{after}: {command}"])
 
     def ended(self) -> str:

@@ -60,17 +60,18 @@ _PATIENCE_S = 10.0  # with a client that does not finish its request
 _SIZE = struct.Struct("!Q")
 _STATUS = struct.Struct("!i")
 
-_STARTED: list[subprocess.Popen[bytes]] = []
+_STARTED: list[tuple[subprocess.Popen[bytes], Path]] = []  # with their logs
 
 
 # In Snakemake's process.
 
 
-def start(code: Path) -> None:
+def start(code: Path, log: Path) -> None:
     """Start a worker for the jobs that this process will have.
 
     Args:
         code: the folder that holds `pipeline`, as jobs have it.
+        log: what the worker says; each job has a log of its own.
     """
     if sys.platform != "linux":
         return
@@ -83,23 +84,30 @@ def start(code: Path) -> None:
         own["PATH"] = f"{Path(sys.executable).parent}:{own.get('PATH', os.defpath)}"
         own[process.VARIABLE] = str(os.getpid())
         own.setdefault(*process.SILENT)
-        _STARTED.append(
-            subprocess.Popen(
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as said:
+            started = subprocess.Popen(
                 [sys.executable, "-m", "pipeline.jobs.worker", str(listener.fileno())],
                 env=own,
                 pass_fds=[listener.fileno()],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
             )
-        )
+        _STARTED.append((started, log))
 
 
 def stop() -> None:
-    """End the worker at an orderly end."""
+    """End the worker at an orderly end; say it where it has ended before."""
     os.environ.pop(VARIABLE, None)
     while _STARTED:
-        worker = _STARTED.pop()
+        worker, log = _STARTED.pop()
+        if worker.poll() is not None:
+            print(
+                f"{log}: the process that jobs are forked from ended early. The jobs did without, "
+                "each loading the libraries itself.",
+                file=sys.stderr,
+            )
         worker.terminate()
         worker.wait()
 

@@ -108,6 +108,24 @@ def test_what_failed_is_named_with_its_log_and_the_command(
     assert lines[2].endswith("goes on: snakemake --cores 2 --config 'a=b c'")
 
 
+def test_jobs_that_ctrl_c_ends_have_not_failed(
+    clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console.sys, "argv", ["/bin/snakemake", "--cores", "2"])
+    shown = begun()
+    shown.filter(start(1, JOBS[0]))
+    shown.filter(record("job_finished", job_id=1))
+    shown.filter(start(2, JOBS[1]))
+    fields = {"rule_name": "meta_train", "jobid": 2, "log": [JOBS[1].log]}
+    assert shown.filter(record("job_error", "Error", logging.ERROR, **fields))
+    words = "Terminating processes on user request, this might take some time."
+    assert shown.filter(record(None, words))
+    assert shown.closing().splitlines() == [
+        "Stopped, with 2 of 3 jobs left.",
+        "Go on with: snakemake --cores 2",
+    ]
+
+
 def test_a_dry_run_shows_the_table_once_and_no_job() -> None:
     shown = Console()
     assert shown.filter(record("run_info", "Job stats:", stats=STATS))

@@ -26,14 +26,14 @@ print("does it itself")
 
 
 @pytest.fixture(scope="module")
-def serving() -> Iterator[int]:
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """A worker whose jobs are those of this process; its number."""
     folder = Path.cwd()
     os.chdir(ROOT)  # where the jobs run
     before = os.environ.pop("PYTEST_CURRENT_TEST", "")  # which changes from test to test
-    worker.start(ROOT)
+    worker.start(ROOT, tmp_path_factory.mktemp("worker") / "worker.log")
     os.environ["PYTEST_CURRENT_TEST"] = before
-    yield worker._STARTED[0].pid
+    yield worker._STARTED[0][0].pid
     worker.stop()
     os.chdir(folder)
 
@@ -145,3 +145,18 @@ def wait_for(there, seconds: float = 60.0) -> None:
     while not there():
         assert time.monotonic() < end
         time.sleep(0.02)
+
+
+def test_a_worker_that_cannot_load_is_named_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline/__init__.py").write_text("raise RuntimeError('half an environment')")
+    monkeypatch.setattr(worker, "_STARTED", [])
+    monkeypatch.setenv(worker.VARIABLE, "")  # given back after the test
+    monkeypatch.chdir(tmp_path)
+    worker.start(tmp_path, tmp_path / "logs/worker.log")
+    worker._STARTED[0][0].wait(timeout=60)
+    worker.stop()
+    assert "logs/worker.log: the process that jobs are forked from" in capsys.readouterr().err
+    assert "half an environment" in (tmp_path / "logs/worker.log").read_text()
