@@ -119,7 +119,7 @@ def test_a_worker_takes_its_forks_along_and_leaves_later_jobs_to_themselves(trai
     started, fork, _ = training
     other = job("meta-train", "--help")
     assert said(other)[0] == 0, "it does several at a time"
-    worker._STARTED[0].kill()
+    worker._STARTED[0][0].kill()
     code, _, err = said(started)
     assert code == 1
     assert "the worker of this run was killed" in err
