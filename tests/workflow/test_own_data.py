@@ -20,6 +20,7 @@ DATASETS = {
         "columns": {"user": "customer", "item": "sku", "rating": "stars"},
     },
 }
+CLASSES = {"loss": "cross_entropy"}
 
 
 def write_files(folder: Path) -> None:
@@ -89,17 +90,34 @@ def test_a_faulty_file_fails_its_job_with_the_line(own: Project) -> None:
     assert own.path("data/tasks/shop.parquet").is_file()
 
 
-def test_an_initialisation_is_used_on_a_new_task(own: Project) -> None:
-    own.set(grids__ci__settings=SETTINGS[:1], grids__ci__seeds=[0], grids__ci__seeds_per_job=1)
-    own.snakemake("train_all")
-    rows = own.path("sensors.csv").read_text().splitlines()
+def test_classes_go_to_the_page_and_are_predicted_for_a_new_task(own: Project) -> None:
+    frame = pd.read_csv(own.path("sensors.csv"))
+    frame["y"] = pd.cut(frame["y"], [-10, 2, 5, 10], labels=["low", "middle", "high"])
+    frame.to_csv(own.path("signals.csv"), index=False)
+    setting = "signals-5shot-5val-5steps"
+    own.set(
+        datasets={"signals": DATASETS["sensors"] | {"table": "signals.csv", **CLASSES}},
+        grids__ci__settings=[SETTINGS[0] | {"dataset": "signals"}],
+        grids__ci__seeds=[0],
+        grids__ci__seeds_per_job=1,
+    )
+    said = own.snakemake()
+    assert "log loss" in said
+    main = pd.read_csv(own.path("results/ci/tables/main.csv")).set_index("label")
+    assert {"train_frequencies", "support_frequencies", "untrained"} <= set(main.index)
+    assert main.loc[["fomaml", "amaml_rkc"], "log_loss"].between(0, 1.5).all()
+    page = own.path("results/ci/report.html").read_text()
+    assert "log loss" in page
+    assert not any(word in page for word in ("nRMSE", "RMSE", "100 most", "arXiv", "item mean"))
+
+    rows = own.path("signals.csv").read_text().splitlines()
     own.path("support.csv").write_text("\n".join(rows[:8]))
-    run = "results/ci/runs/amaml_rkc/sensors-5shot-5val-5steps/0"
+    run = f"results/ci/runs/amaml_rkc/{setting}/0"
     command = ("python", "-m", "pipeline", "adapt", run, "support.csv", "query.csv")
-    own.path("query.csv").write_text(f"{rows[0]}\ns1,3,ancient,4\n")
+    own.path("query.csv").write_text(f"{rows[0]}\ns1,3,ancient,low\n")
     said = own.run(*command, rc=2)
     assert "query.csv: line 2: column 'kind': found 'ancient', needed one of new, old" in said
     own.path("query.csv").write_text("\n".join([rows[0], *rows[8:12]]))
     said = own.run(*command)
-    assert "hour,kind,y,prediction" in said
-    assert "trained on 7 rows, 4 predicted: nRMSE" in said
+    assert "hour,kind,y,prediction,p(high),p(low),p(middle)" in said
+    assert "trained on 7 rows, 4 predicted: accuracy" in said
