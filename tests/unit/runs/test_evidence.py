@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config.measures import NUMBERS
+from pipeline.config.measures import CLASSES, MEASURES, NUMBERS, Measure
 from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
 from pipeline.jobs.restore import keep_finished
@@ -25,13 +25,23 @@ METHODS = ("fomaml", "amaml")
 GRID = {"methods": list(METHODS), "settings": [SETTING], "seeds": [0, 1]}
 
 
-@pytest.fixture
-def grid(tmp_path: Path) -> Path:
+def write(root: Path, measure: Measure, setting: str = SETTING) -> Path:
     """350 updates, so that curves are thinned; one run that failed."""
     return run_records.write_grid(
-        tmp_path / "grid", methods=METHODS, settings=[SETTING], updates=350,
-        failed=[("fomaml", SETTING, 1)],
+        root, methods=METHODS, settings=[setting], updates=350, measure=measure,
+        failed=[("fomaml", setting, 1)],
     )  # fmt: skip
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> Path:
+    return write(tmp_path / "grid", NUMBERS)
+
+
+@pytest.fixture(params=MEASURES, ids=lambda measure: measure.name)
+def each_grid(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """One of each measure."""
+    return write(tmp_path / "grid", request.param)
 
 
 def number(recipe: dict) -> dict[str, float | None]:
@@ -39,38 +49,47 @@ def number(recipe: dict) -> dict[str, float | None]:
     return {"number": 1.0, "target_std": 2.0}
 
 
-def folders(root: Path) -> list[Path]:
-    return [root / "runs" / m / SETTING / str(s) for m in METHODS for s in (0, 1)]
+def folders(root: Path, setting: str = SETTING) -> list[Path]:
+    return [root / "runs" / m / setting / str(s) for m in METHODS for s in (0, 1)]
 
 
-def carriers(root: Path) -> list[Path]:
-    return [folder / "spec.json" for folder in folders(root)]
+def carriers(root: Path, setting: str = SETTING) -> list[Path]:
+    return [folder / "spec.json" for folder in folders(root, setting)]
 
 
-def wanted(root: Path) -> list[tuple[Path, dict]]:
-    return [(path, read_json(path)) for path in carriers(root)]
+def wanted(root: Path, setting: str = SETTING) -> list[tuple[Path, dict]]:
+    return [(path, read_json(path)) for path in carriers(root, setting)]
 
 
 def written(rows_file: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in rows_file.parent.glob("*.parquet")}
 
 
-def test_tables_made_of_restored_records_are_the_same_bytes(grid: Path) -> None:
-    keep_finished(grid, **GRID)
-    before = {path.name: path.read_bytes() for path in build(grid).iterdir()}
-    runs = wanted(grid)
+@pytest.mark.parametrize(
+    ("measure", "setting"), [(NUMBERS, SETTING), (CLASSES, "signals-10shot-15val-50steps")]
+)
+def test_tables_made_of_restored_records_are_the_same_bytes(
+    measure: Measure, setting: str, tmp_path: Path
+) -> None:
+    grid = write(tmp_path / "grid", measure, setting)
+    keep_finished(grid, **GRID | {"settings": [setting]})
+    tables = build(grid, settings=[setting])
+    before = {path.name: path.read_bytes() for path in tables.iterdir()}
+    assert measure.name.encode() in before["main.csv"]
+    runs = wanted(grid, setting)
     shutil.rmtree(grid / "runs")
-    assert restore(evidence_file(grid, SETTING), runs, number).files == carriers(grid)
+    assert restore(evidence_file(grid, setting), runs, number).files == carriers(grid, setting)
     shutil.rmtree(grid / "tables")
-    assert {path.name: path.read_bytes() for path in build(grid).iterdir()} == before
+    build(grid, settings=[setting])
+    assert {path.name: path.read_bytes() for path in tables.iterdir()} == before
 
 
-def test_restored_test_rows_are_those_of_the_record(grid: Path) -> None:
-    keep_finished(grid, **GRID)
-    before = {folder: read_run(folder) for folder in folders(grid)}
-    runs = wanted(grid)
-    shutil.rmtree(grid / "runs")
-    restore(evidence_file(grid, SETTING), runs, number)
+def test_restored_test_rows_are_those_of_the_record(each_grid: Path) -> None:
+    keep_finished(each_grid, **GRID)
+    before = {folder: read_run(folder) for folder in folders(each_grid)}
+    runs = wanted(each_grid)
+    shutil.rmtree(each_grid / "runs")
+    restore(evidence_file(each_grid, SETTING), runs, number)
     order = ["predictor", "step", "task"]
     for folder, run in before.items():
         found = read_run(folder)
@@ -83,14 +102,14 @@ def test_restored_test_rows_are_those_of_the_record(grid: Path) -> None:
         )
 
 
-def test_restored_runs_may_be_kept_again(grid: Path) -> None:
-    rows_file = evidence_file(grid, SETTING)
-    keep_finished(grid, **GRID)
+def test_restored_runs_may_be_kept_again(each_grid: Path) -> None:
+    rows_file = evidence_file(each_grid, SETTING)
+    keep_finished(each_grid, **GRID)
     before = written(rows_file)
-    runs = wanted(grid)
-    shutil.rmtree(grid / "runs")
+    runs = wanted(each_grid)
+    shutil.rmtree(each_grid / "runs")
     restore(rows_file, runs, number)
-    keep_finished(grid, **GRID)
+    keep_finished(each_grid, **GRID)
     assert written(rows_file) == before
 
 
@@ -189,14 +208,14 @@ def full_grid(root: Path) -> dict:
     return read_json(carriers(root)[0])
 
 
-def test_a_reference_comes_back_as_it_was(grid: Path) -> None:
-    spec, file = full_grid(grid), reference_file(grid, SETTING, 0)
+def test_a_reference_comes_back_as_it_was(each_grid: Path) -> None:
+    spec, file = full_grid(each_grid), reference_file(each_grid, SETTING, 0)
     before = read_reference(file)
-    keep_finished(grid, **GRID)
-    kept = written(evidence_file(grid, SETTING))
+    keep_finished(each_grid, **GRID)
+    kept = written(evidence_file(each_grid, SETTING))
     file.unlink()
     wanted = [(file, reference_of(spec))]
-    done = restore(evidence_file(grid, SETTING), wanted, lambda recipe: {"target_std": 2.0})
+    done = restore(evidence_file(each_grid, SETTING), wanted, lambda recipe: {"target_std": 2.0})
     assert done.files == [file]
     order = ["predictor", "step", "task"]
     pd.testing.assert_frame_equal(
@@ -204,8 +223,8 @@ def test_a_reference_comes_back_as_it_was(grid: Path) -> None:
         before.sort_values(order, ignore_index=True),
         check_exact=True,
     )
-    keep_finished(grid, **GRID)
-    assert written(evidence_file(grid, SETTING)) == kept
+    keep_finished(each_grid, **GRID)
+    assert written(evidence_file(each_grid, SETTING)) == kept
 
 
 def test_a_reference_of_another_meta_test_is_not_given_back(grid: Path) -> None:
@@ -290,14 +309,14 @@ def test_a_reference_that_does_not_agree_is_not_restored(spoil: str, grid: Path)
     assert not file.exists()
 
 
-def test_a_run_made_anew_mends_its_evidence(grid: Path) -> None:
-    rows_file = evidence_file(grid, SETTING)
-    keep_finished(grid, **GRID)
+def test_a_run_made_anew_mends_its_evidence(each_grid: Path) -> None:
+    rows_file = evidence_file(each_grid, SETTING)
+    keep_finished(each_grid, **GRID)
     whole = written(rows_file)
     runs, rows = read_files(rows_file)
     write_files(rows_file, runs, {key: halved(part) for key, part in rows.items()})
     assert written(rows_file) != whole
-    keep_finished(grid, **GRID)
+    keep_finished(each_grid, **GRID)
     assert written(rows_file) == whole
 
 
