@@ -206,7 +206,7 @@ def write_files(
         rows = {key: rows[key] for key in sorted(rows, key=place_of)}
         runs = {key: runs[key] for key in sorted(runs, key=place_of)}
     entries = [{name: _listed(value) for name, value in run.items()} for run in runs.values()]
-    measure = _measure_of_curves(entries[0] if entries else ())
+    measure = measure_in_rows(map(str, next(iter(rows.values()), ())))  # runs may come later
     schema = rows_schema(measure)
     none = schema.empty_table().to_pandas()
     parts = [part.assign(label=label, seed=seed) for (label, seed), part in rows.items()]

@@ -119,7 +119,7 @@ def reference_probe(recipe: Recipe) -> Recipe:
 
 
 def reference_behaviour(probe: Recipe) -> Behaviour:
-    """Adapt and predict as `probe` says; the numbers of the reference, and its scales."""
+    """Adapt and predict as `probe` says; the numbers of the reference, and what runs have too."""
     from pipeline.runs.inputs import load_inputs, target_range
     from pipeline.runs.reference import build_reference
 
@@ -127,13 +127,14 @@ def reference_behaviour(probe: Recipe) -> Behaviour:
         place = Path(folder)
         tasks, file = _small_inputs(probe, place)
         rows = build_reference(probe, tasks, file, place / "reference.parquet")
-        episodes = load_inputs(probe, tasks, file)
-        scales = (
-            episodes.scaling.target_std,
-            target_range(tasks, episodes),
-            probe["inner_steps"],
-        )
-        return _errors(rows) | dict(zip(SCALES, map(float, scales), strict=True))
+        found = _errors(rows) | {"inner_steps": float(probe["inner_steps"])}
+        if measure_in(map(str, rows)) is NUMBERS:
+            episodes = load_inputs(probe, tasks, file)
+            found |= {
+                "target_std": float(episodes.scaling.target_std),
+                "target_range": float(target_range(tasks, episodes)),
+            }
+        return found
 
 
 def _small_inputs(probe: Recipe, place: Path) -> tuple[Path, Path]:

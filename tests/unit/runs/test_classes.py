@@ -12,10 +12,15 @@ from pipeline.data.cards import OwnTable
 from pipeline.data.episodes import freeze_episodes, load_episodes
 from pipeline.data.own_tasks import build_table_tasks
 from pipeline.errors import BadInput
-from pipeline.runs.behaviour import difference
+from pipeline.runs.behaviour import difference, of_reference
 from pipeline.runs.initialisation import Initialisation
 from pipeline.runs.job import run
-from pipeline.runs.probes import run_behaviour, run_probe
+from pipeline.runs.probes import (
+    reference_behaviour,
+    reference_probe,
+    run_behaviour,
+    run_probe,
+)
 from pipeline.runs.recipe import Recipe
 from pipeline.runs.records import read_reference, read_run
 from pipeline.runs.reference import build_reference
@@ -166,5 +171,7 @@ def test_evidence_of_classes_is_held_by_their_errors(made: Made) -> None:
     found = run_behaviour(run_probe(of))
     assert any(name.endswith(".log_loss") for name in found)
     assert difference(found, run_behaviour(run_probe(of))) is None
+    reference = reference_behaviour(reference_probe(of))
+    assert difference(of_reference(found), reference) is None
     faster = of | {"training": of["training"] | {"outer_lr": 2 * of["training"]["outer_lr"]}}
     assert difference(found, run_behaviour(run_probe(faster))) is not None

@@ -15,7 +15,7 @@ from pipeline.config.measures import CLASSES, MEASURES, NUMBERS, Measure
 from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
 from pipeline.jobs.restore import keep_finished
-from pipeline.runs.evidence import add_runs, evidence_file, restore
+from pipeline.runs.evidence import add_reference, add_runs, evidence_file, restore
 from pipeline.runs.evidence_files import read_files, runs_schema, write_files
 from pipeline.runs.records import REFERENCE_PARAMETERS, read_reference, read_run, reference_file
 from tests import run_records
@@ -120,6 +120,17 @@ def test_the_order_of_jobs_changes_no_byte(grid: Path, tmp_path: Path) -> None:
         add_runs(one, job, number)
     for job in reversed(jobs):
         add_runs(other, job[::-1], number)
+    assert written(one) == written(other)
+
+
+def test_a_reference_may_come_before_the_runs(each_grid: Path, tmp_path: Path) -> None:
+    one, other = (evidence_file(tmp_path / name, SETTING) for name in ("one", "other"))
+    spec = read_json(carriers(each_grid)[0])
+    reference = read_reference(reference_file(each_grid, SETTING, 0))
+    add_runs(one, folders(each_grid), number)
+    add_reference(one, spec, reference)
+    add_reference(other, spec, reference)
+    add_runs(other, folders(each_grid), number)
     assert written(one) == written(other)
 
 
