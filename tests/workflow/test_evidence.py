@@ -65,17 +65,17 @@ def test_a_changed_formula_is_refused_and_then_trained(project: Project) -> None
     assert "problem.start - psi" in code
     file.write_text(code.replace("problem.start - psi", "1.01 * (problem.start - psi)"))
 
-    said = project.snakemake(rc=1)
+    said = project.snakemake("train_all", rc=1)
     refusals = [line for line in said.splitlines() if "found evidence made by code" in line]
     assert all("with this code" in line and "fomaml" not in line for line in refusals)
     runs = [line for line in refusals if f"{RESULTS}/runs/reptile/" in line]
     assert runs
     assert all(re.search(r"(curve|theta|test)\.[\w.]+ is ", line) for line in runs)
     assert project.planned()["meta_train"] == _blocks(project)
-    project.snakemake()
+    project.snakemake("train_all")
     for told in project.path(f"{RESULTS}/runs").glob("*/*/*/metrics.json"):
         assert ("restored" in read_json(told)) is (told.parts[-4] == "fomaml"), told
-    assert project.planned() == {}
+    assert project.planned("train_all") == {}
 
 
 def test_rows_that_are_not_the_runs_are_said_and_trained(project: Project) -> None:
@@ -89,15 +89,15 @@ def test_rows_that_are_not_the_runs_are_said_and_trained(project: Project) -> No
     write_files(rows_file, runs, rows | {mine: rows[mine].head(len(rows[mine]) // 2)})
     _forget_runs(project)
 
-    said = project.snakemake()
+    said = project.snakemake("train_all")
     name = rows_file.relative_to(project.root).as_posix()
     assert f"{name}: found" in said
     for told in project.path(f"{RESULTS}/runs").glob("*/*/*/metrics.json"):
         trained = told.parts[-4:-1] == ("fomaml", rows_file.stem, str(mine[1]))
         assert ("restored" in read_json(told)) is not trained, told
     assert len(read_files(rows_file)[1][mine]) == len(rows[mine])
-    assert f"{name}: found" not in project.snakemake("--dry-run")
-    assert project.planned() == {}
+    assert f"{name}: found" not in project.snakemake("train_all", "--dry-run")
+    assert project.planned("train_all") == {}
 
 
 def _blocks(project: Project) -> int:

@@ -136,7 +136,7 @@ class TestALinearTask:
         model = ModuleModel(nn.Sequential(nn.Linear(2, 1, bias=False), nn.Flatten(1)).double())
         found = meta_gradient(
             *("amaml_rkc", model, self.theta, batch),
-            horizon=6.0, rtol=1e-8, atol=1e-10, early_stopping=True,
+            horizon=6.0, rtol=1e-5, atol=1e-7, early_stopping=True,
         )  # fmt: skip
 
         def state(t: Tensor) -> Tensor:
@@ -148,9 +148,9 @@ class TestALinearTask:
         t = found.stopped[0]
         assert 0.5 < best < 5
         assert float(t) == pytest.approx(best, rel=0.03)  # to half a step
-        torch.testing.assert_close(found.adapted[0], state(t), rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(found.adapted[0], state(t), rtol=1e-3, atol=1e-4)
         wanted = torch.exp(-self.rates * t) * self.rates * (state(t) - self.b)
-        torch.testing.assert_close(found.gradient, wanted, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(found.gradient, wanted, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("memory_mb", [None, 0.3])

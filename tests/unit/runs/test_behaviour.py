@@ -92,7 +92,12 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+OFTEN = "damping of Chebyshev steps"  # stands for the others, which take half a minute each
+
+
+@pytest.mark.parametrize(
+    "change", [pytest.param(c, marks=[pytest.mark.slow] * (c != OFTEN)) for c in CHANGES]
+)
 def test_a_changed_method_is_refused_and_no_other(change, copied, today):
     old, new, touched = CHANGES[change]
     edit(copied, old, new)
