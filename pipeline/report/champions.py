@@ -54,7 +54,7 @@ def _row(file: Path, about: dict[str, Any]) -> Row:
         ),
         Cell(f"{validation['error']:.4f}"),
         Cell(label_title(other["label"]), tone="left", note=Cell(error)),
-        Cell(f"{other['p']:.2g}"),
+        Cell("not tested" if other["p"] is None else f"{other['p']:.2g}"),
         Cell(number(str(about["test"][about["measure"]]))),
     ]
     return Row([Cell(about["setting"])], cells)

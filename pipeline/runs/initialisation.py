@@ -303,20 +303,13 @@ def _probabilities(outputs: Tensor) -> Tensor:
     return outputs.softmax(-1)
 
 
-def training_command(
-    grid: str, dataset: str, labels: Sequence[str], setting: str, seeds: Sequence[int]
-) -> str:
-    """A line for the shell that trains runs of which only evidence is here."""
-    label = labels[0] if len(labels) == 1 else "$method"
-    seed = str(seeds[0]) if len(seeds) == 1 else "{seed}"
-    command = (
+def training_command(grid: str, dataset: str, label: str, setting: str, seed: int) -> str:
+    """A line for the shell that trains a run of which only evidence is here."""
+    return (
         f"python -m pipeline meta-train data/tasks/{dataset}.parquet "
         f"data/episodes/{setting}/{seed}.parquet results/{grid}/runs/{label}/{setting}/{seed} "
-        f"--grid {grid} --method {label} --setting {setting}"
-    ) + "".join(f" --seed {number}" for number in seeds)
-    if len(labels) == 1:
-        return command
-    return f"for method in {' '.join(labels)}; do {command}; done"
+        f"--grid {grid} --method {label} --setting {setting} --seed {seed}"
+    )
 
 
 def _training(file: Path) -> str:
@@ -325,7 +318,7 @@ def _training(file: Path) -> str:
         spec = read_json(file.parent / "spec.json")
         grid = file.resolve().parts[-6]
         command = training_command(
-            grid, spec["dataset"], [spec["label"]], spec["setting"], [spec["seed"]]
+            grid, spec["dataset"], spec["label"], spec["setting"], spec["seed"]
         )
         return f"`snakemake data_all --config grid={grid}`, then `{command}`"
     except (OSError, ValueError, LookupError, TypeError):

@@ -7,6 +7,10 @@ trivial predictors, paired by task and seed (pipeline/tables/paired.py), Holm-co
 them: where p >= 0.05 it is not separated from the other, and chosen all the same. Test tasks choose
 nothing; their errors are written beside the choice.
 
+Of a run that evidence gave back, without weights, the curve still has that mean error, as training
+measured it last. So only the run that is chosen has to be trained for its weights; what else has
+none is not tested against it, which is said.
+
 Its weights are those of the seed with the least error on its own validation tasks, in
 
     results/{grid}/champions/{setting}.safetensors
@@ -71,17 +75,24 @@ class Champion:
         return [
             other
             for other in others
-            if other["error"] is not None and (other["p"] >= LEVEL or other["error"] <= own)
+            if other["error"] is not None
+            and ((other["p"] is not None and other["p"] >= LEVEL) or other["error"] <= own)
         ]
 
 
 @dataclass(frozen=True)
 class Lacking:
-    """A setting in which runs have no weights here, or not those of the grid: label -> seeds."""
+    """A setting without a champion.
+
+    Attributes:
+        runs: label -> seeds that have no record of the grid here, or, where `is_chosen`, the one
+            run that is chosen and has no weights here.
+    """
 
     setting: str
     dataset: str
     runs: dict[str, list[int]]
+    is_chosen: bool = False
 
 
 def champion_file(results_dir: Path, setting: str) -> Path:
@@ -124,18 +135,23 @@ def _chosen(params: Params, setting: str, root: Path) -> Champion | Lacking:
     for (label, seed), recipe in recipes.items():
         folder = root / run_folder(params.grid, label, setting, seed)
         run = read_run(folder) if holds_run(folder, recipe) else None
-        if run is None or (run.theta is None and not is_failed(run)):
+        if run is None:
             missing.setdefault(label, []).append(seed)
         else:
             runs.setdefault(label, {})[seed] = run
-    if missing:
+    every = [run for by_seed in runs.values() for run in by_seed.values()]
+    if missing or any(run.theta is None and not is_failed(run) for run in every):
         kept = Initialisation.read(file) if file.is_file() else None
         if kept is not None and kept.about.get("chosen_from") == chosen_from:
             return Champion(file, kept)
+    if missing:
         return Lacking(setting, params.settings[setting].dataset, missing)
     about = {"grid": params.grid, "chosen_from": chosen_from}
     label, seed, validation = _choice(setting, runs, root)
     run = runs[label][seed]
+    if run.theta is None:
+        dataset = params.settings[setting].dataset
+        return Lacking(setting, dataset, {label: [seed]}, is_chosen=True)
     start = Initialisation.read(run.directory)
     measure = measure_in(run.metrics)
     told = (*measure.metrics, measure.stderr, "n_test_tasks")
@@ -162,54 +178,68 @@ def _choice(
             )
         return found, target_range(tasks, found)
 
-    candidates: dict[str, BySeed] = {}
-    others: dict[str, BySeed] = {}
+    means: dict[str, dict[int, float]] = {}  # of methods
+    errors: dict[str, BySeed] = {}  # of each task, where there are weights
     for label, by_seed in runs.items():
         if any(is_failed(run) for run in by_seed.values()):
             continue
-        candidates[label] = {}
+        means[label], errors[label] = {}, {}
         for seed, run in by_seed.items():
-            assert run.theta is not None
-            errors = _validation(run.spec, *inputs(seed), torch.as_tensor(run.theta))
-            candidates[label][seed] = errors
-    if not candidates:
+            if run.theta is None:
+                means[label][seed] = _last_measured(run)
+                continue
+            found = _validation(run.spec, *inputs(seed), torch.as_tensor(run.theta))
+            errors[label][seed] = found
+            means[label][seed] = float(found.mean())
+    if not means:
         raise BadInput(
             f"setting '{setting}': found no method that finished in every seed; needed one to "
             "choose. What failed is said in results/GRID/tables/main.md."
         )
-    of_any = next(iter(runs.values()))
-    for seed, run in of_any.items():
-        for name, errors in _references(run.spec, *inputs(seed)):
-            others.setdefault(name, {})[seed] = errors
-    mean = {label: _mean(errors) for label, errors in (candidates | others).items()}
-    best = min(candidates, key=lambda label: mean[label])
-    seed = min(candidates[best], key=lambda seed: float(candidates[best][seed].mean()))
-    others |= {label: errors for label, errors in candidates.items() if label != best}
-    compared = {
-        label: compare([differences(candidates[best][seed], errors[seed]) for seed in errors])
-        for label, errors in others.items()
+    mean = {label: float(np.mean([*of.values()])) for label, of in means.items()}
+    best = min(mean, key=lambda label: mean[label])
+    seed = min(means[best], key=lambda seed: means[best][seed])
+    if runs[best][seed].theta is None:
+        return best, seed, {}
+    for number, run in runs[best].items():
+        for name, found in _references(run.spec, *inputs(number)):
+            errors.setdefault(name, {})[number] = found
+    mean |= {name: _mean(of) for name, of in errors.items() if name not in means}
+    others = [label for label in mean if label != best]
+    tested = {
+        label: compare([differences(errors[best][s], errors[label][s]) for s in common])
+        for label in others
+        if (common := [s for s in errors[best] if s in errors[label]])
     }
-    corrected = dict(zip(compared, holm([found.p for found in compared.values()]), strict=True))
+    p = dict(zip(tested, holm([found.p for found in tested.values()]), strict=True))
     return (
         best,
         seed,
         {
             "error": mean[best],
-            "tasks_per_seed": len(candidates[best][seed]),
-            "seeds": len(candidates[best]),
-            "methods": list(candidates),
+            "tasks_per_seed": len(errors[best][seed]),
+            "seeds": len(means[best]),
+            "methods": list(means),
             "others": [
                 {
                     "label": label,
-                    "is_method": label in candidates,
+                    "is_method": label in means,
                     "error": _finite(mean[label]),
-                    "difference": _finite(compared[label].difference),
-                    "p": corrected[label],
+                    "difference": _finite(
+                        tested[label].difference if label in tested else mean[best] - mean[label]
+                    ),
+                    "p": p.get(label),
                 }
-                for label in sorted(compared, key=lambda label: mean[label])
+                for label in sorted(others, key=lambda label: mean[label])
             ],
         },
     )
+
+
+def _last_measured(run: RunRecord) -> float:
+    """A run's mean error on its validation tasks at the end of training, infinite if undefined."""
+    last = float(run.curve[measure_in(run.metrics).validation].iloc[-1])
+    return last if np.isfinite(last) else np.inf
 
 
 def _validation(
@@ -283,7 +313,7 @@ def champions_text(champions: Sequence[Champion]) -> str:
             f"{validation['error']:.4f}",
             other["label"],
             _number(other["error"]),
-            f"{other['p']:.2g}",
+            "" if other["p"] is None else f"{other['p']:.2g}",
             _number(about["test"][about["measure"]]),
         )
         notes.append(_note(champion))
@@ -300,33 +330,37 @@ def _note(champion: Champion) -> str:
     seeds, tasks = validation["seeds"], validation["tasks_per_seed"]
     of = f"{tasks} validation tasks" + (f" in each of {seeds} seeds" if seeds > 1 else "")
     like = champion.not_separated
+    untested = [label_title(o["label"]) for o in validation["others"] if o["p"] is None]
+    if untested:
+        of += f" (not tested against {', '.join(untested)}, whose weights are not here)"
     if not like:
-        return f"{champion.setting}: {of}: better than all others."
-    named = ", ".join(f"{label_title(o['label'])} (p = {o['p']:.2g})" for o in like[:SHOWN])
+        return f"{champion.setting}: {of}: better than all {'tested' if untested else 'others'}."
+    named = ", ".join(f"{label_title(o['label'])}{_p(o['p'])}" for o in like[:SHOWN])
     more = f" and {len(like) - SHOWN} others" if len(like) > SHOWN else ""
     worse = [o["label"] for o in like if not o["is_method"]]
     warning = f" No better than {', '.join(worse)}, without meta-learning." if worse else ""
     return f"{champion.setting}: {of}: not separated from {named}{more}.{warning}"
 
 
+def _p(value: float | None) -> str:
+    return "" if value is None else f" (p = {value:.2g})"
+
+
 def lacking_text(params: Params, lacking: Sequence[Lacking]) -> str:
     """Which settings have no champion, and the commands that train their runs."""
-    grid = params.grid
-    if not params.active.keep_evidence:
-        names = ", ".join(of.setting for of in lacking)
-        return f"{names}: runs are missing or stale: `snakemake --cores 2 --config grid={grid}`"
-    lines = [
-        "These settings have runs without weights: evidence keeps errors only. Train them, after "
-        f"`snakemake data_all --cores 2 --config grid={grid}`:"
-    ]
-    for of in lacking:
-        lines.append(f"{of.setting}: {sum(map(len, of.runs.values()))} runs")
-        by_seeds: dict[tuple[int, ...], list[str]] = {}
-        for label, seeds in of.runs.items():
-            by_seeds.setdefault(tuple(seeds), []).append(label)
-        for numbers, labels in by_seeds.items():
-            command = training_command(grid, of.dataset, labels, of.setting, numbers)
-            lines.append(f"  {command}")
+    grid, lines = params.grid, []
+    if names := [of.setting for of in lacking if not of.is_chosen]:
+        command = f"snakemake --cores 2 --config grid={grid}"
+        lines.append(f"{', '.join(names)}: runs are missing or stale: `{command}`")
+    if chosen := [of for of in lacking if of.is_chosen]:
+        lines.append(
+            "Of these settings the chosen run has no weights here: evidence keeps errors only. "
+            "Train it, and promote again; the evidence stays as it is:"
+        )
+        lines.append(f"  snakemake data_all --cores 2 --config grid={grid}")
+    for of in chosen:
+        ((label, (seed,)),) = of.runs.items()
+        lines.append(f"  {training_command(grid, of.dataset, label, of.setting, seed)}")
     return "\n".join(lines)
 
 

@@ -118,27 +118,50 @@ def test_a_file_stands_for_runs_whose_weights_are_not_here(root: Path) -> None:
     assert lacking == []
     assert {c.setting: c.file.read_bytes() for c in champions} == kept
 
+    shutil.rmtree(folder(root, "imaml", SYNTHETIC, 0))
     champions, lacking = promote(params(METHODS[:2]), root)
     assert [c.setting for c in champions] == [RATINGS], "the lost run of the other is of no grid"
-    assert [(of.setting, of.runs) for of in lacking] == [(SYNTHETIC, {"imaml": [1]})]
+    assert [(of.setting, of.runs) for of in lacking] == [(SYNTHETIC, {"imaml": [0]})]
     said = lacking_text(params(METHODS[:2]), lacking)
-    assert said.endswith("missing or stale: `snakemake --cores 2 --config grid=tiny`")
-    said = lacking_text(params(METHODS[:2], evidence=True), lacking)
-    assert (
-        "python -m pipeline meta-train data/tasks/cosmixture.parquet "
-        f"data/episodes/{SYNTHETIC}/1.parquet results/tiny/runs/imaml/{SYNTHETIC}/1 "
-        f"--grid tiny --method imaml --setting {SYNTHETIC} --seed 1"
-    ) in said
+    assert said == (
+        f"{SYNTHETIC}: runs are missing or stale: `snakemake --cores 2 --config grid=tiny`"
+    )
 
 
-def test_one_command_for_many_methods_and_seeds(root: Path) -> None:
-    shutil.rmtree(root / "results")
+def test_only_the_chosen_run_needs_its_weights(root: Path) -> None:
+    """Of the others the curve has the error, as evidence gives it back."""
+    before = {c.setting: c.start.about for c in promote(params(), root)[0]}
+    weights = {file: file.read_bytes() for file in root.rglob("runs/*/*/*/meta_init.safetensors")}
+    for setting, about in before.items():
+        champion_file(root / "results/tiny", setting).unlink()
+        for file in weights:
+            if file.parts[-3] == setting and file.parts[-4] in (METHODS[0], about["label"]):
+                save_file({}, file)
     champions, lacking = promote(params(evidence=True), root)
     assert champions == []
     said = lacking_text(params(evidence=True), lacking)
-    assert "for method in reptile imaml fomaml; do python -m pipeline meta-train" in said
-    assert f"results/tiny/runs/$method/{RATINGS}/{{seed}}" in said
-    assert said.count("--seed 0 --seed 1; done") == 2
+    for setting, about in before.items():
+        label, seed = about["label"], about["seed"]
+        assert f"--grid tiny --method {label} --setting {setting} --seed {seed}\n" in f"{said}\n"
+        file = folder(root, label, setting, seed) / "meta_init.safetensors"
+        file.write_bytes(weights[file])
+
+    champions, lacking = promote(params(evidence=True), root)
+    assert lacking == []
+    for champion in champions:
+        about, was = champion.start.about, before[champion.setting]
+        assert (about["label"], about["seed"]) == (was["label"], was["seed"])
+        assert about["validation"]["error"] == pytest.approx(was["validation"]["error"], rel=1e-5)
+        others = {o["label"]: o for o in about["validation"]["others"]}
+        assert {o["label"] for o in was["validation"]["others"]} == others.keys()
+        untested = {label for label, other in others.items() if other["p"] is None}
+        assert untested == {METHODS[0]} - {was["label"]}
+        for other in was["validation"]["others"]:
+            assert others[other["label"]]["error"] == pytest.approx(other["error"], rel=1e-5)
+    text = champions_text(champions).replace("\n", " ")
+    assert ("whose weights are not here" in text) is any(
+        was["label"] != METHODS[0] for was in before.values()
+    )
 
 
 def test_a_damaged_champion_is_made_anew_or_refused(root: Path) -> None:
