@@ -202,13 +202,14 @@ def _described(start: Initialisation) -> str:
 def signature(start: Initialisation) -> "ModelSignature":
     """Columns of requests and answers, and the parameter `steps`."""
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
-    from mlflow.types.schema import AnyType, Array
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
 
     about = start.about
     task = ColSpec(AnyType(), about["task"], required=False)
-    # ids, categories and classes may be whole numbers: their names are compared as texts
-    types: dict[str, Any] = {"number": "double", "array": Array(DataType.double), "text": AnyType()}
+    # ids, categories and classes may be whole numbers: their names are compared as texts. Arrays
+    # may be nested lists, and of whole numbers, which MLflow would not take for numbers.
+    types: dict[str, Any] = {"number": "double", "array": AnyType(), "text": AnyType()}
     target = AnyType() if start.classes else "double"
     columns = [ColSpec(types[kind], name) for name, kind in start.columns.items()]
     given: list[Any] = [ColSpec("string", PART), task, *columns]

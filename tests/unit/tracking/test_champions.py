@@ -1,5 +1,7 @@
 """Champions in MLflow's registry: what they answer, and when a version of one is made."""
 
+import io
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,17 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import scoring_server
 
+from pipeline.cli import app
 from pipeline.errors import BadInput
 from pipeline.runs.initialisation import Initialisation
+from pipeline.runs.job import run
 from pipeline.runs.use import adapt_to
 from pipeline.tracking.champions import Registered, model_name, register, requirements, signature
 from tests import tracked_project
 from tests.unit import trained
+from tests.unit.runs import test_classes, test_model
 from tests.unit.tiny_runs import RATINGS, SYNTHETIC
 from tests.unit.trained import Made, files_of
 
@@ -81,6 +87,75 @@ def test_a_loaded_model_answers_what_adapt_does(made: Made, served: Any, tmp_pat
         assert list(found[name].astype(str)) == list(right[name].astype(str)), name
     fewer = served.predict(rows, params={"steps": 1})["prediction"]
     assert not np.allclose(fewer, right["prediction"])
+
+
+@pytest.mark.parametrize(
+    ("loss", "names"),
+    [
+        ("cross_entropy", ["a", "b", "c"]),
+        ("cross_entropy", [0, 1, 2]),
+        ("binary", [False, True]),
+    ],
+    ids=["texts", "whole numbers", "truths"],
+)
+def test_classes_are_answered_as_adapt_prints_them(
+    loss: str, names: list, store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = test_classes.make(tmp_path, loss)
+    run(test_classes.recipe_of(made, "reptile"), *made[1:3], tmp_path / "run", device="cpu")
+    told = {"measure": "log_loss", "test": {"log_loss": 0.5}, "setting": "classes"}
+    told["classes"] = [str(name).lower() for name in names]
+    start = champion((made[1], made[2], tmp_path / "run"), tmp_path, **told)
+    rows = made[3][made[3]["person"].isin([3, 4])].reset_index(drop=True)
+    rows["label"] = rows["label"].map(dict(zip(test_classes.NAMES[loss], names, strict=True)))
+    is_support = rows.groupby("person").cumcount() < 8
+    files = [tmp_path / "support.csv", tmp_path / "query.csv"]
+    rows[is_support].to_csv(files[0], index=False)
+    rows[~is_support].drop(columns="label").to_csv(files[1], index=False)
+    capsys.readouterr()
+    app(["adapt", str(start.path), *map(str, files), "--steps", "40"], standalone_mode=False)
+    printed = pd.read_csv(io.StringIO(capsys.readouterr().out), dtype={"prediction": str})
+    printed = printed.drop(columns=["x0", "x1"])
+    assert list(printed)[1:] == ["prediction", *(f"p({name})" for name in told["classes"])]
+    assert printed.iloc[:, -1].nunique() > 4
+
+    registered(start, store)
+    mlflow.set_tracking_uri(store)
+    model = mlflow.pyfunc.load_model(f"models:/{model_name(start)}@champion")
+    mixed = rows.assign(part=is_support.map({True: "support", False: "query"}))
+    found = model.predict(mixed, params={"steps": 40}).reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, printed, rtol=1e-5)
+
+    mixed["label"] = mixed["label"].astype(object).where(is_support, None)
+    found = answered(model, mixed, steps=40)
+    pd.testing.assert_frame_equal(found, printed, rtol=1e-5)
+
+
+def answered(model: Any, rows: pd.DataFrame, **params: int) -> pd.DataFrame:
+    """What the server does with a request of these rows."""
+    body = {"dataframe_records": json.loads(rows.to_json(orient="records")), "params": params}
+    schema = model.metadata.get_input_schema()
+    found = scoring_server.invocations(json.dumps(body), "application/json", model, schema)
+    assert found.status == 200, found.response
+    return pd.DataFrame(json.loads(found.response)["predictions"])
+
+
+def test_arrays_may_be_nested_and_of_whole_numbers(store: str, tmp_path: Path) -> None:
+    given, *files = test_model.made(tmp_path, hidden=[4])
+    del given["model"]
+    run(given, *files, tmp_path / "run", device="cpu")
+    start = champion((files[0], files[1], tmp_path / "run"), tmp_path, setting="images")
+    rows = test_model.images().head(12)
+    rows["image"] = [(10 * image).round().astype(int) for image in rows["image"]]
+    right = adapt_to(start, rows[:7], rows[7:])["prediction"]
+    registered(start, store)
+    mlflow.set_tracking_uri(store)
+    model = mlflow.pyfunc.load_model(f"models:/{model_name(start)}@champion")
+    rows["part"] = ["support"] * 7 + ["query"] * 5
+    for shape in ((32,), test_model.SHAPE):
+        nested = rows.assign(image=[image.reshape(shape).tolist() for image in rows["image"]])
+        for found in (model.predict(nested), answered(model, nested, steps=start.steps)):
+            np.testing.assert_allclose(found["prediction"], right, rtol=1e-6)
 
 
 def test_bad_requests_are_refused_with_one_message(made: Made, served: Any, tmp_path: Path) -> None:
