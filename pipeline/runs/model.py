@@ -174,10 +174,17 @@ def try_model(model: Network, theta: Tensor, recipe: Recipe, episodes: Episodes)
                 sx, sy, qx, qy, dtype=theta.dtype, device=theta.device, **weights
             )
             model.coordinates(theta.unsqueeze(0), batch.support, batch.query)
+        outputs = model.predict(theta.unsqueeze(0), batch.support.x[:1]).shape[-1]
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
         raise BadInput(_with(model.where, error)) from error
+    classes = episodes.classes
+    if recipe.get("loss") == "cross_entropy" and outputs != len(classes):
+        raise BadInput(
+            f"{model.where}: found {outputs} outputs, needed {len(classes)}: one for each of the "
+            f"classes {', '.join(classes)}. Correct its `arguments`."
+        )
 
 
 def _sides(tasks: FrozenTasks) -> tuple[Any, ...]:

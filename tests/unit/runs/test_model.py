@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.core import MLP, ModuleModel
-from pipeline.data.cards import OwnTable
+from pipeline.data.cards import OF_CLASSES, OwnTable
 from pipeline.data.episodes import freeze_episodes, load_episodes
 from pipeline.data.own_tasks import build_table_tasks
 from pipeline.errors import BadInput
@@ -19,6 +19,7 @@ from pipeline.runs.model import Perceptron, make_model
 from pipeline.runs.recipe import Recipe
 from pipeline.runs.records import read_run
 from pipeline.runs.reference import build_reference
+from pipeline.runs.use import adapt_to
 from tests.unit.tiny_runs import recipe
 
 MODELS = """
@@ -26,10 +27,10 @@ import torch
 from torch import nn
 
 class ConvNet(nn.Module):
-    def __init__(self, channels, bias=True):
+    def __init__(self, channels, outputs=1, bias=True):
         super().__init__()
         self.first = nn.Conv2d(2, channels, 3, bias=bias)
-        self.last = nn.Linear(4 * channels, 1)
+        self.last = nn.Linear(4 * channels, outputs)
         self.register_buffer("scale", torch.rand(()) + 1)
 
     def forward(self, x):
@@ -63,6 +64,7 @@ def squared(prediction, target):
     return 0.5 * (prediction - target) ** 2
 """
 SHAPE = (2, 4, 4)
+NAMES = {"binary": ["low", "top"], "cross_entropy": ["low", "mid", "top"]}
 
 
 @pytest.fixture(autouse=True)
@@ -88,8 +90,13 @@ def images() -> pd.DataFrame:
 
 def made(folder: Path, **changes: object) -> tuple[Recipe, Path, Path]:
     """A recipe, and the tasks and episodes of the images."""
-    images().to_parquet(folder / "images.parquet")
-    given = OwnTable("images", folder / "images.parquet", "camera", ("image",), "y", shape=SHAPE)
+    rows, loss = images(), str(changes.get("loss", "squared"))
+    if loss in OF_CLASSES:
+        rows["y"] = pd.cut(rows["y"], [-99, 0, 99] if loss == "binary" else [-99, -0.5, 0.5, 99])
+        rows["y"] = rows["y"].cat.rename_categories(NAMES[loss])
+    rows.to_parquet(folder / "images.parquet")
+    table = folder / "images.parquet"
+    given = OwnTable("images", table, "camera", ("image",), "y", shape=SHAPE, loss=loss)
     tasks, episodes = folder / "tasks.parquet", folder / "episodes.parquet"
     build_table_tasks(given, tasks, metadata={})
     sizes = {"support": 5, "query": 5, "test_tasks": 4, "validation_tasks": 3}
@@ -124,6 +131,49 @@ def test_a_module_on_images_is_trained_tested_and_used(folder: Path) -> None:
     record = read_run(folder / "run").test_rows
     at_k = record[(record["step"] == given["inner_steps"]) & (record["task"] == test.tasks[0])]
     assert at_k["rmse"].item() == pytest.approx(error, rel=1e-4)
+
+
+@pytest.mark.parametrize("method", ["maml", "amaml_rkc"])
+@pytest.mark.parametrize(("loss", "outputs"), [("binary", 1), ("cross_entropy", 3)])
+def test_a_module_on_classes_is_trained_tested_and_used(
+    folder: Path, loss: str, outputs: int, method: str
+) -> None:
+    own = {"module": "my_code.ConvNet", "code": None}
+    own["arguments"] = {"channels": 3, "outputs": outputs}
+    given, tasks, episodes = made(folder, method=method, model=own, loss=loss, dtype="float64")
+    metrics = run(given, tasks, episodes, folder / "run", device="cpu")
+    assert metrics["status"] == "ok"
+    record = read_run(folder / "run").test_rows
+    rows = build_reference(given, tasks, episodes, folder / "reference.parquet")
+    assert {"untrained", "train_frequencies", "support_frequencies"} == set(rows["predictor"])
+    # the same numbers as when a test task's rows are used as people have them
+    task = load_episodes(tasks, episodes).test
+    place, start = int(task.tasks[0]), Initialisation.read(folder / "run")
+    seen, asked = task.s_weight[0] > 0, task.q_weight[0] > 0
+    scaling = load_episodes(tasks, episodes).scaling
+    sx, qx = (x[0] * np.array(scaling.x_std) + np.array(scaling.x_mean) for x in (task.sx, task.qx))
+    labels = np.array(NAMES[loss])[task.sy[0].astype(int)]
+    support = pd.DataFrame({"image": [*sx[seen]], "y": labels[seen]})
+    found = adapt_to(start, support, pd.DataFrame({"image": [*qx[asked]]}))
+    p = found[[f"p({name})" for name in NAMES[loss]]].to_numpy()
+    of_true = p[np.arange(len(p)), task.qy[0][asked].astype(int)]
+    at_k = record[(record["step"] == start.steps) & (record["task"] == place)]
+    assert at_k["log_loss"].item() == pytest.approx(-np.log(of_true).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "outputs"), [("binary", 2), ("cross_entropy", 2), ("cross_entropy", 5), ("squared", 3)]
+)
+def test_a_module_with_other_outputs_is_refused_before_training(
+    folder: Path, monkeypatch, loss: str, outputs: int
+) -> None:
+    own = {"module": "my_code.ConvNet", "code": None}
+    own["arguments"] = {"channels": 3, "outputs": outputs}
+    given, tasks, episodes = made(folder, model=own, loss=loss)
+    monkeypatch.setattr("pipeline.runs.job.MetaTraining", None)
+    with pytest.raises(BadInput, match=r"models: my_code\.ConvNet: ") as refused:
+        run(given, tasks, episodes, folder / "run", device="cpu")
+    assert len(str(refused.value).splitlines()) == 1
 
 
 def test_seeds_together_are_seeds_alone(folder: Path) -> None:
