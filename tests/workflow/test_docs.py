@@ -37,6 +37,7 @@ NOT_RUN = {  # and why
     r"snakemake data/ratings/NAME.parquet": "a data set that does not exist yet",
     r"snakemake .*grid=(sensors)": "own data: below",
     r"python (-m pipeline (add-data|promote|adapt)|make_sensors.py)": "own data: below",
+    r"python -m pipeline log-live": "goes on with its parent: tests/unit/tracking/test_live.py",
     r"mlflow models serve": "a server: tests/workflow/test_serving.py",
     r"python -m benchmarks": "tests/unit/benchmarks",
 }
