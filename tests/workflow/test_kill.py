@@ -12,7 +12,7 @@ BLOCK = "results/ci/runs/imaml/cosmixture-50shot-50val/block_0.json"
 
 
 def test_killed_training_goes_on_bit_for_bit(fresh: Project) -> None:
-    updates = {"meta_updates": 600, "checkpoint_every": 5, "validate_every": 200}
+    updates = {"meta_updates": 300, "checkpoint_every": 5, "validate_every": 200}
     fresh.set(grids__ci__training=updates)
     target, run = BLOCK, fresh.path(RUN)
 

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from pipeline.jobs.artifacts import seed_blocks
 from tests.workflow.project import Project
 
 RUN = "results/ci/runs/maml/cosmixture-50shot-50val/0"
@@ -27,8 +28,14 @@ def planned(project: Project, *arguments: str) -> Counter[str]:
 
 @pytest.mark.parametrize("grid", ["ci", "quickstart", "ratings", "paper"])
 def test_every_grid_counts_as_in_snakemake(fresh: Project, grid: str) -> None:
+    """One job for each cell and block of seeds, a profile a method, each study."""
     wanted = planned(fresh, "--config", f"grid={grid}")
     assert left(fresh, "--grid", grid, "--no-measure") == wanted
+    given = fresh.params().grids[grid]
+    blocks = seed_blocks(given.seeds, given.seeds_per_job)
+    assert wanted["meta_train"] == len(given.methods) * len(given.settings) * len(blocks)
+    assert wanted["profile_cost"] == len(given.methods)
+    assert wanted["run_study"] == len(given.studies.names)
 
 
 def test_counts_of_a_grid_that_has_begun(project: Project) -> None:

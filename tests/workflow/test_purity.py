@@ -44,9 +44,11 @@ def test_a_dry_run_writes_nothing(clone: Project, grid: str) -> None:
 def test_a_dry_run_is_quick(clone: Project, grid: str) -> None:
     importing = (sys.executable, "-c", "import snakemake.cli, snakemake.workflow")
     dry_run = ("snakemake", "--cores", 1, "--dry-run", "--quiet", "--config", f"grid={grid}")
-    tries = [(seconds_of(clone, *importing), seconds_of(clone, *dry_run)) for _ in range(3)]
-    wanted, found = (min(took) for took in zip(*tries, strict=True))
-    assert found <= IMPORTS[grid] * wanted, f"{found:.1f} s, importing Snakemake {wanted:.1f} s"
+    for _ in range(3):
+        wanted, found = seconds_of(clone, *importing), seconds_of(clone, *dry_run)
+        if found <= IMPORTS[grid] * wanted:
+            return  # what is slow once may be so by the other work of the machine
+    pytest.fail(f"{found:.1f} s, importing Snakemake {wanted:.1f} s")
 
 
 def seconds_of(project: Project, *command: Any) -> float:
