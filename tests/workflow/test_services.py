@@ -152,14 +152,15 @@ def test_pages_that_people_compare_with(server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: apt-get install chromium")
-def test_a_run_grows_while_it_trains_and_its_champion_is_opened(
+def test_a_run_grows_while_it_trains_is_completed_and_its_champion_opened(
     server: Server, fresh: Project
 ) -> None:
     from playwright.sync_api import expect
 
+    trained = ["fomaml", "reptile"]
     fresh.set(
         tracking={"uri": server.address},
-        grids__ci__methods=["fomaml", "reptile"],
+        grids__ci__methods=trained,
         grids__ci__seeds=[0],
         grids__ci__studies={},
         grids__ci__profile={"inner_steps": [1], "repeats": 1},
@@ -193,7 +194,16 @@ def test_a_run_grows_while_it_trains_and_its_champion_is_opened(
             assert shown[0] != shown[1], "the page shows the newest value"
             assert training.poll() is None, "while it trains"
 
+            server.kill()
+            away = fresh.path("logs/log_live/ci.log")
+            limit = time.monotonic() + 60
+            while "Trainings go on" not in away.read_text():
+                assert time.monotonic() < limit and training.poll() is None
+                time.sleep(0.5)
+            server.start()
             assert training.wait(timeout=600) == 0, fresh.path("said.txt").read_text()[-3000:]
+            found = names(server.address, "ci")
+            assert found == dict.fromkeys([f"{of}/{SETTING}/0" for of in trained], "FINISHED")
             page.reload()
             expect(page.get_by_text("Finished").first).to_be_visible()
             picture(page, "finished")
