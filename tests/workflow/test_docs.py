@@ -31,7 +31,7 @@ ADDED = {  # to commands that would train for hours, or ask, or are shortened in
 }
 NOT_RUN = {  # and why
     r"(source|cd|git|pre-commit|pip|pytest|make) ": "set-up and tests: continuous integration",
-    r"mlflow ui": "a server: tests/workflow/test_mlflow_ui.py",
+    r"mlflow (ui|server)": "a server: tests/workflow/test_mlflow_ui.py",
     r"snakemake --workflow-profile workflow/profiles/slurm": "needs a cluster",
     r"snakemake --directory .test": "its own folder: continuous integration would make data there",
     r"snakemake data/ratings/NAME.parquet": "a data set that does not exist yet",
@@ -102,7 +102,7 @@ def sensors(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_own_data_go_as_their_pages_say(sensors: Project, page: Path) -> None:
     assert sensors.path("results/sensors/report.html").is_file()
     shown = [command.text.replace("SETTING", SETTING_OF_OWN) for command in commands(page)]
-    promote, adapt = (text for text in shown if "promote" in text or "adapt" in text)
+    promote, adapt = (next(text for text in shown if key in text) for key in ("promote", "adapt"))
     sensors.run(*promote.split())
     assert "prediction" in sensors.run(*adapt.split())
 
