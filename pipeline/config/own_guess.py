@@ -255,8 +255,10 @@ def _no_input(look: ColumnLook) -> str | None:
     if look.kind == "text" and look.distinct > MOST_GUESSED:
         return f"{look.distinct} different texts"
     counts_rows = look.is_whole and look.distinct == look.rows == look.high - look.low + 1
-    if look.kind == "number" and (counts_rows or not look.name):
+    if look.kind == "number" and counts_rows:
         return "it numbers the rows"
+    if look.kind == "number" and not look.name:
+        return "it has no name"
     return None
 
 

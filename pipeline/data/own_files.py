@@ -32,6 +32,9 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
 _BLOCK = 1 << 24  # bytes of text that are parsed at a time
 _HEAD = 1 << 16  # bytes that tell delimiter and kinds
 
+LARGEST = 1e38
+"""Largest magnitude of an input or target: float32 ends at 3.4e38."""
+
 
 class BadColumn(BadInput):
     """Of one column; the others may be sound."""
@@ -474,6 +477,13 @@ def _refuse_infinite(found: OwnColumns, name: str) -> None:
         raise BadColumn(
             f"{found.place(int(infinite.argmax()))}: column '{name}': found infinity, needed "
             "finite numbers. Mend it."
+        )
+    with np.errstate(invalid="ignore"):
+        too_large = (np.abs(found.numbers[name]) > LARGEST).reshape(len(found), -1).any(axis=1)
+    if too_large.any():
+        raise BadColumn(
+            f"{found.place(int(too_large.argmax()))}: column '{name}': found a number beyond "
+            f"{LARGEST:g}, needed smaller ones, whose squares can be added up. Mend it."
         )
 
 

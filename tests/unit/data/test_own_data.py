@@ -206,6 +206,7 @@ FAULTY = [
     (SENSORS.replace("\nb,2,3.5,new", "\nb,2,3.5,5"), {}, "line 4: column 'kind': found the numb"),
     (SENSORS.replace("12.5", "inf"), {}, "line 4: column 'load': found infinity"),
     (SENSORS.replace("12.5", "1e999"), {}, "line 4: column 'load': found infinity"),
+    (SENSORS.replace("12.5", "1e300"), {}, "line 4: column 'load': found a number beyond 1e\\+38"),
     (SENSORS.replace("12.5", ""), {}, "line 4: column 'load': found no value, and 1 row"),
     (SENSORS.replace("12.5", "NaN"), {}, "line 4: column 'load': found no value"),
     (SENSORS.replace("\nb", "\na"), {}, "found 1 task in column 'site', the largest of 4 rows"),
