@@ -114,11 +114,19 @@ def _place(file: Path, folder: Path) -> str:
 
 def _refuse_taken(loaded: "Params", params: Path, name: str, file: Path) -> None:
     """Refuse a name that is none, or is one of a data set or grid that is there."""
+    import yaml
+
     from pipeline.config.card import NAME
     from pipeline.config.grids import DATASETS, grid_file
+    from pipeline.data.own_files import is_number
 
     if not re.fullmatch(NAME, name):
         raise BadInput(f"--name: found '{name}'; names have letters, digits, `._-` only.")
+    if yaml.safe_load(name) != name or is_number(name):
+        raise BadInput(
+            f"{file}: found the name '{name}', which stands for another thing in YAML; needed one "
+            f"that is a text. Give another: --name own-{name}."
+        )
     grid = grid_file(params.as_posix(), name)
     taken = [f"datasets.{name} in {params}"] * (name in loaded.datasets)
     taken += [f"{name}, a data set that is there"] * (name in DATASETS)
@@ -148,9 +156,12 @@ def _tried(file: Path, name: str, found: "Guess") -> "tuple[dict[str, Any], np.n
             ratings = Path(folder) / "ratings.parquet"
             about = build_own_ratings(given.named(name), ratings, metadata={})
             least = given.min_ratings
-            about |= build_rating_tasks(
-                ratings, tasks, n_items=None, min_ratings=least, metadata={}
-            )
+            try:
+                about |= build_rating_tasks(
+                    ratings, tasks, n_items=None, min_ratings=least, metadata={}
+                )
+            except BadInput as error:
+                raise BadInput(str(error).replace(str(ratings), str(file))) from None
         rows = pq.read_table(tasks, columns=["task"]).column("task").to_numpy()
     return about, np.unique(rows, return_counts=True)[1]
 

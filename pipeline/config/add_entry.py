@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from pipeline.data.own_files import is_number
 from pipeline.errors import BadInput
 
 
@@ -41,10 +42,26 @@ def with_entry(text: str, section: str, name: str, entry: Mapping[str, Any], whe
 
 
 def _line(key: str, value: Any) -> str:
-    dumped: str = yaml.safe_dump(
-        {key: value}, default_flow_style=True, sort_keys=False, width=10**9, allow_unicode=True
+    dumped: str = yaml.dump(
+        {key: value},
+        Dumper=_Dumper,
+        default_flow_style=True,
+        sort_keys=False,
+        width=10**9,
+        allow_unicode=True,
     )
     return dumped.strip()[1:-1]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes texts that YAML 1.2 takes for numbers and PyYAML, which is of 1.1, does not: 1e5."""
+
+
+def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, "'" * is_number(value) or None)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def _added(text: str, key: yaml.Node, value: yaml.Node, block: str) -> str:

@@ -123,6 +123,10 @@ def _ratings(looks: Sequence[ColumnLook], said: dict[str, str | None]) -> dict[s
     numbers = [look for look in free if look.kind == "number"]
     found = {"user": _called(ids, USERS), "item": _called(ids, ITEMS)}
     found["rating"] = _called(numbers, RATINGS)
+    if found["user"] and found["item"] and not found["rating"]:
+        for look in _called([look for look in free if look.fault is not None], RATINGS):
+            assert look.fault is not None
+            raise look.fault
     return {
         role: said[role] or (named[0].name if len(named) == 1 else None)
         for role, named in found.items()
@@ -216,6 +220,13 @@ def _task(file: str, looks: Sequence[ColumnLook]) -> str:
                 f"{file}: cannot tell which column says to which task a row belongs: "
                 f"{' or '.join(look.name for look in found)}. Name it: --task COLUMN."
             )
+    for look in _called(looks, TASKS):
+        if look.distinct == 1 or (look.distinct > 1 and look.most == 1):
+            found_there = "one task" if look.distinct == 1 else "another task in each row"
+            raise BadInput(
+                f"{file}: column '{look.name}': found {found_there}, needed several tasks of "
+                "several rows. Name the column of tasks, if it is another: --task COLUMN."
+            )
     raise BadInput(
         f"{file}: found no column that says to which task a row belongs among "
         f"{', '.join(look.name for look in looks)}: needed one with a name for each task, in all "
@@ -230,7 +241,10 @@ def _target(
     if said.target:
         return said.target, ""
     free = [look for look in looks if look.name not in taken]
-    named = _called([look for look in free if look.kind in ("number", "text")], TARGETS)
+    named = _called([look for look in free if look.kind != "array"], TARGETS)
+    meant = named if len(named) == 1 else free[-1:] * (not named)
+    if meant and meant[0].fault is not None:
+        raise meant[0].fault
     if len(named) == 1:
         return named[0].name, ", by its name"
     if not named and free and free[-1] is looks[-1] and free[-1].kind == "number":

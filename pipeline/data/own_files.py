@@ -31,6 +31,7 @@ TEXT = (".csv", ".tsv", ".tab", ".txt", ".dat", ".psv")
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
 _BLOCK = 1 << 24  # bytes of text that are parsed at a time
 _HEAD = 1 << 16  # bytes that tell delimiter and kinds
+_PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 
 LARGEST = 1e38
 """Largest magnitude of an input or target: float32 ends at 3.4e38."""
@@ -303,6 +304,8 @@ def _header(path: Path, delimiter: str | None) -> tuple[list[str], str]:
         head = file.read(_HEAD)
     if not head.strip():
         raise BadInput(f"{path}: found an empty file, needed a header line and rows.")
+    if packed := next((kind for start, kind in _PACKED.items() if head.startswith(start)), None):
+        raise BadInput(f"{path}: found a file packed by {packed}, needed text. Unpack it first.")
     try:
         text = head.splitlines()[0].decode("utf-8-sig")
     except UnicodeDecodeError:

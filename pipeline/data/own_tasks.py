@@ -6,6 +6,7 @@ numbers, or categories, which become one column each (one-hot).
 
 import hashlib
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from pipeline.errors import BadInput
 
 MOST_CATEGORIES = 200  # of one input; more are ids rather than categories
 MOST_CLASSES = 100
+_DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 SPLITS = ("train", "validation", "test")
 
 
@@ -270,8 +272,8 @@ def _without_missing(columns: OwnColumns, names: list[str], missing: Missing) ->
         row = int(columns.missing(name).argmax())
         raise BadInput(
             f"{columns.place(row)}: column '{name}': found no value, and {int(anywhere.sum())} "
-            f"rows with missing values in all; needed a value in each. Mend them, or write "
-            "`missing: drop` (add-data: --missing drop)."
+            f"rows with missing values in all; needed a value in each (empty, NA, NaN, null, None "
+            "and ? are none). Mend them, or write `missing: drop` (add-data: --missing drop)."
         )
     kept = np.flatnonzero(~anywhere).astype(np.int32)
     if not len(kept):
@@ -320,7 +322,12 @@ def _classes(
     if len(names) > MOST_CLASSES:
         raise BadInput(
             f"{where}: found {len(names):,} different values ({shown}), needed at most "
-            f"{MOST_CLASSES} classes. Is it a number? Then leave `loss` out."
+            f"{MOST_CLASSES} classes. "
+            + (
+                "Are they numbers with decimal commas? Write points."
+                if all(_DECIMAL_COMMA.fullmatch(name) for name in names)
+                else "Is it a number? Then leave `loss` out."
+            )
         )
     if given.loss == "binary" and len(names) != 2:
         raise BadInput(

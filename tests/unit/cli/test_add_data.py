@@ -360,3 +360,58 @@ def test_harmless_forms_are_read(project: Path, capsys, change) -> None:
     Path("own.csv").write_bytes(change(frame.to_csv(index=False)).encode())
     assert call("add-data", "own.csv") == 0
     assert "Tasks (task): 30" in capsys.readouterr().out
+
+
+def _with(frame: pd.DataFrame, column: str, row: int, value: object) -> pd.DataFrame:
+    changed = frame.astype({column: object})
+    changed.loc[row, column] = value
+    return changed
+
+
+GUESSED = {  # what is told of a fault though nobody named the column
+    "text in a target": (_with(sensors(), "load", 40, "many"), "line 42: column 'load'"),
+    "infinity in a target": (_with(sensors(), "load", 40, "inf"), "line 42: column 'load'"),
+    "text in a rating": (_with(shop(), "stars", 40, "many"), "line 42: column 'stars'"),
+    "one task": (sensors(tasks=1), "column 'site': found one task, needed several"),
+    "tasks of a row": (sensors(tasks=300, rows=1), "column 'site': found another task in each row"),
+    "decimal commas": (
+        sensors()
+        .astype({"load": str})
+        .assign(load=lambda f: f["load"].str.replace(".", ","))
+        .rename(columns={"load": "y"}),
+        "Are they numbers with decimal commas? Write points.",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", GUESSED)
+def test_a_column_that_nobody_named_is_told_of_too(project: Path, capsys, fault: str) -> None:
+    frame, words = GUESSED[fault]
+    frame.to_csv("own.csv", index=False, sep=";")
+    assert words in refused(capsys, "add-data", "own.csv")
+
+
+def test_users_of_one_rating_each_are_told_of_the_file(project: Path, capsys) -> None:
+    shop().drop_duplicates("Customer ID").to_csv("own.csv", index=False)
+    said = refused(capsys, "add-data", "own.csv")
+    assert "own.csv: found at most 1 ratings per user" in said
+    assert "tmp" not in said
+
+
+@pytest.mark.parametrize("name", ["yes", "null", "1e5", "12"])
+def test_a_name_that_yaml_reads_otherwise_is_refused(project: Path, capsys, name: str) -> None:
+    sensors().to_csv(f"{name}.csv", index=False)
+    said = refused(capsys, "add-data", f"{name}.csv")
+    assert f"--name own-{name}" in said
+    assert call("add-data", f"{name}.csv", "--name", f"own-{name}") == 0
+
+
+def test_a_column_whose_name_looks_like_a_number_is_quoted(project: Path) -> None:
+    sensors().rename(columns={"hour": "1e5"}).to_csv("own.csv", index=False)
+    assert call("add-data", "own.csv") == 0
+    assert "inputs: ['1e5', kind]" in Path("params.yaml").read_text()
+
+
+def test_a_packed_file_is_named_so(project: Path, capsys) -> None:
+    sensors().to_csv("own.csv", index=False, compression="gzip")
+    assert "packed by gzip" in refused(capsys, "add-data", "own.csv")
