@@ -96,7 +96,7 @@ class GridTable:
             f"{self.path}: found {len(found) or 'no'} row{'s' if found else ''} named "
             f"'{selector}'; needed one of {len(self.rows)}, named by {'/'.join(self.keys)} or by "
             f"number (#1 is the first). {'Such as' if len(near) > _SHOWN else 'Rows'}: "
-            f"{', '.join(near[:_SHOWN])}."
+            f"{', '.join(near[:_SHOWN])}. Rows of another grid: --grid NAME."
         )
 
     @cached_property
