@@ -1,7 +1,7 @@
-"""Everything a grid makes, the recipe each artifact should carry, and whether it does.
+"""What decides that a run, or whatever else a grid makes, is stale: `fault_of`.
 
-A recipe says what an artifact was made from (pipeline/jobs/recipes.py). What decides that a run,
-a task set or a table is stale is `fault_of` here, and nothing else: no modification time, no
+All artifacts of a grid are listed here, with the recipe that each should carry: what it is made
+from (pipeline/jobs/recipes.py). Whether it does decides, and nothing else: no modification time, no
 memory of an earlier run.
 """
 

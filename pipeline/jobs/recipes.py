@@ -1,4 +1,4 @@
-"""What each artifact was made from: the recipe that is stored in it and decides if it is stale.
+"""What each artifact was made from: the recipe that is stored in it.
 
 A recipe is a JSON mapping of exactly the parameters a job uses, a digest of the code it
 depends on, and the digest of the recipe of its input. Snakemake gets it as a rule parameter,

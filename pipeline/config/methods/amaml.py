@@ -1,4 +1,7 @@
-"""A-MAML as the paper has it: a Runge-Kutta flow and its continuous adjoint."""
+"""A-MAML as the paper has it: a Runge-Kutta flow and its continuous adjoint.
+
+Its title, colour, settings and texts.
+"""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""A-MAML with Chebyshev steps on the anytime objective."""
+"""A-MAML with Chebyshev steps on the anytime objective: its title, colour, settings and texts."""
 
 from pipeline.config.card import MethodCard, Style
 from pipeline.config.methods.amaml_rkc import Settings

@@ -1,4 +1,4 @@
-"""A-MAML with Chebyshev steps and their discrete adjoint."""
+"""A-MAML with Chebyshev steps and their discrete adjoint: its title, colour, settings and texts."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""First-order MAML."""
+"""First-order MAML: its title, colour, settings and texts."""
 
 from pipeline.config.card import MethodCard, MethodSettings, Style
 

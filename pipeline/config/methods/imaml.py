@@ -1,4 +1,4 @@
-"""Implicit MAML."""
+"""Implicit MAML: its title, colour, settings and texts."""
 
 from pydantic import Field
 

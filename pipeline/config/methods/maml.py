@@ -1,4 +1,4 @@
-"""MAML, unrolled."""
+"""MAML, unrolled: its title, colour, settings and texts."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""MAML with one inner step."""
+"""MAML with one inner step: its title, colour, settings and texts."""
 
 from pipeline.config.card import MethodCard, MethodSettings, Style
 

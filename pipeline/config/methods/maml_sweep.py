@@ -1,4 +1,4 @@
-"""MAML's gradient at all K steps, by a reverse sweep."""
+"""MAML's gradient at all K steps, by a reverse sweep: its title, colour, settings and texts."""
 
 from pipeline.config.card import Memory, MethodCard, MethodSettings, Style
 

@@ -1,4 +1,4 @@
-"""Reptile."""
+"""Reptile: its title, colour, settings and texts."""
 
 from pipeline.config.card import MethodCard, MethodSettings, Style
 

@@ -1,4 +1,4 @@
-"""Jester-1: ratings of jokes."""
+"""Jester-1, ratings of jokes: where it is from, its licence, its format and its parser."""
 
 from pipeline.data.cards import RatingSet
 
