@@ -17,7 +17,7 @@ from pipeline.report.evidence import (
     row_grids,
     runs_behind,
 )
-from pipeline.report.grid_tables import GridTable
+from pipeline.report.grid_tables import GridTable, read_table, table_names
 
 SHORT = 12  # hexadecimal digits of a commit or fingerprint; in full in the tooltip
 
@@ -95,8 +95,12 @@ def evidence_blocks(main: GridTable, runs: list[Run], links: Links) -> list[Bloc
         listed = Part(kind="evidence", setting=setting, groups=groups)
         blocks.append(anchor(group_anchor(setting), setting, badge))
         blocks.append(fold(summary, [listed], printed=False))
-    folder, parent = links.results_dir.as_posix(), links.results_dir.parent.as_posix()
-    return [*blocks, Part(kind="other_evidence", folder=folder, parent=parent, records=RECORDS)]
+    folder = links.results_dir
+    there = [read_table(folder, name) for name in table_names(folder)]
+    records = {name: path for name, path in RECORDS.items() if name in {of.name for of in there}}
+    has_others = any(row_grids(folder, row) != [folder] for of in there for row in of.rows)
+    told = {"folder": folder.as_posix(), "parent": folder.parent.as_posix(), "records": records}
+    return [*blocks, Part(kind="other_evidence", has_others=has_others, **told)]
 
 
 def _cells(run: Run) -> list[Cell]:

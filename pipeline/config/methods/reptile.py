@@ -12,7 +12,7 @@ CARD = MethodCard(
 - Meta-gradient: θ − u_K, the way back from where the training ended (Nichol et al., 2018).
 - Memory: one state.
 - Time: K gradients; the query rows are not used.
-- Mind: not the gradient of the query loss; the formula in Li et al. (2023) is a misprint.
+- Mind: not the gradient of the query loss.
 """,
     style=Style("#009E73", "--", "D"),
     settings=MethodSettings,

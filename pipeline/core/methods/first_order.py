@@ -17,7 +17,10 @@ def fomaml(problem: Problem, *, inner_steps: Count, inner_lr: Positive) -> Adapt
 
 @method("reptile")
 def reptile(problem: Problem, *, inner_steps: Count, inner_lr: Positive) -> Adapted:
-    """theta - psi: the direction in which the training went, reversed."""
+    """theta - psi: the direction in which the training went, reversed.
+
+    Li et al. (2023) print another formula, a misprint.
+    """
     psi = _train(problem, inner_steps, inner_lr)
     return Adapted(problem.start - psi, psi)
 

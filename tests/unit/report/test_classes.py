@@ -24,7 +24,10 @@ VARIANTS = {
     CHOICE: {"base": "reptile", "varied": {"outer_lr": 0.01}},
     SWITCH: {"base": "amaml_rkc", "switched": [next(iter(METHOD_POINTS))]},
 }
-OF_THE_PAPER = ("the paper", "100 most-rated", "Alpine", "CosMixture", "MovieLens", "AISTATS")
+OF_THE_PAPER = (
+    *("the paper", "Li et al. (2023) is", "100 most-rated", "Alpine", "CosMixture", "MovieLens"),
+    *("AISTATS", "noise.json", "Runs of other grids"),  # studies and companions of its grids
+)
 OF_NUMBERS = ("nRMSE", "RMSE", "ratings of", "guessing the mean", "target units")
 
 
