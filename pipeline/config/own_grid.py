@@ -38,7 +38,7 @@ class Proposal:
             f"inner_steps: {INNER_STEPS}}}\n"
             f"training: {{meta_updates: {META_UPDATES}, meta_batch: {META_BATCH}, "
             "ledger_every: null}\n"
-            f"profile: {{inner_steps: [{INNER_STEPS}], repeats: 1}}\n"
+            f"profile: {{inner_steps: [1, 10, {INNER_STEPS}], repeats: 3}}\n"
         )
 
 
