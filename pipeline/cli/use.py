@@ -58,10 +58,18 @@ def adapt(
         [f"{value:.6g}" for value in values] if values.dtype.kind == "f" else [*values]
         for values in found.values()
     ]
-    lines = [[*header, *found]]
-    lines += [[*own, *new] for own, *new in zip(given, *shown, strict=True)]
+    kept = [place for place, name in enumerate(header) if name not in found]
+    lines = [[*(header[place] for place in kept), *found]]
+    lines += [
+        [*(own[place] for place in kept), *new] for own, *new in zip(given, *shown, strict=True)
+    ]
+    if out is not None:
+        out = out.resolve()  # a link stays one
     if out is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows(lines)
+    elif out.exists() and not out.is_file() and not out.is_dir():  # a device, a pipe
+        with out.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(lines)
     else:
         with replacing(out) as beside, beside.open("w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(lines)

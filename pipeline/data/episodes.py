@@ -250,7 +250,7 @@ def draw_roles(
         raise BadInput(
             f"{given.path}: found at most {largest} rows in the {len(train)} meta-training "
             f"tasks, but {support + query} are needed ({support} support + {query} query). "
-            "In params.yaml, lower the setting's `support` or `query`."
+            "Lower the `shots` of the setting in the grid's file."
         )
     frozen: dict[str, Frozen] = {}
     for role, positions in chosen.items():
@@ -271,8 +271,8 @@ def _drawn_roles(
             f"{given.path}: found {len(eligible)} tasks with at least {least} rows "
             f"({least - MARGIN} support + {MARGIN}; the largest task has {given.counts.max()}), "
             f"but {n_test + n_validation} are needed ({n_test} test + {n_validation} validation). "
-            "In params.yaml, lower the setting's `support`, `data.test_tasks` or "
-            "`data.validation_tasks`."
+            "Lower the `shots` of the setting in the grid's file, or `test_tasks` and "
+            "`validation_tasks` in params.yaml: under `data`, of own data in its entry."
         )
     shuffled = _generator(given, seed, "tasks").permutation(eligible)
     return {

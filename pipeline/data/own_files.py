@@ -281,7 +281,8 @@ def _check_names(
     for name in wanted:
         if name in names:
             continue
-        close = difflib.get_close_matches(name, names, n=1)
+        free = {other.lower(): other for other in names if other not in wanted}
+        close = [free[low] for low in difflib.get_close_matches(name.lower(), free, n=1)]
         guess = f" Did you mean `{close[0]}`?" if close else ""
         shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
         if separator is not None and len(names) == 1:
@@ -313,6 +314,11 @@ def _header(path: Path, delimiter: str | None) -> tuple[list[str], str]:
     if "\0" in text:
         raise BadInput(f"{path}: found no text. Save it as CSV in UTF-8, or as Parquet.")
     separator = delimiter or max(DELIMITERS, key=text.count)
+    if len(separator) != 1:
+        raise BadInput(
+            f"{path}: delimiter: found {separator!r}, needed one character, such as ';'; without "
+            "one it is found by looking."
+        )
     names = [name.strip() for name in next(csv.reader(io.StringIO(text), delimiter=separator))]
     if twice := [name for name in names if names.count(name) > 1]:
         raise BadInput(f"{path}: line 1: names the column '{twice[0]}' twice. Rename one of them.")

@@ -91,7 +91,7 @@ class TaskPool:
             raise BadInput(
                 f"meta-training tasks: found {len(eligible)} with at least {needed} rows "
                 f"({support} support + {query} query), but a meta-batch needs {n_tasks}. "
-                "In params.yaml, lower the setting's shots or `training.meta_batch`."
+                "Lower the `shots` of the setting in the grid's file, or `training.meta_batch`."
             )
         chosen = eligible[generator.choice(len(eligible), n_tasks, replace=False)]
         # Sorting uniform numbers gives a uniform permutation; columns past the end of a task

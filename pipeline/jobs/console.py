@@ -94,7 +94,7 @@ class Console(logging.Filter):
             return True
         if record.levelno >= logging.WARNING:
             record.msg = _COMMAND.sub("The command returned", str(record.msg))
-            return True
+            return not self._asked_to_stop  # then the jobs that run end with errors
         return shown and not str(record.msg or "").startswith(_IDLE)
 
     def _take(self, event: str, record: logging.LogRecord) -> bool:

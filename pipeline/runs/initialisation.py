@@ -112,6 +112,8 @@ class Initialisation:
                 theta = opened.get_tensor("theta") if "theta" in names else None
         except (SafetensorError, ValueError) as error:
             raise _damaged(file, str(error)[:100]) from error
+        if about is None and names not in ([], ["theta"]):
+            raise _damaged(file, f"tensors of something else: {', '.join(names[:3])}")
         if theta is None or about is None:
             raise BadInput(
                 f"{file}: found no weights: the run was restored from evidence, which keeps its "

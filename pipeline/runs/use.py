@@ -147,6 +147,7 @@ def tasks_of(start: Initialisation, support: OwnColumns, query: OwnColumns) -> I
                 f"{other.path}: found no column '{name}', which {one.path} has; needed task ids in "
                 "both or in neither. Add the column, or take it away."
             )
+    for one in (support, query):
         if (lost := one.missing(name)).any():
             place = one.place(int(lost.argmax()))
             raise BadInput(f"{place}: column '{name}': found no value. Mend it.")
@@ -166,9 +167,13 @@ def tasks_of(start: Initialisation, support: OwnColumns, query: OwnColumns) -> I
 def verdict(start: Initialisation, support: OwnColumns, query: OwnColumns, found: Columns) -> str:
     """How good predictions are where the query has targets, beside those of the support rows."""
     tasks = list(tasks_of(start, support, query))
-    rows = sum(len(task.support) for task in tasks)
+    used = np.concatenate([task.support for task in tasks])
+    rows = len(used)
     of = f" of {len(tasks)} tasks" if len(tasks) > 1 else ""
-    told = f"trained on {rows} rows{of}, {len(query)} predicted"
+    if start.items is not None and (unknown := int((start.encode(support)[used] < 0).sum())):
+        rows -= unknown
+        of += f" ({unknown} of items that training did not have left out)"
+    told = f"trained on {rows} row{'s' * (rows != 1)}{of}, {len(query)} predicted"
     if start.about["target"] not in {**query.numbers, **query.codes}:
         return told
     y, truth = start.targets(support), start.targets(query)

@@ -194,7 +194,7 @@ def _choice(
     if not means:
         raise BadInput(
             f"setting '{setting}': found no method that finished in every seed; needed one to "
-            "choose. What failed is said in results/GRID/tables/main.md."
+            "choose. What failed is said in tables/main.md of the grid."
         )
     mean = {label: float(np.mean([*of.values()])) for label, of in means.items()}
     best = min(mean, key=lambda label: mean[label])

@@ -2,11 +2,13 @@
 
 import csv
 import io
+import os
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import save_file
 
 from pipeline.cli import app
 from pipeline.errors import BadInput
@@ -174,6 +176,20 @@ def test_an_unknown_item_is_marked(made: Made, tmp_path: Path) -> None:
     assert found["prediction"][1] == start.about["scaling"]["y_mean"]
 
 
+def test_a_support_row_that_is_not_trained_on_is_not_counted(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if Initialisation.read(made[2]).items is None:
+        pytest.skip("of items")
+    support, query, _ = files_of(made, tmp_path)
+    frame = pd.read_csv(support).astype({"item": str})
+    frame.loc[0, "item"] = "nobody has it"
+    frame.to_csv(support, index=False)
+    command(made[2], support, query)
+    words = f"trained on {len(frame) - 1} rows (1 of items that training did not have left out), "
+    assert words in capsys.readouterr().err
+
+
 def test_a_champion_is_found_by_grid_and_setting(made: Made, tmp_path: Path) -> None:
     file = tmp_path / "results/own/champions/sensors-5shot.safetensors"
     Initialisation.read(made[2]).write(file)
@@ -183,3 +199,57 @@ def test_a_champion_is_found_by_grid_and_setting(made: Made, tmp_path: Path) -> 
         locate("own/sensor-5shot", tmp_path / "results")
     with pytest.raises(BadInput, match=r"none is there\. `python -m pipeline promote other`"):
         locate("other/sensors-5shot", tmp_path / "results")
+
+
+@pytest.mark.parametrize("without", ["support.csv", "query.csv"])
+def test_task_ids_in_one_file_alone_are_refused(made: Made, tmp_path: Path, without: str) -> None:
+    support, query, _ = several(made, tmp_path)
+    task = Initialisation.read(made[2]).about["task"]
+    file = tmp_path / without
+    pd.read_csv(file).drop(columns=task).to_csv(file, index=False)
+    with pytest.raises(BadInput, match=rf"{without}: found no column '{task}', which"):
+        command(made[2], support, query)
+
+
+def test_a_delimiter_is_one_character(made: Made, tmp_path: Path) -> None:
+    support, query, _ = files_of(made, tmp_path)
+    with pytest.raises(BadInput, match="delimiter: found ';;', needed one character"):
+        command(made[2], support, query, "--delimiter", ";;")
+
+
+def test_a_link_and_a_device_stay_what_they_are(made: Made, tmp_path: Path) -> None:
+    support, query, _ = files_of(made, tmp_path)
+    (tmp_path / "link.csv").symlink_to(tmp_path / "target.csv")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    command(made[2], support, query, "--out", tmp_path / "link.csv")
+    command(made[2], support, query, "--out", pipe)
+    assert (tmp_path / "link.csv").is_symlink()
+    assert pipe.is_fifo()
+    assert os.read(reader, 1 << 16).decode() == (tmp_path / "target.csv").read_text()
+    os.close(reader)
+
+
+def test_predictions_can_be_fed_back_in(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    support, query, _ = files_of(made, tmp_path)
+    command(made[2], support, query, "--out", tmp_path / "first.csv")
+    command(made[2], support, tmp_path / "first.csv", "--out", tmp_path / "second.csv")
+    assert (tmp_path / "second.csv").read_text() == (tmp_path / "first.csv").read_text()
+
+
+def test_a_name_in_other_case_is_guessed(made: Made, tmp_path: Path) -> None:
+    support, query, _ = files_of(made, tmp_path)
+    frame = pd.read_csv(support)
+    column = frame.columns[0]
+    frame.rename(columns={column: column.upper()}).to_csv(support, index=False)
+    with pytest.raises(BadInput, match=f"no column '{column}'. Did you mean `{column.upper()}`"):
+        command(made[2], support, query)
+
+
+def test_tensors_of_something_else_are_no_initialisation(tmp_path: Path) -> None:
+    save_file({"weight": np.zeros(3)}, tmp_path / "other.safetensors")
+    with pytest.raises(BadInput, match="tensors of something else: weight"):
+        Initialisation.read(tmp_path / "other.safetensors")
