@@ -39,7 +39,7 @@ def test_ratings_that_cannot_give_the_shots(changes, expected, ratings, tmp_path
     with pytest.raises(BadInput, match=expected) as caught:
         freeze(ratings, tmp_path / "e.parquet", **changes)
     assert str(ratings) in str(caught.value)
-    assert "In params.yaml, lower" in str(caught.value)
+    assert "Lower the `shots`" in str(caught.value)
 
 
 @pytest.mark.parametrize(
