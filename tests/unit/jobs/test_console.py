@@ -120,6 +120,7 @@ def test_jobs_that_ctrl_c_ends_have_not_failed(
     assert shown.filter(record("job_error", "Error", logging.ERROR, **fields))
     words = "Terminating processes on user request, this might take some time."
     assert shown.filter(record(None, words))
+    assert not shown.filter(record(None, "At least one job did not complete", logging.ERROR))
     assert shown.closing().splitlines() == [
         "Stopped, with 2 of 3 jobs left.",
         "Go on with: snakemake --cores 2",
