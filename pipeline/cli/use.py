@@ -2,8 +2,10 @@
 
 import csv
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -38,7 +40,6 @@ def adapt(
     said last. An item that training did not have gets the mean, and is marked.
     """
     from pipeline.data.own_files import column_names, read_columns, rows_as_given
-    from pipeline.files import replacing
     from pipeline.runs import use
     from pipeline.runs.initialisation import Initialisation
 
@@ -63,17 +64,26 @@ def adapt(
     lines += [
         [*(own[place] for place in kept), *new] for own, *new in zip(given, *shown, strict=True)
     ]
-    if out is not None:
-        out = out.resolve()  # a link stays one
-    if out is None:
-        csv.writer(sys.stdout, lineterminator="\n").writerows(lines)
-    elif out.exists() and not out.is_file() and not out.is_dir():  # a device, a pipe
-        with out.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(lines)
-    else:
-        with replacing(out) as beside, beside.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(lines)
+    with _opened(out) as file:
+        csv.writer(file, lineterminator="\n").writerows(lines)
     typer.echo(use.verdict(read, trained, rows, found), err=True)
+
+
+@contextmanager
+def _opened(out: Path | None) -> Iterator[TextIO]:
+    """Where a table is written: printed, or a file that is whole or not there at the end."""
+    from pipeline.files import replacing
+
+    if out is None:
+        yield sys.stdout
+        return
+    out = out.resolve()  # a link stays one
+    if out.exists() and not out.is_file() and not out.is_dir():  # a device, a pipe
+        with out.open("w", newline="", encoding="utf-8") as file:
+            yield file
+        return
+    with replacing(out) as beside, beside.open("w", newline="", encoding="utf-8") as file:
+        yield file
 
 
 def promote(
