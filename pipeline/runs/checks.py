@@ -40,8 +40,6 @@ class _Open(BaseModel):
 
 
 _Settings = dict[str, Any]
-_Seed = Annotated[int, Field(ge=0)]
-_Hidden = Annotated[list[Count], Field(min_length=1)]
 _Dtype = Literal["float32", "float64"]
 
 

@@ -248,58 +248,6 @@ def _shown(row: Mapping[str, float]) -> dict[str, float | None]:
     return {key: row[key] if math.isfinite(row[key]) else None for key in shown}
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What a progress file says of a run.
-
-    Attributes:
-        start: its first line.
-        update, row: the last update it tells of, and that row of the curve; 0 and empty before.
-        trained: only the meta-test and the record are left.
-        running: the process that writes it lives. Without a file system that has kernel locks,
-            or where the process is another machine's there: not known to be dead.
-        ended: how it ended without a record, where it says so.
-        seconds_left: of training at the pace since this process started; None when not known.
-    """
-
-    start: dict[str, Any]
-    update: int
-    row: dict[str, Any]
-    trained: bool
-    running: bool
-    ended: str | None
-    seconds_left: float | None
-
-
-def read_progress(folder: Path) -> Seen | None:
-    """Look at the progress file of a run; None where there is none."""
-    try:
-        with (folder / FILE).open(encoding="utf-8") as handle:
-            lines = list(whole_lines(handle))
-            running = is_written(handle)
-    except OSError:
-        return None
-    if not lines:
-        return None
-    start, *rest = lines
-    rows = [line for line in rest if "update" in line]
-    timed = [row for row in rows if "clock" in row]
-    last = rows[-1] if rows else {"update": 0}
-    left = None
-    if len(timed) > 1 and timed[-1]["update"] > timed[0]["update"]:
-        pace = (timed[-1]["clock"] - timed[0]["clock"]) / (timed[-1]["update"] - timed[0]["update"])
-        left = pace * (start["updates"] - last["update"])
-    return Seen(
-        start=start,
-        update=last["update"],
-        row=last if rows else {},
-        trained=any("trained" in line for line in rest),
-        running=running,
-        ended=next((line["ended"] for line in rest if "ended" in line), None),
-        seconds_left=left,
-    )
-
-
 def whole_lines(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     """The objects of the lines that are whole."""
     for line in lines:
