@@ -14,11 +14,13 @@ import pandas as pd
 
 from pipeline.config.measures import CLASSES, NUMBERS, Measure
 from pipeline.config.variants import variant_of
-from pipeline.files import write_json
+from pipeline.data.schemas import read_metadata
+from pipeline.files import parse_json, write_json
 from pipeline.runs.metrics import derived_errors
 from pipeline.runs.records import (
     TEST_ROWS_SCHEMA,
     curve_schema,
+    read_reference,
     reference_file,
     test_rows_schema,
     write_reference,
@@ -138,6 +140,16 @@ def write_one(
         theta=np.zeros(4, np.float32),
     )
     return directory
+
+
+def ask_for(root: Path, setting: str, predictor: str, nrmse: float) -> None:
+    """Put a predictor that a grid asks for into the references of a setting, all tasks alike."""
+    for file in sorted(root.glob(f"reference/{setting}/*.parquet")):
+        rows = read_reference(file)
+        own = rows[rows["predictor"] != predictor]
+        about = parse_json(read_metadata(file)["spec"]) | {"predictors": [predictor]}
+        asked = task_rows(predictor, 0, dict.fromkeys(sorted(set(own["task"])), nrmse))
+        write_reference(file, about, pd.concat([own, asked]))
 
 
 def dataset_of(setting: str) -> str:

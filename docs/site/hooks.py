@@ -14,6 +14,7 @@ from pipeline import core
 from pipeline.config.card import MethodCard, MethodSettings
 from pipeline.config.measures import CLASSES, NUMBERS
 from pipeline.config.methods import METHODS
+from pipeline.config.predictors import ASKED_FOR
 from pipeline.report.columns import EVERY, columns_of
 from pipeline.report.sections import glossary
 from pipeline.report.texts import text_of
@@ -76,7 +77,8 @@ def columns() -> str:
     shared = every.pop(EVERY)
     for table, meanings in every.items():
         own += [f"### Otherwise in `{table}`", _table(meanings)]
-    words, of_classes = glossary(NUMBERS, own=False), glossary(CLASSES, own=True)
+    words = glossary(NUMBERS, own=False, predictors=ASKED_FOR.values())
+    of_classes = glossary(CLASSES, own=True, predictors=())
     words += f"\n\n## Where targets are classes\n\n{of_classes}"
     return "\n\n".join(["# Words and columns", words, "## Columns", _table(shared), *own])
 

@@ -126,7 +126,7 @@ def build_reference(
     threads: Threads = 1,
     evidence: Evidence = None,
 ) -> None:
-    """Adapt the untrained start and predict trivially: what every method is compared with."""
+    """Adapt the untrained start, and predict without one: what every method is compared with."""
     from pipeline.jobs.recipes import reference_recipe
 
     recipe = given_or(spec, reference_recipe, params, seed, grid=grid, setting=setting)
@@ -137,7 +137,10 @@ def build_reference(
     rows = build(recipe, tasks, episodes, out, device=device, threads=threads)
     tell_made(out)
     if evidence is not None:
-        kept.add_reference(evidence, recipe, rows)
+        from pipeline.jobs.restore import CACHE
+        from pipeline.runs.probes import behaviours
+
+        kept.add_reference(evidence, recipe, rows, behaviours(CACHE))
 
 
 def profile_cost(

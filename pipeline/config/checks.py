@@ -14,6 +14,7 @@ from pipeline.config.grids import DATASETS, Grid, grid_file
 from pipeline.config.measures import measure_of
 from pipeline.config.messages import explain, not_among
 from pipeline.config.methods import TRAINS_STUDIES, WAYS
+from pipeline.config.predictors import KINDS, PREDICTORS
 from pipeline.data.sets import SOURCES
 
 
@@ -29,6 +30,7 @@ def combination_faults(params: Any, where: str) -> list[str]:
         found = [
             *_name_faults(name, grid, params),
             *_measure_faults(grid, params),
+            *_predictor_faults(grid, params),
             *_study_faults(grid, params),
             *_replacement_faults(grid, params),
             *_synthetic_faults(name, grid, params),
@@ -80,6 +82,18 @@ def _measure_faults(grid: Grid, params: Any) -> Iterator[str]:
         yield f"settings: found data of numbers and of classes, {listed}; give each a grid"
 
 
+def _predictor_faults(grid: Grid, params: Any) -> Iterator[str]:
+    """Predictors of a kind of data that the grid does not have."""
+    datasets = {params.settings[name].dataset for name in grid.settings if name in params.settings}
+    for name in grid.predictors:
+        if not any(params.predicts(name, dataset) for dataset in datasets):
+            kinds = " or ".join(KINDS[kind] for kind in PREDICTORS[name].of)
+            yield (
+                f"predictors: found '{name}', which predicts {kinds}, and no setting has such "
+                "data; leave it out"
+            )
+
+
 def _name_faults(name: str, grid: Grid, params: Any) -> Iterator[str]:
     """Companions that nothing defines, what stands there twice, and blocks of one seed."""
     others = [other for other in params.grids if other != name]
@@ -90,6 +104,7 @@ def _name_faults(name: str, grid: Grid, params: Any) -> Iterator[str]:
         "companions": grid.companions,
         "seeds": grid.seeds,
         "methods": grid.methods,
+        "predictors": grid.predictors,
         "settings": grid.settings,
         "profile.inner_steps": grid.profile.inner_steps,
     }

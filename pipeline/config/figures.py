@@ -82,11 +82,12 @@ FIGURES = {
         shows_data=False,
     ),
     "ratings": FigureCard(
-        "Gain over item mean + user offset",
+        "Gain over what needs no network",
         ("comparisons", "main"),
-        "Mean difference in $error between our methods and item mean + user offset on the same "
-        "test tasks, with 95 % intervals, against test steps; below zero the method is better. The "
-        "vertical line is the horizon K.",
+        "Mean difference in $error between our methods and item mean + user offset, or the best "
+        "predictor where the grid has others than trivial ones, on the same test tasks, with "
+        "95 % intervals, against test steps; below zero the method is better. The vertical line is "
+        "the horizon K.",
         has_ratings,
     ),
     "ledger": FigureCard(

@@ -21,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 from pipeline.config.card import Count, MethodSettings, OwnTraining, Seed, Strict
 from pipeline.config.expand import ALL, points_of, released_method, released_setting
 from pipeline.config.messages import explain, not_among
+from pipeline.config.predictors import ASKED_FOR
 from pipeline.config.studies import Studies
 from pipeline.config.variants import EARLY_STOPPING, Scalar, Variant
 from pipeline.data.cards import RELEASED_SUFFIX
@@ -33,6 +34,7 @@ SETTING_PARAMETERS = ("standardise", "scaling", "min_ratings")
 _NO_PARAMETERS = {"method", "training", "evaluation"}  # of an entry of `methods`
 
 Value = TypeVar("Value")
+Predictor: Any = Literal[tuple(ASKED_FOR)]
 Shots = Annotated[str, Field(pattern=r"^[1-9]\d*/[1-9]\d*$", description="support/query rows")]
 
 
@@ -109,6 +111,9 @@ class _AnyGrid(Strict):
     inner_steps: Count | None = Field(default=None, description="replaces each setting's own")
     companions: list[str] = Field(
         default=[], description="grids whose committed tables are shown beside this one's"
+    )
+    predictors: list[Predictor] = Field(
+        default=[], description="to beat, beside the trivial ones, each on data of its kind"
     )
     profile: Profile
     studies: Studies = Field(default=Studies(), description="studies of the meta-gradients")

@@ -1,6 +1,8 @@
 """Cards of the predictors that need no meta-training: what any method has to beat.
 
-`pipeline/runs/trivial.py` has what they predict. A new one is a card here and a prediction there.
+The trivial ones stand in every grid, `pipeline/runs/trivial.py` has what they predict. Others take
+seconds to minutes to fit, so a grid asks for them (`predictors`): each is a card here and a module
+of its name in `pipeline/runs/predictors/`.
 """
 
 from dataclasses import dataclass
@@ -9,21 +11,29 @@ from pipeline.config.card import Style
 
 _GREY = "#7f7f7f"
 _DARK_GREY = "#4d4d4d"
+_BROWN = "#8c510a"
 
+KINDS = {  # of data
+    "ratings": "ratings",
+    "synthetic": "numbers of a table or a synthetic family",
+    "classes": "classes",
+}
 UNTRAINED = "untrained"
 UNTRAINED_STYLE = Style(_GREY, "-", None, 1.6)
 
 
 @dataclass(frozen=True)
 class PredictorCard:
-    """A predictor without learning across steps.
+    """A predictor without meta-learning.
 
     Attributes:
         name: in records and tables.
         title: in tables and figures.
         style: its line in figures.
-        of: kinds of data that it predicts.
+        of: kinds of data that it predicts, of `KINDS`.
         judged_by: ratings are judged by it; true of one predictor.
+        asked_for: it is there where a grid asks for it; the others, trivial ones, everywhere.
+        text: what it does, in Markdown for the page; of those that are asked for.
     """
 
     name: str
@@ -31,6 +41,8 @@ class PredictorCard:
     style: Style
     of: tuple[str, ...]
     judged_by: bool = False
+    asked_for: bool = False
+    text: str = ""
 
 
 _CARDS = (  # in the order in which they are shown
@@ -71,6 +83,26 @@ _CARDS = (  # in the order in which they are shown
         of=("ratings",),
         judged_by=True,
     ),
+    PredictorCard(
+        "gaussian_items",
+        "Gaussian items",
+        Style(_BROWN, (0, (6, 1.5)), None, 1.3),
+        of=("ratings",),
+        asked_for=True,
+        text="each user's ratings are one Gaussian vector, with mean and covariance of the users "
+        "of meta-training (EM with missing entries, covariance shrunk towards equal correlations "
+        "by validation tasks); predicted is its conditional mean given the support ratings",
+    ),
+    PredictorCard(
+        "gaussian_process",
+        "Gaussian process",
+        Style(_BROWN, (0, (6, 1.5)), None, 1.3),
+        of=("synthetic",),
+        asked_for=True,
+        text="each task is a draw of one Gaussian process, whose kernel is the likeliest of "
+        "meta-training tasks; predicted is its conditional mean given the support rows",
+    ),
 )
 PREDICTORS = {card.name: card for card in _CARDS}
+ASKED_FOR = {card.name: card for card in _CARDS if card.asked_for}
 (JUDGED_BY,) = (card for card in _CARDS if card.judged_by)

@@ -33,7 +33,9 @@ from pipeline.config.load import read_config
 from pipeline.config.messages import explain, not_among
 from pipeline.config.methods import METHODS
 from pipeline.config.own_data import OwnData, OwnModel, TableEntry
+from pipeline.config.predictors import PREDICTORS
 from pipeline.config.variants import Variant
+from pipeline.data.cards import OF_CLASSES
 from pipeline.data.families import FAMILIES
 from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
@@ -189,6 +191,17 @@ class Params(ParamsFile):
     def loss_of(self, dataset: str) -> str:
         """A loss by name, or the import path of a person's own function."""
         return getattr(self.datasets.get(dataset), "loss", "squared")
+
+    def predictors_of(self, dataset: str) -> list[str]:
+        """Those that the active grid asks for and that predict such data, in order of name."""
+        return sorted(name for name in self.active.predictors if self.predicts(name, dataset))
+
+    def predicts(self, predictor: str, dataset: str) -> bool:
+        """Whether a predictor is of the kind of a data set."""
+        kind = "ratings" if self.kind_of(dataset) == "ratings" else "synthetic"
+        if self.loss_of(dataset) in OF_CLASSES:
+            kind = "classes"
+        return kind in PREDICTORS[predictor].of
 
     def has_archive(self, dataset: str) -> bool:
         """Whether it comes from an archive with ratings: it has a card in data/sets/."""

@@ -97,19 +97,19 @@ def has_choices(params: Params) -> bool:
 TABLES = {
     "main": TableCard(
         "Test errors",
-        "Test error of each method, of the untrained starting point adapted alike, and of trivial "
-        "predictors, per setting. Methods stand at their trained horizon K, trivial predictors at "
-        "step 0. Means over seeds and test tasks with their standard errors; gains are in percent "
-        "of $error. `best` marks the smallest mean among the methods that finished, "
-        "`not_worse_than_best` it and those that the corrected signed-rank test does not find "
-        "worse (p >= 0.05).",
+        "Test error of each method, of the untrained starting point adapted alike, and of "
+        "predictors without a network, per setting. Methods stand at their trained horizon K, "
+        "those predictors at step 0. Means over seeds and test tasks with their standard errors; "
+        "gains are in percent of $error. `best` marks the smallest mean among the methods that "
+        "finished, `not_worse_than_best` it and those that the corrected signed-rank test does not "
+        "find worse (p >= 0.05).",
         also=("main.md", "summary.json"),
     ),
     "per_seed": TableCard(
         "Runs",
-        "One row per run: test errors at the trained horizon, the best trivial predictor on the "
-        "same tasks, training time, work done (gradients, Hessian-vector products, solver steps) "
-        "and environment.",
+        "One row per run: test errors at the trained horizon, the best predictor without a network "
+        "on the same tasks, training time, work done (gradients, Hessian-vector products, solver "
+        "steps) and environment.",
     ),
     "comparisons": TableCard(
         "Methods compared in pairs",
@@ -129,8 +129,8 @@ TABLES = {
     ),
     "curves": TableCard(
         "Errors against test steps",
-        "Test errors against meta-test training steps, pooled over seeds and test tasks. Trivial "
-        "predictors do not train: theirs are constant.",
+        "Test errors against meta-test training steps, pooled over seeds and test tasks. "
+        "Predictors without a network do not train: theirs are constant.",
     ),
     "training": TableCard(
         "Training curves",
@@ -153,7 +153,7 @@ TABLES = {
     "audit": TableCard(
         "Readings of nRMSE",
         "Readings of nRMSE side by side, on the same held-out rows of each rating setting: the "
-        "paper does not define its own. Methods and the untrained start stand at K, trivial "
+        "paper does not define its own. Methods and the untrained start stand at K, other "
         "predictors at step 0; means over test tasks and seeds.",
         has_archives,
         also=("audit.md",),

@@ -5,9 +5,10 @@ so that the same records give the same bytes. What is not registered comes after
 """
 
 import re
+from collections.abc import Iterable
 
 from pipeline.config.methods import METHODS as CARDS
-from pipeline.config.predictors import JUDGED_BY, PREDICTORS, UNTRAINED
+from pipeline.config.predictors import ASKED_FOR, JUDGED_BY, PREDICTORS, UNTRAINED
 from pipeline.config.variants import variant_of
 from pipeline.data.families import FAMILIES
 from pipeline.data.sets import SOURCES
@@ -20,6 +21,7 @@ VARIANTS = {
 }
 # Parameters by the names that they have in titles of methods that vary one.
 PARAMETERS = {"omega": "ω", "outer_lr": "outer rate", "meta_batch": "meta-batch"}
+# of the kind `trivial` in tables: all that need no meta-training, also those a grid asks for
 TRIVIAL = {name: card.title for name, card in PREDICTORS.items()}
 OFFSET = JUDGED_BY.name  # the trivial predictor that ratings are judged by
 DATASETS = {
@@ -61,6 +63,16 @@ def label_title(label: str) -> str:
         own = ", ".join(f"{PARAMETERS.get(name, name)} {v}" for name, v in variant.varied.items())
         return f"{titles.get(variant.base, variant.base)}, {own}"
     return titles.get(label, label)
+
+
+def best_of(labels: Iterable[str]) -> str:
+    """What the best of some predictors is called: `best trivial`, where all of them are that."""
+    return "best predictor" if ASKED_FOR.keys() & set(labels) else "best trivial"
+
+
+def kind_said(label: str) -> str:
+    """`trivial` of a predictor that is; nothing of others."""
+    return "trivial" if label in TRIVIAL and label not in ASKED_FOR else ""
 
 
 def is_own(dataset: str) -> bool:

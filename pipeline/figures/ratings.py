@@ -1,4 +1,8 @@
-"""Our methods minus item mean + user offset against test steps, one panel per rating setting."""
+"""Our methods minus a predictor against test steps, one panel per rating setting.
+
+The predictor is item mean + user offset, or, in a grid that asks for more than the trivial ones,
+the best of a setting.
+"""
 
 import numpy as np
 import pandas as pd
@@ -6,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.config.measures import measure_in
-from pipeline.config.titles import OFFSET, label_order
+from pipeline.config.predictors import ASKED_FOR
+from pipeline.config.titles import OFFSET, label_order, label_title
 from pipeline.figures.curves import against_steps, step_axis
 from pipeline.figures.style import draw_band, draw_line, legend, style_of
 
@@ -20,9 +25,14 @@ def draw_ratings(comparisons: pd.DataFrame, main: pd.DataFrame, settings: list[s
         comparisons, main: the tables `comparisons.csv` and `main.csv`.
         settings: rating settings, one panel each, in this order.
     """
-    rows = comparisons[comparisons["other"] == OFFSET]
+    measure, predictors = measure_in(main.columns), main[main["kind"] == "trivial"]
+    others, of = pd.Series(OFFSET, settings), label_title(OFFSET)
+    if ASKED_FOR.keys() & set(predictors["label"]):
+        others = predictors.sort_values(measure.name).groupby("setting")["label"].first()
+        of = "the best predictor"
+    rows = comparisons[comparisons["other"] == comparisons["setting"].map(others)]
     rows = rows[rows["reference"].isin(_compared_everywhere(rows))]
-    y_label = f"{measure_in(main.columns).title} − that of\nitem mean + user offset"
+    y_label = f"{measure.title} − that of\n{of}"
     figure, grid = against_steps(main, settings, y_label, height=2.3)
     for setting, axes in zip(settings, grid, strict=True):
         _draw_differences(axes, rows[rows["setting"] == setting])

@@ -22,7 +22,7 @@ from PIL import Image
 from pipeline.config.card import Style
 from pipeline.config.methods import METHODS
 from pipeline.config.predictors import PREDICTORS, UNTRAINED, UNTRAINED_STYLE
-from pipeline.config.titles import TRIVIAL, label_order, label_title
+from pipeline.config.titles import kind_said, label_order, label_title
 from pipeline.files import replacing
 
 WIDTH = 9.0  # inches: a README column at 100 dpi
@@ -154,7 +154,7 @@ def legend(figure: Figure, labels: Iterable[str], *, extra: Iterable[Line2D] = (
     """One legend for the whole figure, below its panels, in canonical order."""
     handles = []
     for label in sorted(set(labels), key=label_order):
-        name = label_title(label) + (" (trivial)" if label in TRIVIAL else "")
+        name = label_title(label) + (f" ({kind})" if (kind := kind_said(label)) else "")
         handles.append(Line2D([], [], label=name, **line_options(style_of(label))))
     handles += list(extra)
     renderer = FigureCanvasAgg(figure).get_renderer()

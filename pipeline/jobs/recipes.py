@@ -45,6 +45,7 @@ JOBS = {
     "tracking": "pipeline.tracking.replay",
 }
 
+PREDICTORS = "pipeline.runs.predictors"  # where those that a grid asks for lie, each by its name
 
 TABLE_CLAIMS = ("pipeline.paper.build",)  # what is said of the tables is written into tables/ too
 REPORT_TEXTS = (  # of the page: templates, style, prose, meanings of columns
@@ -239,6 +240,7 @@ def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
 def reference_recipe(params: Params, setting: str, seed: int) -> Recipe:
     """Recipe of `results/{grid}/reference/{setting}/{seed}.parquet`: no method is in it."""
     given = params.settings[setting]
+    asked = params.predictors_of(given.dataset)
     return {
         "kind": "reference",
         "setting": setting,
@@ -252,7 +254,8 @@ def reference_recipe(params: Params, setting: str, seed: int) -> Recipe:
         "dtype": params.dtype,
         "data": data_parameters(params, setting, seed),
         "episodes": digest(episodes_recipe(params, setting, seed)),
-        "code": code_digest(JOBS["reference"]),
+        **({"predictors": asked} if asked else {}),
+        "code": code_digest(JOBS["reference"], *(f"{PREDICTORS}.{name}" for name in asked)),
     }
 
 

@@ -190,7 +190,8 @@ def keep_finished(
             count += len(whole)
         for file in sorted(results_dir.glob(f"reference/{setting}/*.parquet")):
             if (recipe := carried_recipe(file)) and recipe["seed"] in seeds:
-                add_reference(evidence_file(results_dir, setting), recipe, read_reference(file))
+                rows = read_reference(file)
+                add_reference(evidence_file(results_dir, setting), recipe, rows, ask)
     for folder in ("profile", "studies"):
         for record in sorted(results_dir.glob(f"{folder}/*.json")):
             keep_record(record)

@@ -10,7 +10,12 @@ from pathlib import Path
 
 from pipeline.config.titles import is_own
 from pipeline.files import write_text
-from pipeline.paper.accuracy import accuracy_claims, rating_claims, truer_is_better
+from pipeline.paper.accuracy import (
+    accuracy_claims,
+    predictor_claims,
+    rating_claims,
+    truer_is_better,
+)
 from pipeline.paper.claims import ALL, CLAIM_COLUMNS, NOT_JUDGED, SMOKE_RUN, too_small
 from pipeline.paper.markdown import SOURCES, ablation_markdown, audit_markdown, claims_markdown
 from pipeline.paper.measurements import measurement_claims
@@ -57,6 +62,7 @@ def claim_rows(tables: Tables) -> list[Row]:
         *truer_is_better(compared, tables.frame("training"), tables.frame("main")),
         *measured,
         *rating_claims(compared),
+        *predictor_claims(compared),
     ]
     return sorted(rows, key=lambda row: [*SOURCES].index(row["source"]))
 

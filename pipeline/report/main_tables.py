@@ -84,7 +84,7 @@ def _measures(setting: str, rows: list[Values], badge: str, links: Links) -> Tab
         body.append(Row([_name(row["label"], row["message"])], cells, row["kind"]))
     return Table(
         f"{setting}: {rows[0]['n_tasks']} test tasks per seed; methods and the untrained start "
-        f"after {rows[0]['inner_steps']} training steps, trivial predictors do not train. Gains "
+        f"after {rows[0]['inner_steps']} training steps, other predictors do not train. Gains "
         f"are in percent of {measure.title}, positive is better.",
         _NAMES,
         [

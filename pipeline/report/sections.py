@@ -1,7 +1,7 @@
 """The sections of the page: which tables and figures stand where (sections.yaml), and figures."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatch
 from html import escape
 from pathlib import Path
@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.config.figures import FIGURES
 from pipeline.config.measures import CLASSES, Measure, measure_in
+from pipeline.config.predictors import ASKED_FOR, PredictorCard
 from pipeline.config.titles import SIMULATED, is_own
 from pipeline.report.appendix import Links, anchors, evidence_blocks
 from pipeline.report.blocks import Block, Part, Section, prose
@@ -56,10 +57,13 @@ def page_sections(results_dir: Path, grid: str, runs: list[Run]) -> list[Section
         if blocks and "intro" in shelf:
             blocks.insert(0, prose(f"<p>{escape(measure.said(shelf['intro']))}</p>"))
         sections.append(Section(shelf["id"], shelf["title"], blocks))
+    labels = {row["label"] for row in main.rows}
+    asked = [card for name, card in ASKED_FOR.items() if name in labels]
+    terms = glossary(measure, own=own, predictors=asked)
     sections += [
         Section("methods", "Methods", method_blocks(runs)),
         Section("origins", "How every number was made", origin_blocks(links, grid, runs, names)),
-        Section("glossary", "Glossary", [prose(to_html(glossary(measure, own=own)))]),
+        Section("glossary", "Glossary", [prose(to_html(terms))]),
         Section("evidence", "Evidence", evidence_blocks(main, runs, links)),
     ]
     return [section for section in sections if section.blocks]
@@ -79,10 +83,10 @@ def figure_names(results_dir: Path) -> list[str]:
     return sorted({path.stem for path in folder.glob("*") if path.suffix in (".svg", ".png")})
 
 
-def glossary(measure: Measure, *, own: bool) -> str:
-    """The terms of the page as Markdown."""
+def glossary(measure: Measure, *, own: bool, predictors: Iterable[PredictorCard]) -> str:
+    """The terms of the page as Markdown; `predictors`: those that the grid asks for."""
     template = templates(autoescape=False).get_template("glossary.md")
-    return template.render(classes=measure is CLASSES, own=own)
+    return template.render(classes=measure is CLASSES, own=own, predictors=predictors)
 
 
 def figure(links: Links, name: str, simulated: list[str], *, own: bool) -> Part:

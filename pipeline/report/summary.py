@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.config.measures import measure_in
-from pipeline.config.titles import counted, label_title
+from pipeline.config.titles import best_of, counted, label_title
 from pipeline.errors import BadInput
 
 WIDTH = 100
@@ -28,11 +28,12 @@ def summary(results_dir: Path) -> str:
     Raises:
         BadInput: when there are no tables.
     """
-    rows = [row for row in _rows(results_dir, "main") if row["kind"] == "method"]
+    every = _rows(results_dir, "main")
+    rows = [row for row in every if row["kind"] == "method"]
     out = io.StringIO()
     console = Console(file=out, width=WIDTH, color_system=None, highlight=False)
     console.print(f"Grid '{results_dir.name}': the best method of each setting, on test tasks")
-    console.print(_best(rows))
+    console.print(_best(rows, best_of(row["label"] for row in every)))
     for sentence in (*_failed(rows), *_not_judged(results_dir)):
         console.print(sentence, soft_wrap=True)
     page = results_dir / "report.html"
@@ -59,12 +60,12 @@ def _rows(results_dir: Path, name: str) -> list[Row]:
         ) from None
 
 
-def _best(rows: list[Row]) -> Table:
+def _best(rows: list[Row], of_predictors: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("setting", no_wrap=True)
     table.add_column("best method")
     measure = measure_in(rows[0] if rows else ())
-    for head in (measure.title, "over the best trivial"):
+    for head in (measure.title, f"over the {of_predictors}"):
         table.add_column(head, justify="right", no_wrap=True)
     for setting in dict.fromkeys(row["setting"] for row in rows):
         best = [row for row in rows if row["setting"] == setting and row["best"] == "true"]

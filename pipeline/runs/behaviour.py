@@ -1,7 +1,7 @@
 """Whether code behaves as it did: the numbers of a probe (probes.py), then and now."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 Behaviour = dict[str, float | None]  # name of a number -> its value, None where it is undefined
 
@@ -31,6 +31,12 @@ def of_reference(behaviour: Mapping[str, float | None]) -> Behaviour:
         for name, value in behaviour.items()
         if name in SCALES or (name.startswith("test.") and not name.startswith("test.meta_init."))
     }
+
+
+def of_predictors(behaviour: Mapping[str, float | None], names: Iterable[str]) -> Behaviour:
+    """Those numbers of a reference that predictors gave."""
+    begins = tuple(f"test.{name}." for name in names)
+    return {name: value for name, value in behaviour.items() if name.startswith(begins)}
 
 
 def _distance(a: float | None, b: float | None) -> float:

@@ -28,8 +28,9 @@ import pyarrow.parquet as pq
 from filelock import FileLock
 
 from pipeline.config.measures import MEASURES, NUMBERS, measure_in
+from pipeline.config.predictors import ASKED_FOR
 from pipeline.runs.agreement import reference_fault, run_fault, scales_fault
-from pipeline.runs.behaviour import Behaviour, difference, of_reference
+from pipeline.runs.behaviour import Behaviour, difference, of_predictors, of_reference
 from pipeline.runs.evidence_files import (
     SHARED,
     Columns,
@@ -39,6 +40,7 @@ from pipeline.runs.evidence_files import (
     need_both,
     object_of,
     place_of,
+    read_asked,
     read_columns,
     read_entries,
     read_files,
@@ -118,11 +120,14 @@ def add_runs(rows_file: Path, run_dirs: Sequence[Path], behaviour_of: Ask) -> No
         write_files(rows_file, runs, rows)
 
 
-def add_reference(rows_file: Path, recipe: Recipe, reference: pd.DataFrame) -> None:
+def add_reference(
+    rows_file: Path, recipe: Recipe, reference: pd.DataFrame, behaviour_of: Ask
+) -> None:
     """Put the reference of a seed in, in place of what there was.
 
     It is given back as long as a run of the same parameters is in evidence, too, whose behaviour
-    is its own.
+    is its own. Of predictors that its grid asks for, which no run has, the behaviour is kept with
+    the rows.
 
     Raises:
         BadInput: when the evidence is unreadable.
@@ -134,7 +139,10 @@ def add_reference(rows_file: Path, recipe: Recipe, reference: pd.DataFrame) -> N
             if key[1] == recipe["seed"]:
                 rows[key] = rows[key][rows[key]["predictor"] == OWN]
         rows[SHARED, recipe["seed"]] = _kept_rows(reference)
-        write_files(rows_file, runs, rows)
+        asked = read_asked(rows_file) if rows_file.is_file() else {}
+        names = recipe.get("predictors", ())
+        asked[recipe["seed"]] = of_predictors(behaviour_of(recipe), names) if names else {}
+        write_files(rows_file, runs, rows, asked)
 
 
 def restore(rows_file: Path, wanted: Iterable[tuple[Path, Recipe]], behaviour_of: Ask) -> Restored:
@@ -171,7 +179,9 @@ def restore(rows_file: Path, wanted: Iterable[tuple[Path, Recipe]], behaviour_of
             continue
         key = (kept.spec["label"], kept.spec["seed"])
         if spec["kind"] == "reference":
-            write_reference(file, spec, _reference_rows(runs[key], rows, key))
+            found = _reference_rows(runs[key], rows, key)
+            others = ASKED_FOR.keys() - {*spec.get("predictors", ())}
+            write_reference(file, spec, found[~found["predictor"].isin(others)])
         else:
             run = _record(file.parent, runs[key], rows, key)
             write_run(
@@ -275,6 +285,8 @@ class Kept(NamedTuple):
 def kept_entries(rows_file: Path) -> dict[Key, Kept]:
     """The runs of a setting by label and seed, without their numbers.
 
+    Under `SHARED` the behaviour of predictors that the reference of a seed has.
+
     Raises:
         BadInput: when the evidence is unreadable.
     """
@@ -290,7 +302,8 @@ def kept_entries(rows_file: Path) -> dict[Key, Kept]:
         }
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise unreadable(rows_file, error) from error
-    return found
+    asked = read_asked(rows_file)
+    return found | {(SHARED, seed): Kept({}, behaviour) for seed, behaviour in asked.items()}
 
 
 def kept_for(entries: Mapping[Key, Kept], wanted: Recipe) -> Kept | None:
@@ -305,7 +318,14 @@ def kept_for(entries: Mapping[Key, Kept], wanted: Recipe) -> Kept | None:
     for key in sorted(entries, key=place_of):
         kept = entries[key]
         if all(kept.spec.get(name) == wanted.get(name) for name in REFERENCE_PARAMETERS):
-            return Kept(kept.spec, of_reference(kept.behaviour))
+            found = of_reference(kept.behaviour)
+            shared = entries.get((SHARED, wanted["seed"]), Kept({}, {})).behaviour
+            for name in wanted.get("predictors", ()):
+                asked = of_predictors(shared, [name])
+                if not asked:  # the grid asks for it since
+                    return None
+                found |= asked
+            return Kept(kept.spec, found)
     return None
 
 

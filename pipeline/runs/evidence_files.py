@@ -23,6 +23,9 @@ OBJECTS = ("spec", "behaviour", "metrics")  # columns of JSON objects
 Key = tuple[str, int]  # label, seed
 SHARED = ""  # the label of rows that are alike in all methods: untrained, trivial predictors
 
+Asked = dict[str, float | None]  # numbers of a behaviour (pipeline/runs/behaviour.py)
+_ASKED = b"predictors"  # in the metadata of the rows' file
+
 FLOATS = {NUMBERS.name: ("rmse", "mae", "support_rmse")}  # all others follow from these
 
 
@@ -197,10 +200,38 @@ def unreadable(rows_file: Path, error: object) -> BadInput:
     )
 
 
+def read_asked(rows_file: Path) -> dict[int, Asked]:
+    """What predictors that a grid asks for gave in the reference of each seed that has some.
+
+    Raises:
+        BadInput: when the file is unreadable.
+    """
+    try:
+        about = (pq.read_schema(rows_file).metadata or {}).get(_ASKED)
+        found = {
+            int(seed): of for seed, of in parse_json(about.decode() if about else "{}").items()
+        }
+        for behaviour in found.values():
+            check_behaviour(behaviour)
+    except (OSError, ValueError, AttributeError, pa.ArrowException) as error:
+        raise unreadable(rows_file, error) from error
+    return found
+
+
 def write_files(
-    rows_file: Path, runs: dict[Key, dict[str, Any]], rows: dict[Key, pd.DataFrame]
+    rows_file: Path,
+    runs: dict[Key, dict[str, Any]],
+    rows: dict[Key, pd.DataFrame],
+    asked: Mapping[int, Asked] | None = None,
 ) -> None:
-    """Write both, in the order of labels and seeds; a label that varies a method follows it."""
+    """Write both, in the order of labels and seeds; a label that varies a method follows it.
+
+    Args:
+        asked: what `read_asked` is to give; None: what it gives now.
+    """
+    if asked is None:
+        asked = read_asked(rows_file) if rows_file.is_file() else {}
+    told_of = {str(seed): asked[seed] for seed in sorted(asked) if asked[seed]}
     methods = {label: json.loads(run["spec"])["method"] for (label, _), run in runs.items()}
     with told({label: {"base": of} for label, of in methods.items() if of != label}):
         rows = {key: rows[key] for key in sorted(rows, key=place_of)}
@@ -216,7 +247,9 @@ def write_files(
     # renamed together; what a kill between the two leaves is seen by `_fault`
     with replacing(runs_file(rows_file)) as runs_beside, replacing(rows_file) as beside:
         pq.write_table(
-            table.replace_schema_metadata(None),
+            table.replace_schema_metadata(
+                {_ASKED: json.dumps(told_of, sort_keys=True)} if told_of else None
+            ),
             beside,
             compression="zstd",
             compression_level=19,

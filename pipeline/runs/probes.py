@@ -114,8 +114,9 @@ def run_behaviour(probe: Recipe) -> Behaviour:
 
 
 def reference_probe(recipe: Recipe) -> Recipe:
-    """What the probe of a run of the same parameters has, without its method."""
-    return _small(recipe) | {"kind": "reference"}
+    """What the probe of a run of the same parameters has, without its method; and predictors."""
+    asked = {name: recipe[name] for name in ("predictors",) if name in recipe}
+    return _small(recipe) | asked | {"kind": "reference"}
 
 
 def reference_behaviour(probe: Recipe) -> Behaviour:

@@ -15,6 +15,7 @@ from pipeline.runs.device import choose_device
 from pipeline.runs.evaluate import FrozenTest
 from pipeline.runs.inputs import load_inputs, target_range, untrained_start
 from pipeline.runs.model import model_of, try_model
+from pipeline.runs.predictors import predict
 from pipeline.runs.recipe import Recipe
 from pipeline.runs.records import write_reference
 
@@ -28,7 +29,7 @@ def build_reference(
     device: str = "cpu",
     threads: int = 1,
 ) -> pd.DataFrame:
-    """Adapt the untrained start, and predict trivially; write and return the rows.
+    """Adapt the untrained start, and predict; write and return the rows.
 
     Args:
         recipe: as `jobs.recipes.reference_recipe` gives it.
@@ -56,6 +57,10 @@ def build_reference(
         lr=evaluation["learning_rate"],
         optimiser=evaluation["optimiser"],
     )
-    rows = pd.concat([part for part in (adapted, test.trivial()) if len(part)])
+    asked = [
+        test.rows(name, 0, predict(name, episodes, episodes.test))
+        for name in recipe.get("predictors", ())
+    ]
+    rows = pd.concat([part for part in (adapted, test.trivial(), *asked) if len(part)])
     write_reference(out, recipe, rows)
     return rows

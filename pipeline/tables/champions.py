@@ -3,9 +3,9 @@
 Validation tasks are tasks of meta-training that no run trains on, of each seed its own. A method's
 error is the mean over seeds of its mean error on them (nRMSE, of classes log loss) after K steps;
 the least wins. The champion is compared with every other method, the untrained start and the
-trivial predictors, paired by task and seed (pipeline/tables/paired.py), Holm-corrected over all of
-them: where p >= 0.05 it is not separated from the other, and chosen all the same. Test tasks choose
-nothing; their errors are written beside the choice.
+predictors without a network, paired by task and seed (pipeline/tables/paired.py), Holm-corrected
+over all of them: where p >= 0.05 it is not separated from the other, and chosen all the same. Test
+tasks choose nothing; their errors are written beside the choice.
 
 Of a run that evidence gave back, without weights, the curve still has that mean error, as training
 measured it last. So only the run that is chosen has to be trained for its weights; what else has
@@ -46,6 +46,7 @@ from pipeline.runs.evaluate import FrozenTest
 from pipeline.runs.initialisation import Initialisation, training_command
 from pipeline.runs.inputs import load_inputs, target_range, untrained_start
 from pipeline.runs.model import model_of
+from pipeline.runs.predictors import predict
 from pipeline.runs.recipe import Recipe, digest, parameters_of
 from pipeline.runs.records import RunRecord, holds_run, read_run
 from pipeline.tables.grid import is_failed
@@ -147,7 +148,8 @@ def _chosen(params: Params, setting: str, root: Path) -> Champion | Lacking:
     if missing:
         return Lacking(setting, params.settings[setting].dataset, missing)
     about = {"grid": params.grid, "chosen_from": chosen_from}
-    label, seed, validation = _choice(setting, runs, root)
+    asked = params.predictors_of(params.settings[setting].dataset)
+    label, seed, validation = _choice(setting, runs, root, asked)
     run = runs[label][seed]
     if run.theta is None:
         dataset = params.settings[setting].dataset
@@ -161,7 +163,10 @@ def _chosen(params: Params, setting: str, root: Path) -> Champion | Lacking:
 
 
 def _choice(
-    setting: str, runs: Mapping[str, Mapping[int, RunRecord]], root: Path
+    setting: str,
+    runs: Mapping[str, Mapping[int, RunRecord]],
+    root: Path,
+    asked: Sequence[str],
 ) -> tuple[str, int, dict[str, Any]]:
     """Label and seed of the best, and how it was chosen, as its file says it."""
 
@@ -202,7 +207,7 @@ def _choice(
     if runs[best][seed].theta is None:
         return best, seed, {}
     for number, run in runs[best].items():
-        for name, found in _references(run.spec, *inputs(number)):
+        for name, found in _references(run.spec, *inputs(number), asked):
             errors.setdefault(name, {})[number] = found
     mean |= {name: _mean(of) for name, of in errors.items() if name not in means}
     others = [label for label in mean if label != best]
@@ -267,15 +272,20 @@ def _errors(rows: pd.DataFrame) -> np.ndarray:
 
 
 def _references(
-    recipe: Recipe, episodes: Episodes, width: float
+    recipe: Recipe, episodes: Episodes, width: float, asked: Sequence[str]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """The same of the untrained start and of each trivial predictor."""
+    """The same of the untrained start and of each predictor, those that are asked for among them.
+
+    These have fitted what little they choose to the very tasks.
+    """
     model = model_of(recipe, episodes)
     theta = untrained_start(model, recipe, torch.device("cpu"))
     yield UNTRAINED, _validation(recipe, episodes, width, theta)
     frozen = FrozenTest(episodes, episodes.validation, target_range=width, like=theta)
     for name, rows in frozen.trivial().groupby("predictor"):
         yield str(name), _errors(rows)
+    for name in asked:
+        yield name, _errors(frozen.rows(name, 0, predict(name, episodes, episodes.validation)))
 
 
 def _mean(errors: BySeed) -> float:

@@ -3,7 +3,7 @@
 import math
 
 from pipeline.config.measures import Measure
-from pipeline.config.titles import DATASETS, KINDS, label_title
+from pipeline.config.titles import DATASETS, KINDS, best_of, kind_said, label_title
 from pipeline.tables.files import Row
 
 
@@ -37,16 +37,17 @@ def main_markdown(grid: str, rows: list[Row], measure: Measure) -> str:
 def _section(rows: list[Row], measure: Measure) -> list[str]:
     first = rows[0]
     dataset = DATASETS.get(first["dataset"], first["dataset"])
+    best = best_of(row["label"] for row in rows)
     header = [
         *("predictor", *measure.metrics.values()),
-        *("vs untrained", "vs best trivial", "seeds"),
+        *("vs untrained", f"vs {best}", "seeds"),
     ]
     lines = [
         f"## {first['setting']}{' (SIMULATED data)' if first['simulated'] else ''}",
         "",
         f"{dataset}: {first['n_tasks']} test tasks per seed, after {first['inner_steps']} "
-        "training steps on each; trivial predictors do not train."
-        + (" The ratings are SIMULATED, not collected." if first["simulated"] else ""),
+        f"training steps on each; {'' if best == 'best predictor' else 'trivial '}predictors do "
+        "not train." + (" The ratings are SIMULATED, not collected." if first["simulated"] else ""),
         "",
         "| " + " | ".join(header) + " |",
         "|" + "---|" * len(header),
@@ -75,7 +76,8 @@ def _cells(row: Row, measure: Measure) -> list[str]:
     title = label_title(row["label"])
     name = title if title == row["label"] else f"{title} (`{row['label']}`)"
     gains = [_percent(row.get(f"gain_over_{what}")) for what in ("untrained", "best_trivial")]
-    return [f"{name}, trivial" if row["kind"] == "trivial" else name, *errors, *gains, seeds]
+    kind = kind_said(row["label"])
+    return [f"{name}, {kind}" if kind else name, *errors, *gains, seeds]
 
 
 def _with_error(mean: float, stderr: float, status: str) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.config.measures import measure_in
+from pipeline.config.titles import kind_said
 from pipeline.data.sets import SOURCES
 from pipeline.files import file_digest
 from pipeline.runs.recipe import digest
@@ -208,7 +209,9 @@ def _test_points(test_rows: pd.DataFrame, inner_steps: int, end: int) -> Iterabl
     # the comparison page opens on the metric that was logged first
     first = means.sort_values("predictor", key=lambda column: column != "meta_init", kind="stable")
     for row in first.to_dict("records"):
-        name = names.get(row["predictor"], f"trivial_{row['predictor']}_{error}")
+        kind = kind_said(row["predictor"])
+        other = "_".join(part for part in (kind, row["predictor"], error) if part)
+        name = names.get(row["predictor"], other)
         if row["step"] > inner_steps:
             name = f"{name}_beyond"
         yield Point(name, row[error], end, int(row["step"]))

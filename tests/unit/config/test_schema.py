@@ -241,6 +241,13 @@ def test_a_label_may_name_another_method():
             "companions: found 'paper', no other grid. Allowed: a",
         ),
         ("grids.paper.companions", ["ci", "ci"], "['ci', 'ci'], each may stand there once"),
+        ("grids.ci.predictors", ["gaussian_item"], "predictors.0: found 'gaussian_item'"),
+        ("grids.ci.predictors", ["gaussian_items"] * 2, "each may stand there once"),
+        (
+            "grids.swept.predictors",
+            ["gaussian_items"],
+            "grids/swept.yaml: predictors: found 'gaussian_items', which predicts ratings, and no ",
+        ),
         (
             "grids.ci.profile.inner_steps",
             [5, 5],

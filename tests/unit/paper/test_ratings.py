@@ -1,9 +1,11 @@
-"""Our best method against item mean + user offset."""
+"""Our best method against item mean + user offset, or the best of more predictors."""
+
+from dataclasses import replace
 
 import pytest
 
 from pipeline.paper import claims
-from pipeline.paper.accuracy import BESIDE_CLAIM, RATING_CLAIM, rating_claims
+from pipeline.paper.accuracy import BESIDE_CLAIM, RATING_CLAIM, predictor_claims, rating_claims
 from pipeline.paper.claims import (
     ALL,
     BETTER,
@@ -16,6 +18,8 @@ from pipeline.paper.claims import (
     WORSE,
     judge,
 )
+from pipeline.tables.comparisons import Comparisons
+from pipeline.tables.grid import REFERENCE
 from tests.known_errors import COSMIXTURE, JESTER, LEVELS, SIMULATED, K, compared
 
 OURS = ("amaml", "amaml_anytime", "amaml_rkc")
@@ -58,6 +62,28 @@ def test_a_failed_method_is_not_picked():
     assert row["reference"] != "amaml"
     gone = [(label, JESTER, seed) for label in OURS for seed in (0, 1)]
     assert {row["outcome"] for row in rows_of(failed=gone)} == {NOT_JUDGED}
+
+
+@pytest.mark.parametrize(("level", "word"), [(0.4, BETTER), (0.2, WORSE), (0.2991, NO_DIFFERENCE)])
+def test_where_a_grid_asks_for_predictors_the_best_of_all_is_to_be_beaten(level, word):
+    assert predictor_claims(compared(settings=[JESTER, COSMIXTURE])) == []
+    total, row = predictor_claims([with_predictor("gaussian_items", level)])
+    assert (row["other"], row["outcome"]) == ("gaussian_items", word)
+    assert total["claim"] == "better_than_predictors"
+    # where another is better still, that one decides
+    _, row = predictor_claims([with_predictor("gaussian_items", 0.7)])
+    assert (row["other"], row["outcome"]) == ("item_user_offset", BETTER)
+
+
+def with_predictor(name: str, level: float) -> Comparisons:
+    """A rating setting with one more predictor, of that mean error."""
+    (found,) = compared(settings=[JESTER])
+    runs, errors = found.runs, dict(found.runs.errors)
+    for seed in runs.seeds:
+        place = (REFERENCE, seed)
+        own = errors[place]["item_user_offset", 0] * (level / LEVELS["item_user_offset"])
+        errors[place] = errors[place] | {(name, 0): own}
+    return Comparisons(replace(runs, trivial=(*runs.trivial, name), errors=errors))
 
 
 def test_only_ratings_that_people_gave_have_rows():

@@ -15,7 +15,7 @@ from pipeline.config.measures import CLASSES, MEASURES, NUMBERS, Measure
 from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
 from pipeline.jobs.restore import keep_finished
-from pipeline.runs.evidence import add_reference, add_runs, evidence_file, restore
+from pipeline.runs.evidence import Restored, add_reference, add_runs, evidence_file, restore
 from pipeline.runs.evidence_files import read_files, runs_schema, write_files
 from pipeline.runs.records import REFERENCE_PARAMETERS, read_reference, read_run, reference_file
 from tests import run_records
@@ -128,8 +128,8 @@ def test_a_reference_may_come_before_the_runs(each_grid: Path, tmp_path: Path) -
     spec = read_json(carriers(each_grid)[0])
     reference = read_reference(reference_file(each_grid, SETTING, 0))
     add_runs(one, folders(each_grid), number)
-    add_reference(one, spec, reference)
-    add_reference(other, spec, reference)
+    add_reference(one, spec, reference, number)
+    add_reference(other, spec, reference, number)
     add_runs(other, folders(each_grid), number)
     assert written(one) == written(other)
 
@@ -236,6 +236,46 @@ def test_a_reference_comes_back_as_it_was(each_grid: Path) -> None:
     )
     keep_finished(each_grid, **GRID)
     assert written(evidence_file(each_grid, SETTING)) == kept
+
+
+def test_predictors_that_a_grid_asks_for_come_back_while_they_do_what_they_did(
+    grid: Path,
+) -> None:
+    """Evidence of a reference keeps what they do; a run's says nothing of them."""
+    name, spec, file = "gaussian_items", full_grid(grid), reference_file(grid, SETTING, 0)
+    run_records.ask_for(grid, SETTING, name, 0.5)
+    before = read_reference(file)
+    rows_file, asked = evidence_file(grid, SETTING), reference_of(spec) | {"predictors": [name]}
+
+    def does(number: float, recipe: dict) -> dict[str, float | None]:
+        predicted = {f"test.{one}.0.nrmse": number for one in recipe.get("predictors", ())}
+        return {"target_std": 2.0} | predicted
+
+    for seed in (0, 1):
+        own = asked | {"seed": seed}
+        add_reference(rows_file, own, before, lambda recipe: does(0.5, recipe))
+    add_runs(rows_file, folders(grid), lambda recipe: {"target_std": 2.0})
+    file.unlink()
+    changed = restore(rows_file, [(file, asked)], lambda recipe: does(0.6, recipe))
+    assert (changed.files, [*changed.refused]) == ([], [file])
+    assert "test.gaussian_items.0.nrmse" in changed.refused[file]
+    others = asked | {"predictors": [name, "gaussian_process"]}
+    assert restore(rows_file, [(file, others)], lambda recipe: does(0.5, recipe)) == Restored()
+    restore(rows_file, [(file, asked)], lambda recipe: does(0.5, recipe))
+    order = ["predictor", "step", "task"]
+    pd.testing.assert_frame_equal(
+        read_reference(file).sort_values(order, ignore_index=True),
+        before.sort_values(order, ignore_index=True),
+        check_exact=True,
+    )
+    restore(rows_file, [(file, reference_of(spec))], lambda recipe: does(0.6, recipe))
+    assert name not in set(read_reference(file)["predictor"])  # nobody asks for it any more
+
+
+def test_a_grid_that_asks_for_no_predictor_keeps_nothing_of_them(grid: Path) -> None:
+    keep_finished(grid, **GRID)
+    names = pq.read_schema(evidence_file(grid, SETTING)).metadata or {}
+    assert b"predictors" not in names
 
 
 def test_a_reference_of_another_meta_test_is_not_given_back(grid: Path) -> None:

@@ -12,6 +12,12 @@ from pipeline.runs.trivial import item_means, trivial_predictions, user_shrinkag
 from tests.unit.tiny_runs import RATINGS, SYNTHETIC, make_files
 
 
+def trivial(kind: str) -> list[str]:
+    """Those of a kind of data that stand in every grid, by their cards."""
+    cards = PREDICTORS.items()
+    return [name for name, card in cards if kind in card.of and not card.asked_for]
+
+
 def hand_made(n_items: int = 3) -> Episodes:
     """Two users who rated items 0 and 1; a test user with support [0], query [1, 2]."""
     pool = TaskPool(
@@ -36,7 +42,7 @@ def hand_made(n_items: int = 3) -> Episodes:
 def test_rating_predictors_by_hand():
     episodes = hand_made()
     found = trivial_predictions(episodes, episodes.test)
-    assert list(found) == [name for name, card in PREDICTORS.items() if "ratings" in card.of]
+    assert list(found) == trivial("ratings")
     # item means 2 and 4; item 2 was never rated: the global mean 3
     np.testing.assert_allclose(found["global_mean"], [[3, 3]])
     np.testing.assert_allclose(found["item_mean"], [[4, 3]])
@@ -67,7 +73,7 @@ def test_synthetic_predictors_by_hand():
         qy=np.zeros((2, 3)),
     )
     found = trivial_predictions(episodes, test)
-    assert list(found) == [name for name, card in PREDICTORS.items() if "synthetic" in card.of]
+    assert list(found) == trivial("synthetic")
     np.testing.assert_allclose(found["global_mean"], np.full((2, 3), 3.0))
     np.testing.assert_allclose(found["support_mean"], [[3.5] * 3, [1.0] * 3])
 
@@ -134,7 +140,7 @@ def test_predictors_of_classes_by_hand():
         classes=("a", "b", "c"),
     )
     found = trivial_predictions(episodes, episodes.test)
-    assert list(found) == [name for name, card in PREDICTORS.items() if "classes" in card.of]
+    assert list(found) == trivial("classes")
     train = (np.array([2, 1, 1]) + 1 / 3) / 5
     own = (np.array([0, 0, 2]) + 3 * train) / 5
     for name, wanted in (("train_frequencies", train), ("support_frequencies", own)):

@@ -189,6 +189,30 @@ def test_statistics_are_written_and_agree_with_one_another(tmp_path):
     assert {r["why"] for r in claims if r["setting"] in settings} == {"smoke run"}, "two seeds"
 
 
+def test_a_predictor_that_a_grid_asks_for_stands_in_every_table(small):
+    """The lead is over the best of all predictors, and what is best is no longer called trivial."""
+    before = build(small)
+    trivial = read(before, "main")
+    assert "vs best trivial" in (before / "main.md").read_text()
+    run_records.ask_for(small, SETTING, "gaussian_items", 0.1)
+    tables = build(small)
+    rows = read(tables, "main")
+    own = row(rows, label="gaussian_items")
+    assert (own["kind"], own["nrmse"], own["step"]) == ("trivial", "0.1", "0")
+    for method in ("fomaml", "amaml", "untrained"):
+        found, was = (row(of, label=method) for of in (rows, trivial))
+        gain = 100 * (1 - float(found["nrmse"]) / 0.1)
+        assert float(found["gain_over_best_trivial"]) == pytest.approx(gain, rel=1e-4)
+        assert gain < float(was["gain_over_best_trivial"])
+    assert {r["best_trivial"] for r in read(tables, "per_seed")} == {"gaussian_items"}
+    for name, column in (("comparisons", "other"), ("curves", "label")):
+        assert "gaussian_items" in {r[column] for r in read(tables, name)}
+    text = (tables / "main.md").read_text()
+    assert "vs best predictor" in text
+    assert "| Gaussian items (`gaussian_items`) |" in text
+    assert "| item mean (`item_mean`), trivial |" in text
+
+
 def test_canonical_order():
     known = sorted(["reptile", "zeta10", "zeta2", "global_mean", "maml"], key=label_order)
     assert known == ["maml", "reptile", "zeta2", "zeta10", "global_mean"]
