@@ -10,6 +10,7 @@ That MAML's objective asks for normalised or clipped steps: Chayti, Jaggi, arXiv
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -52,3 +53,27 @@ def scaled(gradient: Tensor, norms: Tensor, aggregate: str) -> Tensor:
         return gradient
     scales = torch.where(torch.isfinite(norms), rule(norms), torch.nan)
     return gradient * scales.view(-1, 1).to(gradient.dtype)
+
+
+class Spread(NamedTuple):
+    """How the norms |g_b| of a meta-batch are spread: heavy tails show in the last two.
+
+    Quantiles are the norms of those ranks, without interpolation; `largest_share` is
+    max_b |g_b|^2 / sum_b |g_b|^2, 1 / B where all are alike and NaN where all are zero.
+    """
+
+    norm_low: float  # the 10 % quantile
+    norm_median: float
+    norm_high: float  # the 90 % quantile
+    norm_largest: float
+    largest_share: float
+
+
+def spreads(norms: Tensor) -> list[Spread]:
+    """The spread of each seed's norms (S, B)."""
+    ranked = norms.sort(dim=1).values
+    last = ranked.shape[1] - 1
+    places = [round(share * last) for share in (0.1, 0.5, 0.9)] + [last]
+    relative = ranked / ranked[:, -1:]  # a square of a small norm is zero
+    share = 1 / (relative**2).sum(1, keepdim=True)
+    return [Spread(*row) for row in torch.cat([ranked[:, places], share], 1).tolist()]

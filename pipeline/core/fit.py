@@ -18,10 +18,11 @@ Draw = Callable[[int], TaskBatch]  # number of the meta-update from 1 -> its met
 
 @dataclass(frozen=True)
 class Fitted:
-    """The initialisation theta (P,), and how meta-training went."""
+    """The initialisation theta (P,), how meta-training went, and theta's moving average (P,)."""
 
     theta: Tensor
     progress: list[Progress]
+    average: Tensor | None = None
 
 
 def drawing(tasks: TaskBatch, size: int, *, seed: int = 0) -> Draw:
@@ -59,6 +60,9 @@ def fit(
     aggregate: str = "mean",
     optimiser: str = "adam",
     optimiser_settings: Mapping[str, Any] | None = None,
+    schedule: str = "constant",
+    warm_up: int = 0,
+    average: float | None = None,
     capture: bool | Literal["auto"] = "auto",
     watch: Callable[[Progress], object] | None = None,
 ) -> Fitted:
@@ -67,8 +71,8 @@ def fit(
     Args:
         tasks: all of them, of which each update draws `meta_batch` by `seed`; or a function that
             makes the meta-batch of an update.
-        method, model, settings, outer_lr, aggregate, optimiser, optimiser_settings, capture: as for
-            `MetaTrainer`.
+        method, model, settings, outer_lr, aggregate, optimiser, optimiser_settings, schedule,
+            warm_up, average, capture: as for `MetaTrainer`.
         watch: called after each update.
 
     Raises:
@@ -88,6 +92,10 @@ def fit(
         aggregate=aggregate,
         optimiser=optimiser,
         optimiser_settings=optimiser_settings,
+        schedule=schedule,
+        warm_up=warm_up,
+        updates=updates,
+        average=average,
         capture=capture,
     )
     progress = []
@@ -95,4 +103,4 @@ def fit(
         progress += trainer.step(draw(update))
         if watch is not None:
             watch(progress[-1])
-    return Fitted(trainer.theta, progress)
+    return Fitted(trainer.theta, progress, trainer.average)

@@ -3,19 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from pipeline.core.aggregate import AGGREGATES
+from pipeline.core.aggregate import AGGREGATES, Spread, spreads
 from pipeline.core.ambient import ordinary, own_modes
 from pipeline.core.graphs import Capturing
 from pipeline.core.interface import Model
 from pipeline.core.meta_gradient import meta_gradient
 from pipeline.core.registry import check_settings
+from pipeline.core.schedules import SCHEDULES, decay_at, rate
 from pipeline.core.seeds import not_finite, take
-from pipeline.core.settings import check_positive, is_finite, one_of
+from pipeline.core.settings import check_count, check_positive, is_finite, one_of
 from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
 from pipeline.core.solvers.flow import Diverged
 from pipeline.core.tasks import TaskBatch
@@ -51,13 +53,17 @@ class SeedsDiverged(Diverged):
 
 @dataclass(frozen=True)
 class Progress:
-    """One meta-update of a seed: its number from 1, mean query loss before it, norms, work."""
+    """One meta-update of a seed: its number from 1, mean query loss before it, norms, work.
+
+    `gradient_norm` is of the aggregated meta-gradient, `spread` of the tasks' own.
+    """
 
     update: int
     meta_loss: float
     gradient_norm: float
     change: float  # |theta_new - theta_old|
     work: Work
+    spread: Spread
 
 
 class MetaTrainer:
@@ -69,6 +75,10 @@ class MetaTrainer:
         aggregate: as for `meta_gradient`.
         optimiser: a key of `OPTIMISERS`: `adam`, `sgd` (a plain gradient step), another.
         optimiser_settings: what else it takes, `momentum=0.9` say.
+        schedule: a key of `SCHEDULES`, from `outer_lr` over `updates` meta-updates; after them
+            the rate stays where it came to.
+        warm_up: meta-updates over which the rate rises to `outer_lr`.
+        average: decay of theta's moving average, in (0, 1); None: none is kept.
         gradient_limit: a meta-gradient norm above it counts as divergence.
         capture: repeat inner loops as CUDA graphs; `auto`: where that is possible and batches
             keep their shapes (`graphs.Capturing`), never on a CPU.
@@ -89,6 +99,10 @@ class MetaTrainer:
         aggregate: str = "mean",
         optimiser: str = "adam",
         optimiser_settings: Mapping[str, Any] | None = None,
+        schedule: str = "constant",
+        warm_up: int = 0,
+        updates: int | None = None,
+        average: float | None = None,
         gradient_limit: float = float("inf"),
         capture: bool | Literal["auto"] = False,
     ) -> None:
@@ -98,6 +112,11 @@ class MetaTrainer:
             raise ValueError(f"gradient_limit must be positive, found {gradient_limit!r}.")
         one_of(list(OPTIMISERS))("optimiser", optimiser)
         one_of(list(AGGREGATES))("aggregate", aggregate)
+        _check_outer_loop(schedule, warm_up, updates, average)
+        self._rate = partial(
+            rate, outer_lr, schedule=schedule, warm_up=warm_up, updates=updates or warm_up
+        )
+        self._decay = average
         self._capturing = Capturing(capture, model, theta.device)
         self.method = method
         self.model = model
@@ -108,6 +127,7 @@ class MetaTrainer:
         self._memory = ChebyshevMemory()
         with own_modes(theta.device):
             self._theta = ordinary(theta.detach()).clone()
+            self._average = None if average is None else self._theta.clone()
             try:
                 self._optimiser = OPTIMISERS[optimiser](
                     [self._theta], lr=outer_lr, **(optimiser_settings or {})
@@ -122,6 +142,11 @@ class MetaTrainer:
     def theta(self) -> Tensor:
         """The initialisation as it stands, (P,), or (S, P) of the seeds in training."""
         return self._theta.detach().clone()
+
+    @property
+    def average(self) -> Tensor | None:
+        """Theta's moving average, like `theta`; None where none is kept."""
+        return None if self._average is None else self._average.clone()
 
     def step(self, batch: TaskBatch) -> list[Progress]:
         """One meta-update of every seed, on a meta-batch of B tasks for each, seed by seed.
@@ -156,14 +181,18 @@ class MetaTrainer:
         with own_modes(self._theta.device):  # its state is kept
             old = self._theta.clone()
             self._theta.grad = out.gradient
+            self._optimiser.param_groups[0]["lr"] = self._rate(self.updates + 1)
             self._optimiser.step()
-        self.updates += 1
+            self.updates += 1
+            if self._average is not None and self._decay is not None:
+                self._average.lerp_(self._theta, 1 - decay_at(self.updates, self._decay))
         moved = (self._theta - old).view(seeds, -1)
         changes = torch.linalg.vector_norm(moved, dim=1).tolist()
         losses = out.query_loss.view(seeds, -1).mean(1).tolist()
+        spread = spreads(out.norms.view(seeds, -1))
         return [
             Progress(self.updates, *numbers)
-            for numbers in zip(losses, norms, changes, out.works, strict=True)
+            for numbers in zip(losses, norms, changes, out.works, spread, strict=True)
         ]
 
     def keep(self, positions: Sequence[int]) -> None:
@@ -174,6 +203,8 @@ class MetaTrainer:
         state = self._optimiser.state.pop(self._theta, {})
         shape = self._theta.shape
         self._theta = self._theta[chosen].clone()
+        if self._average is not None:
+            self._average = self._average[chosen].clone()
         for name, value in state.items():
             if isinstance(value, Tensor) and value.shape == shape:
                 state[name] = value[chosen].clone()
@@ -186,6 +217,7 @@ class MetaTrainer:
         return {
             "updates": self.updates,
             "theta": self._theta.detach().cpu().clone(),
+            "average": None if self._average is None else self._average.cpu().clone(),
             "optimiser": deepcopy(self._optimiser.state_dict()),
             "memory": self._memory.state_dict(),
         }
@@ -194,6 +226,8 @@ class MetaTrainer:
         """Go on from a checkpoint."""
         with torch.no_grad():
             self._theta.copy_(state["theta"])
+            if self._average is not None:
+                self._average.copy_(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
         self._memory.load_state_dict(state["memory"], self._theta)
         self.updates = state["updates"]
@@ -207,3 +241,19 @@ class MetaTrainer:
         if not bad:
             return said
         return f"{said}; inner training diverged on task {bad[0]} of the meta-batch"
+
+
+def _check_outer_loop(
+    schedule: str, warm_up: int, updates: int | None, average: float | None
+) -> None:
+    one_of(list(SCHEDULES))("schedule", schedule)
+    if isinstance(warm_up, bool) or not isinstance(warm_up, int) or warm_up < 0:
+        raise ValueError(f"warm_up must be a whole number of at least 0, found {warm_up!r}.")
+    if updates is not None:
+        check_count("updates", updates)
+    if schedule != "constant" and updates is None:
+        raise ValueError(f"schedule '{schedule}' needs `updates`, the number of meta-updates.")
+    if updates is not None and warm_up > updates:
+        raise ValueError(f"warm_up is {warm_up}, above the {updates} meta-updates that there are.")
+    if average is not None and not (is_finite(average) and 0 < average < 1):
+        raise ValueError(f"average must lie between 0 and 1, found {average!r}.")

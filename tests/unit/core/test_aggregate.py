@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core import AGGREGATES, METHODS, MLP, Diverged, MetaTrainer, TaskBatch, meta_gradient
+from pipeline.core.aggregate import spreads
 from tests.unit.core.problems import METHOD_SETTINGS, make_batch, make_mlp
 from tests.unit.core.test_seeds import item_batch, joined
 
@@ -149,3 +150,26 @@ def test_an_unknown_rule_is_refused():
             outer_lr=0.1,
             aggregate="sum",
         )
+
+
+def test_the_spread_of_norms_is_each_seeds_own():
+    norms = torch.tensor([[3.0, 1.0, 2.0, 4.0, 10.0], [1.0, 1.0, 1.0, 1.0, 1.0]]).double()
+    tail, alike = spreads(norms)
+    assert tail[:4] == (1.0, 3.0, 10.0, 10.0)
+    assert tail.largest_share == pytest.approx(100 / 130)
+    assert alike == (1.0, 1.0, 1.0, 1.0, pytest.approx(0.2))
+    (tiny,) = spreads(1e-200 * norms[:1])
+    assert tiny.largest_share == pytest.approx(100 / 130)
+
+
+def test_training_tells_how_the_tasks_norms_are_spread():
+    model, theta = make_mlp()
+    batch = make_batch(tasks=B)
+    settings = METHOD_SETTINGS["fomaml"]
+    trainer = MetaTrainer("fomaml", model, theta, settings=settings, outer_lr=0.1, aggregate="unit")
+    (progress,) = trainer.step(batch)
+    norms = one_by_one("fomaml", model, theta, batch).norm(dim=1)
+    assert progress.spread.norm_largest == pytest.approx(float(norms.max()))
+    assert progress.spread.norm_median == pytest.approx(float(norms.median()))
+    share = float(norms.max() ** 2 / (norms**2).sum())
+    assert progress.spread.largest_share == pytest.approx(share)
