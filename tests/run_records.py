@@ -252,7 +252,7 @@ def curve(
             "process_seconds": 0.02 * update,
             **_fidelity(label, update, updates),
         }
-    )[curve_schema(measure).names]
+    ).reindex(columns=curve_schema(measure).names)
 
 
 def _fidelity(label: str, update: np.ndarray, updates: int) -> dict[str, np.ndarray]:

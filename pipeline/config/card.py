@@ -38,6 +38,9 @@ OuterOptimiser = Literal[
 ]
 
 
+Aggregate = Literal["mean", "unit", "clip"]  # those of pipeline/core/aggregate.py
+
+
 class OwnTraining(Strict):
     """Values of `training` that one entry of `methods` may have for itself."""
 
@@ -49,6 +52,9 @@ class OwnTraining(Strict):
     )
     meta_batch: Count | None = Field(
         default=None, description="replaces training.meta_batch for this method"
+    )
+    aggregate: Aggregate | None = Field(
+        default=None, description="replaces training.aggregate for this method"
     )
 
 

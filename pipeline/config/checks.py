@@ -142,6 +142,25 @@ def _replacement_faults(grid: Grid, params: Any) -> Iterator[str]:
             type(base).model_validate(base.model_dump() | given)
         except ValidationError as error:
             yield from (f"{kind}.{line}" for line in explain(error, type(base)))
+            continue
+        if kind == "training":
+            yield from _outer_loop_faults(type(base).model_validate(base.model_dump() | given))
+
+
+def _outer_loop_faults(training: Any) -> Iterator[str]:
+    """Values of the outer loop that do not go together."""
+    if training.keep == "average" and training.average is None:
+        yield (
+            "training.keep: found 'average', but training.average is null; give the decay of the "
+            "average, 0.99 say, or keep: last"
+        )
+    if training.warm_up > training.meta_updates:
+        yield (
+            f"training.warm_up: found {training.warm_up}, above the {training.meta_updates} of "
+            "training.meta_updates; lower it"
+        )
+    if training.weight_decay and training.outer_optimiser == "rprop":
+        yield "training.weight_decay: rprop has none; take adamw, or leave weight_decay out"
 
 
 def _synthetic_faults(name: str, grid: Grid, params: Any) -> Iterator[str]:
@@ -154,18 +173,24 @@ def _synthetic_faults(name: str, grid: Grid, params: Any) -> Iterator[str]:
             f"seeds: found {max(grid.seeds)}, but synthetic.seeds = {synthetic.seeds} "
             f"draws seeds 0..{synthetic.seeds - 1} only; raise synthetic.seeds"
         )
-    left = synthetic.train_tasks - params.data.validation_tasks
+    chosen = [params.settings[name].validation_tasks for name in grid.settings]
+    validation = max(params.data.validation_tasks, *(number or 0 for number in chosen), 0)
+    left = synthetic.train_tasks - validation
     given = {"training.meta_batch": grid.training.get("meta_batch", params.training.meta_batch)}
     # of the grid that is run: a smaller trial of another need not make room for it
     for label in grid.methods if params.grid == name else ():
         if (own := params.methods[label].training.meta_batch) is not None:
             given[label] = own
+    for setting, methods in grid.own_training.items() if params.grid == name else ():
+        for label, training in methods.items():
+            if params.settings[setting].is_synthetic and training.meta_batch is not None:
+                given[f"settings: {setting}: training.{label}"] = training.meta_batch
     for place, meta_batch in given.items():
         if isinstance(meta_batch, int) and meta_batch > left:
             yield (
                 f"{place}: found a meta-batch of {meta_batch} tasks, but synthetic.train_tasks = "
-                f"{synthetic.train_tasks} less data.validation_tasks = "
-                f"{params.data.validation_tasks} leaves {left}; raise synthetic.train_tasks or "
+                f"{synthetic.train_tasks} less {validation} validation tasks "
+                f"leaves {left}; raise synthetic.train_tasks or "
                 "lower the meta-batch"
             )
 

@@ -3,7 +3,7 @@
 Names are made here and read nowhere: what a method or setting varies goes with the grid as
 `variants`. A name says it for people, and evidence is found by it:
 
-    {method}-{parameter}-{value}          of `vary`; `{method}-early` where it stops early
+    {method}-{parameter}-{value}[...]     of `vary`, `cross`; `{method}-early` where it stops early
     {method}-{point}-released             of `switch`; `{method}-released` of a point of its name
     {method}-released-all                 of `switch: [all]`
     {dataset}-{support}shot-{query}val[-{K}steps]   and the same endings of a setting's
@@ -62,6 +62,9 @@ class Setting(Strict):
     min_ratings: Count | None = Field(
         default=None, description="rows of a rating task; null: data.min_ratings"
     )
+    validation_tasks: Count | None = Field(
+        default=None, description="tasks set aside for choices; null: those of the data"
+    )
 
     @model_validator(mode="after")
     def _fits_its_data(self) -> "Setting":
@@ -90,6 +93,12 @@ class SettingAxes(Strict):
         default=[OURS], description="points of the data as the authors' code has them; ours: none"
     )
     vary: Varied = Field(default={}, description="parameter of a setting -> values, each alone")
+    training: dict[str, OwnTraining] = Field(
+        default={}, description="method -> values of `training` that it has in these settings"
+    )
+    validation_tasks: Count | None = Field(
+        default=None, description="tasks set aside for choices; null: those of the data"
+    )
 
 
 class Profile(Strict):
@@ -125,6 +134,10 @@ class GridFile(_AnyGrid):
     vary: dict[str, Varied] = Field(
         default={}, description="method -> parameter -> values; each alone, beside the method"
     )
+    cross: dict[str, Varied] = Field(
+        default={},
+        description="method -> parameter -> values; every combination, beside the method",
+    )
     switch: dict[str, Some[str]] = Field(
         default={}, description="method -> points as the authors' code has them; each alone; `all`"
     )
@@ -135,6 +148,9 @@ class Grid(_AnyGrid):
     """A grid with its methods and settings by name."""
 
     settings: list[str]
+    own_training: dict[str, dict[str, OwnTraining]] = Field(
+        default={}, description="setting -> method -> values of `training` that it has there"
+    )
     variants: dict[str, Variant] = Field(
         default={}, description="of those methods and settings that vary another"
     )
@@ -176,7 +192,9 @@ def expanded(
     for grid, given in files.items():
         faults: list[str] = []
         labels = list(_methods(given, methods, faults))
-        names = list(_settings(given, (*DATASETS, *own), faults))
+        own_training: dict[str, dict[str, OwnTraining]] = {}
+        names = list(_settings(given, (*DATASETS, *own), own_training, faults))
+        _check_labels(given, [label for label, _, _ in labels], faults)
         done.methods |= {label: entry for label, entry, _ in labels}
         done.settings |= {name: entry for name, entry, _ in names}
         done.faults += [f"{grid_file(params_file, grid)}: {fault}" for fault in faults]
@@ -186,6 +204,7 @@ def expanded(
             | {
                 "methods": [label for label, _, _ in labels],
                 "settings": [name for name, _, _ in names],
+                "own_training": own_training,
                 "variants": {name: of for name, _, of in (*labels, *names) if of is not None},
             }
         )
@@ -196,7 +215,7 @@ def _methods(
     given: GridFile, methods: Mapping[str, MethodSettings], faults: list[str]
 ) -> Iterator[Named]:
     """Each method of a grid, and after it what varies it."""
-    for key in ("vary", "switch"):
+    for key in ("vary", "cross", "switch"):
         for label in getattr(given, key):
             if label not in given.methods:
                 faults.append(f"{key}: {not_among(label, given.methods, 'no method of this grid')}")
@@ -207,6 +226,7 @@ def _methods(
         yield label, methods[label], None
         for key, found in (
             (f"vary.{label}", _varied_methods(label, given, methods, faults)),
+            (f"cross.{label}", _crossed_methods(label, given, methods, faults)),
             (f"switch.{label}", _switched_methods(label, given, methods, faults)),
         ):
             for name, entry, variant in found:
@@ -222,13 +242,36 @@ def _methods(
 def _varied_methods(
     label: str, given: GridFile, methods: Mapping[str, MethodSettings], faults: list[str]
 ) -> Iterator[Named]:
-    allowed = {*type(methods[label]).model_fields, *OwnTraining.model_fields} - _NO_PARAMETERS
+    allowed = _parameters_of(methods[label])
     for parameter, value in _values(given.vary.get(label, {}), allowed, f"vary.{label}", faults):
-        entry = methods[label].model_dump()
+        yield _varied_method(label, methods[label], {parameter: value})
+
+
+def _crossed_methods(
+    label: str, given: GridFile, methods: Mapping[str, MethodSettings], faults: list[str]
+) -> Iterator[Named]:
+    """Every combination of the values; of those that the method has itself, the method stands."""
+    axes = given.cross.get(label, {})
+    known = len(faults)
+    list(_values(axes, _parameters_of(methods[label]), f"cross.{label}", faults))
+    if not axes or len(faults) > known:
+        return
+    for values in product(*axes.values()):
+        yield _varied_method(label, methods[label], dict(zip(axes, values, strict=True)))
+
+
+def _parameters_of(method: MethodSettings) -> set[str]:
+    return {*type(method).model_fields, *OwnTraining.model_fields} - _NO_PARAMETERS
+
+
+def _varied_method(label: str, method: MethodSettings, varied: Mapping[str, Scalar]) -> Named:
+    entry = method.model_dump()
+    name = label
+    for parameter, value in varied.items():
         place = entry["training"] if parameter in OwnTraining.model_fields else entry
         place[parameter] = value
-        name = varied_name(label, parameter, value)
-        yield name, entry, Variant(base=label, varied={parameter: value})
+        name = varied_name(name, parameter, value)
+    return name, entry, Variant(base=label, varied=dict(varied))
 
 
 def _switched_methods(
@@ -244,8 +287,27 @@ def _switched_methods(
         yield switched_name(label, point), entry, Variant(base=label, switched=[point])
 
 
-def _settings(given: GridFile, known: Sequence[str], faults: list[str]) -> Iterator[Named]:
-    """Every combination of the axes of each entry; `known` are the data sets that there are."""
+def _check_labels(given: GridFile, labels: list[str], faults: list[str]) -> None:
+    """Refuse a name that comes of two entries, and own training of a method that is not there."""
+    for label in sorted({label for label in labels if labels.count(label) > 1}):
+        faults.append(f"methods: found '{label}' twice, of vary, cross and switch; drop one")
+    for place, axes in enumerate(given.settings):
+        for label in axes.training:
+            if label not in labels:
+                said = not_among(label, labels, "no method of this grid")
+                faults.append(f"settings.{place}.training: {said}")
+
+
+def _settings(
+    given: GridFile,
+    known: Sequence[str],
+    own_training: dict[str, dict[str, OwnTraining]],
+    faults: list[str],
+) -> Iterator[Named]:
+    """Every combination of the axes of each entry; `known` are the data sets that there are.
+
+    Puts into `own_training` what methods have for themselves in a setting.
+    """
     for place, axes in enumerate(given.settings):
         where = f"settings.{place}"
         for dataset, shots in product(axes.dataset, axes.shots):
@@ -263,10 +325,16 @@ def _settings(given: GridFile, known: Sequence[str], faults: list[str]) -> Itera
                     "which has no usual number of inner steps"
                 )
             for k in steps:
-                rows = {"dataset": dataset, "support": support, "query": query, "inner_steps": k}
+                rows: dict[str, Any] = {"dataset": dataset, "support": support, "query": query}
+                rows["inner_steps"] = k
                 base = f"{dataset}-{support}shot-{query}val" + ("" if k == usual else f"-{k}steps")
+                if axes.validation_tasks is not None:
+                    rows["validation_tasks"] = axes.validation_tasks
+                    base = varied_name(base, "validation_tasks", axes.validation_tasks)
                 for name, values, variant in _of_setting(base, rows, axes, where, faults):
                     if (valid := _valid(Setting, values, f"{where}: ", faults)) is not None:
+                        if axes.training:
+                            own_training.setdefault(name, {}).update(axes.training)
                         yield name, valid, variant
 
 

@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError, create_model
 
 from pipeline.config.card import (
     MOST,
+    Aggregate,
     Count,
     Hidden,
     MethodCard,
@@ -96,6 +97,31 @@ class Training(Strict):
     outer_lr: Positive = Field(description="learning rate of the outer optimiser")
     meta_batch: Count = Field(description="tasks per meta-update")
     meta_updates: Count
+    aggregate: Aggregate = Field(
+        default="mean",
+        description="how tasks' meta-gradients become one: unit divides each by its norm, clip "
+        "shortens those above the meta-batch's median norm",
+    )
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="of outer_lr over the meta-updates; cosine ends at 0"
+    )
+    warm_up: Annotated[int, Field(ge=0, le=MOST)] = Field(
+        default=0, description="meta-updates over which outer_lr rises from 0"
+    )
+    weight_decay: NotNegative = Field(
+        default=0.0, description="of the outer optimiser; with adamw apart from the gradient"
+    )
+    average: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="decay of theta's moving average, validated beside theta"
+    )
+    keep: Literal["last", "average", "best"] = Field(
+        default="last",
+        description="the initialisation of the record: theta or its average at the end, or the "
+        "one of both with the least validation error so far",
+    )
+    patience: Count | None = Field(
+        default=None, description="validations without a new best that end training; null: none"
+    )
     stop_change: NotNegative = Field(
         default=0.0, description="xi of Algorithm 1; 0 switches it off"
     )
@@ -107,6 +133,16 @@ class Training(Strict):
     ledger_every: Count | None = Field(
         description="meta-updates between measurements of the meta-gradient's fidelity; null: none"
     )
+
+
+# What a recipe leaves out where it has the usual value: runs from before there was a choice keep
+# their recipes.
+USUAL_TRAINING: dict[str, Any] = {
+    name: Training.model_fields[name].default
+    for name in (
+        *("aggregate", "schedule", "warm_up", "weight_decay", "average", "keep", "patience"),
+    )
+}
 
 
 class Evaluation(Strict):
@@ -216,9 +252,12 @@ class Params(ParamsFile):
         """`training` with the active grid's replacements."""
         return Training.model_validate(self.training.model_dump() | self.active.training)
 
-    def method_training(self, label: str) -> dict[str, Any]:
-        """`grid_training` with what an entry of `methods` has for itself."""
+    def method_training(self, label: str, setting: str | None = None) -> dict[str, Any]:
+        """`grid_training` with what an entry of `methods`, and one of a setting, has for itself."""
         own = self.methods[label].training.model_dump(exclude_none=True)
+        if setting is not None:
+            there = self.active.own_training.get(setting, {})
+            own |= there[label].model_dump(exclude_none=True) if label in there else {}
         return self.grid_training().model_dump() | own
 
     def grid_evaluation(self) -> Evaluation:

@@ -20,7 +20,7 @@ VARIANTS = {
     for name, card in CARDS.items()
 }
 # Parameters by the names that they have in titles of methods that vary one.
-PARAMETERS = {"omega": "ω", "outer_lr": "outer rate", "meta_batch": "meta-batch"}
+PARAMETERS = {"omega": "ω", "outer_lr": "outer rate", "meta_batch": "meta-batch", "aggregate": ""}
 # of the kind `trivial` in tables: all that need no meta-training, also those a grid asks for
 TRIVIAL = {name: card.title for name, card in PREDICTORS.items()}
 OFFSET = JUDGED_BY.name  # the trivial predictor that ratings are judged by
@@ -60,7 +60,9 @@ def label_title(label: str) -> str:
         titles |= variants
     variant = variant_of(label)
     if label not in titles and variant is not None and variant.varied:
-        own = ", ".join(f"{PARAMETERS.get(name, name)} {v}" for name, v in variant.varied.items())
+        own = ", ".join(
+            f"{PARAMETERS.get(name, name)} {v}".strip() for name, v in variant.varied.items()
+        )
         return f"{titles.get(variant.base, variant.base)}, {own}"
     return titles.get(label, label)
 

@@ -29,7 +29,7 @@ from pipeline.jobs.costs import Seconds, shape
 from pipeline.runs.device import choose_device, device_name, keep_freed_memory
 from pipeline.runs.inputs import untrained_start
 from pipeline.runs.model import model_of
-from pipeline.runs.recipe import Recipe
+from pipeline.runs.recipe import Recipe, outer_loop
 from pipeline.runs.seed import SeedTraining
 from pipeline.runs.testing import meta_test
 
@@ -69,7 +69,8 @@ class Measured:
         if key not in self._tests:
             one, theta = training[0], training[0].untrained
             one.end(theta, 0)
-            validation = self._median(lambda: one.validate(trainer.model, theta))
+            average = theta if outer_loop(recipe)["average"] else None
+            validation = self._median(lambda: one.validate(trainer.model, theta, average, 0))
             self._tests[key] = (
                 validation,
                 self._once(lambda: meta_test(one, trainer.model)),
@@ -185,6 +186,7 @@ def random_episodes(params: Params, recipe: Recipe) -> Episodes:
     x, y = _rows(draw, tasks, rows, items, shape)
     tested = items - support if rated else params.synthetic.evaluation_points
     sizes = params.role_tasks(recipe["dataset"])
+    kept_out = recipe.get("data", sizes)["validation_tasks"]
     synthetic = params.kind_of(recipe["dataset"]) == "synthetic"
     n_test = params.synthetic.test_tasks if synthetic else sizes["test_tasks"]
     found = Episodes(
@@ -195,7 +197,7 @@ def random_episodes(params: Params, recipe: Recipe) -> Episodes:
             starts=np.arange(tasks) * rows,
             counts=np.full(tasks, rows),
         ),
-        validation=_frozen(draw, sizes["validation_tasks"], support, rows - support, items, shape),
+        validation=_frozen(draw, kept_out, support, rows - support, items, shape),
         test=_frozen(draw, n_test, support, tested, items, shape),
         scaling=Scaling([0.0] * len(shape), [1.0] * len(shape), 0.0, 1.0, 1.0),
         n_items=items,

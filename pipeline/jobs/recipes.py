@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.config.methods import BUDGET, METHODS, TRAINS_STUDIES, WAYS
 from pipeline.config.own_data import NOT_OF_THE_FILE, RatingsEntry
 from pipeline.config.schema import DEFAULT_STORE, Params
+from pipeline.config.schema import USUAL_TRAINING as USUAL
 from pipeline.config.studies import STUDIES
 from pipeline.data.cards import OF_CLASSES
 from pipeline.data.families import MODULES as FAMILY_MODULES
@@ -168,7 +169,7 @@ def episodes_recipe(params: Params, setting: str, seed: int) -> Recipe:
         "seed": seed,
         "support": given.support,
         "query": given.query,
-        "validation_tasks": sizes["validation_tasks"],
+        "validation_tasks": given.validation_tasks or sizes["validation_tasks"],
         **test,
         "standardise": given.standardise,
         "scaling": given.scaling,
@@ -213,7 +214,8 @@ def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
     given = params.settings[setting]
     method = params.methods[label].method
     inner_steps = params.grid_inner_steps(setting)
-    training = params.method_training(label)
+    training = params.method_training(label, setting)
+    training = {k: v for k, v in training.items() if k not in USUAL or v != USUAL[k]}
     # how often a run saves itself changes nothing in its record
     training.pop("checkpoint_every")
     return {

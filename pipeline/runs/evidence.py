@@ -59,7 +59,9 @@ from pipeline.runs.records import (
     holds_run,
     kept_updates,
     measure_in_recipe,
+    measure_of_curve,
     read_run,
+    since_added,
     test_rows_schema,
     thinned,
     write_reference,
@@ -256,7 +258,12 @@ def _parted(rows: Columns) -> tuple[Columns, Columns]:
 
 
 def _curve_fault(entry: dict[str, Any]) -> str | None:
-    columns = [values for name, values in entry.items() if name.startswith("curve_")]
+    optional = {f"curve_{name}" for measure in MEASURES for name in since_added(measure)}
+    columns = [
+        values
+        for name, values in entry.items()
+        if name.startswith("curve_") and not (name in optional and values is None)
+    ]
     lengths = {None if column is None else len(column) for column in columns}
     return None if len(lengths) == 1 and None not in lengths else "a training curve with holes"
 
@@ -364,7 +371,8 @@ def _record(
     metrics = json.loads(entry["metrics"]) | {"restored": True}
     spec = json.loads(entry["spec"])
     names = curve_schema(measure_in_recipe(spec)).names
-    curve = {name: entry[f"curve_{name}"] for name in names}
+    columns = {name: entry.get(f"curve_{name}") for name in names}
+    curve = {name: values for name, values in columns.items() if values is not None}
     return RunRecord(
         place,
         spec,
@@ -398,7 +406,11 @@ def _run_entry(run: RunRecord, keep: list[int]) -> dict[str, Any]:
         "seed": seed,
         "spec": json.dumps(run.spec, sort_keys=True),
         "metrics": json.dumps(metrics, sort_keys=True),
-        **{f"curve_{name}": curve[name].to_numpy() for name in curve},
+        **{
+            f"curve_{name}": curve[name].to_numpy()
+            for name in curve
+            if name not in since_added(measure_of_curve(curve)) or curve[name].notna().any()
+        },
     }
 
 

@@ -16,7 +16,7 @@ from pipeline.config.titles import label_order
 from pipeline.config.variants import told
 from pipeline.errors import BadInput
 from pipeline.files import parse_json, replacing
-from pipeline.runs.records import curve_schema, test_rows_schema
+from pipeline.runs.records import curve_schema, since_added, test_rows_schema
 
 OBJECTS = ("spec", "behaviour", "metrics")  # columns of JSON objects
 
@@ -257,11 +257,21 @@ def write_files(
             use_byte_stream_split=floats,
         )
         pq.write_table(
-            pa.Table.from_pylist(entries, schema=runs_schema(measure)),
+            pa.Table.from_pylist(entries, schema=_used(runs_schema(measure), measure, entries)),
             runs_beside,
             compression="zstd",
             compression_level=19,
         )
+
+
+def _used(schema: pa.Schema, measure: Measure, entries: list[dict[str, Any]]) -> pa.Schema:
+    """Without the columns that no run has: evidence of before stays as it is."""
+    optional = {f"curve_{name}" for name in since_added(measure)}
+    return pa.schema(
+        field
+        for field in schema
+        if field.name not in optional or any(entry.get(field.name) is not None for entry in entries)
+    )
 
 
 def place_of(key: Key) -> tuple[Any, int]:

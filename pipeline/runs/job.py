@@ -23,7 +23,7 @@ from pipeline.runs.initialisation import KEY, describe
 from pipeline.runs.inputs import load_inputs, target_range, untrained_start
 from pipeline.runs.model import features_of, model_of, try_model
 from pipeline.runs.progress import ProgressFile, reported
-from pipeline.runs.recipe import Recipe, digest
+from pipeline.runs.recipe import Recipe, digest, outer_loop
 from pipeline.runs.records import holds_run, write_run
 from pipeline.runs.seed import SeedTraining
 from pipeline.runs.testing import meta_test
@@ -119,7 +119,7 @@ def _train_together(
 ) -> None:
     """`run_seeds` for seeds that all have to be trained."""
     recipe = runs[0][0]
-    given = recipe["training"]
+    given = outer_loop(recipe)
     loaded = [load_inputs(own, tasks, file) for own, file, _ in runs]
     features = [features_of(episodes) for episodes in loaded]
     check_same_inputs({str(run[1]): n for run, n in zip(runs, features, strict=True)})
@@ -138,7 +138,13 @@ def _train_together(
         starts[0] if len(starts) == 1 else torch.stack(starts),
         settings=recipe["settings"],
         outer_lr=given["outer_lr"],
+        aggregate=given["aggregate"],
         optimiser=given["outer_optimiser"],
+        optimiser_settings={"weight_decay": given["weight_decay"]} if given["weight_decay"] else {},
+        schedule=given["schedule"],
+        warm_up=given["warm_up"],
+        updates=given["meta_updates"],
+        average=given["average"],
         gradient_limit=given["gradient_limit"],
         capture="auto" if capture == "auto" else False,
     )

@@ -24,14 +24,14 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from pipeline.config.measures import NUMBERS, measure_in
+from pipeline.config.measures import MEASURES, NUMBERS, measure_in
 from pipeline.data import schemas
 from pipeline.data.cards import OF_CLASSES
 from pipeline.data.families import FAMILIES, PROFILED
 from pipeline.files import file_digest, read_json, write_json
 from pipeline.runs.behaviour import SCALES, Behaviour, difference
 from pipeline.runs.recipe import Recipe, digest, flow_time
-from pipeline.runs.records import read_run
+from pipeline.runs.records import read_run, since_added
 
 INNER_STEPS = 100  # K of the probe, where the recipe's is not smaller
 UPDATES = 3
@@ -41,7 +41,11 @@ RATING_ROWS = {"support": 4, "query": 4}
 POINT_ROWS = {"support": 8, "query": 8}
 POINTS, EVALUATION_POINTS = 24, 10
 USERS, ITEMS, RATED = 24, 16, 12
-NOT_COMPARED = ("seconds", "process_seconds")  # of the curve
+# of the curve: times, and what evidence of before does not have
+NOT_COMPARED = (
+    *("seconds", "process_seconds"),
+    *(name for measure in MEASURES for name in since_added(measure)),
+)
 PROJECTIONS = 3  # of theta on fixed directions
 
 Probe = Callable[[Recipe], Behaviour]

@@ -9,6 +9,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.config.schema import USUAL_TRAINING
+
 Recipe = dict[str, Any]
 
 # Entries of a recipe that say by which code, directly or in its inputs; all else are parameters.
@@ -43,3 +45,8 @@ def flow_time(inner_lr: float, inner_steps: int) -> float:
 def parameters_of(recipe: Recipe) -> Recipe:
     """A recipe without what the text of the code decides."""
     return {name: value for name, value in recipe.items() if name not in OF_CODE}
+
+
+def outer_loop(recipe: Recipe) -> Recipe:
+    """`training` of a recipe, with what it leaves out because it is as usual."""
+    return USUAL_TRAINING | recipe["training"]

@@ -49,6 +49,19 @@ from pipeline.runs.recipe import canonical
 FILES = ("curve.parquet", "test_rows.parquet", "meta_init.safetensors", "metrics.json", "spec.json")
 METRICS = tuple(NUMBERS.metrics)
 FIDELITY = ("cosine", "relative_error", "own_cosine", "own_relative_error")
+# `Spread` of the tasks' meta-gradients in a meta-batch (pipeline/core/aggregate.py); named here
+# because readers of records need no torch
+NORMS = ("norm_low", "norm_median", "norm_high", "norm_largest", "largest_share")
+
+
+def average_validation(measure: Measure) -> str:
+    """The curve's column of theta's moving average."""
+    return f"average_{measure.validation}"
+
+
+def since_added(measure: Measure) -> tuple[str, ...]:
+    """Columns of a curve that records of before do not have: null there."""
+    return (*NORMS, average_validation(measure))
 
 
 def curve_schema(measure: Measure) -> pa.Schema:
@@ -69,6 +82,9 @@ def curve_schema(measure: Measure) -> pa.Schema:
             # the meta-gradient on the probe against the true one, and against that of the method's
             # own objective (pipeline/runs/ledger.py); null where not measured or diverged
             *(pa.field(name, pa.float64()) for name in FIDELITY),
+            # spread of the tasks' norms (pipeline/core/aggregate.py), and what `validation_*` is,
+            # of theta's moving average
+            *(pa.field(name, pa.float64()) for name in since_added(measure)),
         ]
     )
 
@@ -128,7 +144,8 @@ def write_run(
         ("curve.parquet", curve, curve_schema(measure)),
         ("test_rows.parquet", test_rows, test_rows_schema(measure)),
     ):
-        table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+        whole = frame.reindex(columns=schema.names)
+        table = pa.Table.from_pandas(whole, schema=schema, preserve_index=False)
         with replacing(directory / name) as beside:
             pq.write_table(table.replace_schema_metadata(None), beside)
     with replacing(directory / "meta_init.safetensors") as beside:
@@ -165,7 +182,7 @@ def read_run(directory: Path) -> RunRecord:
             directory,
             read_json(directory / "spec.json"),
             read_json(directory / "metrics.json"),
-            pd.read_parquet(directory / "curve.parquet"),
+            _read_curve(directory / "curve.parquet"),
             pd.read_parquet(directory / "test_rows.parquet"),
             load_file(directory / "meta_init.safetensors").get("theta"),
         )
@@ -181,6 +198,12 @@ def read_run(directory: Path) -> RunRecord:
             "one run. Delete the folder and run `snakemake` again."
         )
     return run
+
+
+def _read_curve(path: Path) -> pd.DataFrame:
+    curve = pd.read_parquet(path)
+    names = dict.fromkeys([*curve, *since_added(measure_of_curve(curve))])
+    return curve.reindex(columns=list(names))
 
 
 # The reference: what every method of a seed is compared with.
@@ -215,6 +238,14 @@ def read_reference(path: Path) -> pd.DataFrame:
     return pd.DataFrame(read_rows(path, test_rows_schema(measure)))
 
 
+def validation_error(run: RunRecord) -> float:
+    """Mean error on the validation tasks of the initialisation that the record has; NaN if none."""
+    if kept := run.metrics.get("kept"):
+        return float(kept["error"])
+    validated = run.curve.sort_values("update")[measure_of_curve(run.curve).validation]
+    return float(validated.iloc[-1])
+
+
 # A training curve at the updates that are shown: what tables, MLflow and evidence are made of.
 #
 # Thinning twice is thinning once: evidence keeps thinned curves, and tables made of them come out
@@ -245,7 +276,7 @@ def thinned(curve: pd.DataFrame, keep: Sequence[int]) -> pd.DataFrame:
     ordered = curve.sort_values("update")
     updates = ordered["update"].to_numpy(np.int64)
     rows = ordered[np.isin(updates, keep)].copy()
-    for name in AVERAGED:
+    for name in (*AVERAGED, *NORMS):
         values = ordered[name].to_numpy(np.float64)
         means = {
             update: float(values[(updates > before) & (updates <= update)].mean())

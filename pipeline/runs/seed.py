@@ -1,6 +1,6 @@
 """One seed of a meta-training job: its draws, its curve, its validation, its end."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,11 +12,19 @@ from pipeline.data.pools import Episodes, FrozenTasks
 from pipeline.runs.evaluate import FrozenTest
 from pipeline.runs.ledger import Fidelity, Ledger
 from pipeline.runs.progress import ProgressFile
-from pipeline.runs.recipe import Recipe
+from pipeline.runs.recipe import Recipe, outer_loop
 from pipeline.runs.records import curve_schema
 
 # of the generator that draws meta-batches; data/episodes.py uses 0 to 2, runs/ledger.py 4
 EPISODE_STREAM = 3
+
+
+class Kept(NamedTuple):
+    """An initialisation by its validation error: of theta or its average, after which update."""
+
+    update: int
+    of: str
+    error: float
 
 
 class SeedTraining:
@@ -30,6 +38,7 @@ class SeedTraining:
         ended: its training has; `theta` (P,) and `updates` are then where it came to.
         message: of its divergence, if there is one.
         progress: tells whoever looks on.
+        best: the least validation error so far, of theta or of its average.
     """
 
     def __init__(
@@ -53,6 +62,11 @@ class SeedTraining:
         self.updates = 0
         self.message: str | None = None
         self.progress = progress
+        self.best: Kept | None = None
+        self._last: tuple[float, float] = (np.nan, np.nan)
+        self._since_best = 0  # validations
+        self._best_theta = untrained
+        self._keep = outer_loop(recipe)["keep"]
         self._rows: list[tuple[float, ...]] = []
         self._validation = self.frozen(episodes.validation)
         self._columns = curve_schema(self._validation.measure).names
@@ -69,7 +83,51 @@ class SeedTraining:
             given["training"]["meta_batch"], given["support"], given["query"], generator
         )
 
-    def validate(self, model: Model, theta: Tensor) -> float:
+    def validate(
+        self, model: Model, theta: Tensor, average: Tensor | None, update: int
+    ) -> tuple[float, float]:
+        """Validation errors of theta and of its average; the better is kept where it is the best.
+
+        Returns:
+            The two, NaN where one is not finite or there is no average.
+        """
+        scores = (
+            self._validated(model, theta),
+            np.nan if average is None else self._validated(model, average),
+        )
+        self._last = scores
+        self._since_best += 1
+        for of, score, found in zip(("theta", "average"), scores, (theta, average), strict=True):
+            if (
+                found is not None
+                and np.isfinite(score)
+                and (self.best is None or score < self.best.error)
+            ):
+                self.best = Kept(update, of, score)
+                self._best_theta = found.clone()
+                self._since_best = 0
+        return scores
+
+    def is_patient_no_more(self, patience: int | None) -> bool:
+        """Whether so many validations have passed without a new best."""
+        return patience is not None and self._since_best >= patience
+
+    def kept(self, theta: Tensor, average: Tensor | None) -> Tensor:
+        """The initialisation that the record gets, by `training.keep`."""
+        if self._keep == "average" and average is not None:
+            return average
+        return self._best_theta if self._keep == "best" and self.best is not None else theta
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """What the record says of an initialisation that is not simply the last theta."""
+        if self._keep == "average":
+            return {"kept": Kept(self.updates, "average", self._last[1])._asdict()}
+        if self._keep == "best" and self.best is not None:
+            return {"kept": self.best._asdict()}
+        return {}
+
+    def _validated(self, model: Model, theta: Tensor) -> float:
         """The primary error after K steps on the validation tasks; NaN when it is not finite."""
         evaluation = self.recipe["evaluation"]
         rows = self._validation.adapted(
@@ -82,19 +140,21 @@ class SeedTraining:
         )
         return float(rows[self._validation.measure.name].mean())
 
-    def note(self, progress: Progress, validation: float, fidelity: Fidelity) -> None:
-        """Add a row to the curve."""
+    def note(self, progress: Progress, scores: tuple[float, float], fidelity: Fidelity) -> None:
+        """Add a row to the curve; `scores` are the validation errors of theta and its average."""
         self._rows.append(
             (
                 progress.update,
                 self.seconds,
                 progress.meta_loss,
                 progress.gradient_norm,
-                validation,
+                scores[0],
                 self.work.gradients,
                 self.work.hvps,
                 self.process_seconds,
                 *fidelity,
+                *progress.spread,
+                scores[1],
             )
         )
         if self.progress:
@@ -126,6 +186,12 @@ class SeedTraining:
         """All that a checkpoint needs; theta in training is the trainer's."""
         return {
             "rows": self._rows,
+            "best": None
+            if self.best is None
+            else tuple(self.best),  # a checkpoint holds no classes
+            "last": self._last,
+            "since_best": self._since_best,
+            "best_theta": self._best_theta.cpu(),
             "work": vars(self.work),
             "seconds": self.seconds,
             "process_seconds": self.process_seconds,
@@ -138,6 +204,10 @@ class SeedTraining:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self._rows = [tuple(row) for row in state["rows"]]
+        self.best = None if state["best"] is None else Kept(*state["best"])
+        self._last = tuple(state["last"])
+        self._since_best = state["since_best"]
+        self._best_theta = state["best_theta"].to(self.untrained.device)
         self.work = Work(**state["work"])
         self.seconds = state["seconds"]
         self.process_seconds = state["process_seconds"]

@@ -19,7 +19,7 @@ from pipeline.errors import BadInput
 from pipeline.files import replacing
 from pipeline.runs.ledger import Fidelity
 from pipeline.runs.progress import track
-from pipeline.runs.recipe import job_digest
+from pipeline.runs.recipe import job_digest, outer_loop
 from pipeline.runs.seed import SeedTraining
 
 # Checkpoints of a meta-training job, named by the recipe, or recipes, they belong to.
@@ -81,7 +81,7 @@ class MetaTraining:
     def train(self, checkpoint_every: int) -> None:
         """Run every seed to its last meta-update, or to its divergence."""
         recipe = self.seeds[0].recipe
-        given = recipe["training"]
+        given = outer_loop(recipe)
         total = given["meta_updates"]
         self._resume()
         for seed in self.seeds:
@@ -101,17 +101,18 @@ class MetaTraining:
                 self._share_time()
                 done = self.trainer.updates
                 ended = []
-                for seed, theta, progress in zip(
-                    self.going, self._thetas(), progresses, strict=True
+                for seed, theta, average, progress in zip(
+                    self.going, self._thetas(), self._averages(), progresses, strict=True
                 ):
                     seed.work.add(progress.work)
                     stopping = progress.change < given["stop_change"] or done == total
-                    score = np.nan
+                    scores = (np.nan, np.nan)
                     if stopping or done % given["validate_every"] == 0:
-                        score = seed.validate(self.trainer.model, theta)
-                    seed.note(progress, score, self._fidelity(seed, theta, stopping))
+                        scores = seed.validate(self.trainer.model, theta, average, done)
+                        stopping |= seed.is_patient_no_more(given["patience"])
+                    seed.note(progress, scores, self._fidelity(seed, theta, stopping))
                     if stopping:
-                        seed.end(theta, done)
+                        seed.end(seed.kept(theta, average), done)
                         ended.append(seed)
                 self._drop(ended)
                 if not self.going:
@@ -157,6 +158,13 @@ class MetaTraining:
         """Theta (P,) of each seed in training."""
         theta = self.trainer.theta
         return [theta] if theta.ndim == 1 else list(theta)
+
+    def _averages(self) -> Sequence[Tensor | None]:
+        """The moving average (P,) of each seed in training; None where none is kept."""
+        average = self.trainer.average
+        if average is None:
+            return [None] * len(self.going)
+        return [average] if average.ndim == 1 else list(average)
 
     def _drop(self, ended: Sequence[SeedTraining]) -> None:
         """Go on without these seeds; the trainer of none stays as it is."""

@@ -48,7 +48,7 @@ from pipeline.runs.inputs import load_inputs, target_range, untrained_start
 from pipeline.runs.model import model_of
 from pipeline.runs.predictors import predict
 from pipeline.runs.recipe import Recipe, digest, parameters_of
-from pipeline.runs.records import RunRecord, holds_run, read_run
+from pipeline.runs.records import RunRecord, holds_run, read_run, validation_error
 from pipeline.tables.grid import is_failed
 from pipeline.tables.paired import BySeed, compare, differences, holm
 
@@ -243,7 +243,7 @@ def _choice(
 
 def _last_measured(run: RunRecord) -> float:
     """A run's mean error on its validation tasks at the end of training, infinite if undefined."""
-    last = float(run.curve[measure_in(run.metrics).validation].iloc[-1])
+    last = validation_error(run)
     return last if np.isfinite(last) else np.inf
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.config.measures import Measure
 from pipeline.config.variants import variant_of
-from pipeline.runs.records import RunRecord
+from pipeline.runs.records import validation_error
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
 from pipeline.tables.main import pooled_error
@@ -55,7 +55,7 @@ def _row(grid: str, of: SettingRuns, method: str, label: str) -> Row:
     done = [run for run in by_seed if not is_failed(run)]
     spec = by_seed[0].spec
     training = spec.get("training", {})
-    validated = np.array([_last_validation(run, of.measure) for run in done])
+    validated = np.array([validation_error(run) for run in done])
     test = pooled_error(of, label, of.inner_steps, of.seeds)
     return {
         "grid": grid,
@@ -76,10 +76,6 @@ def _row(grid: str, of: SettingRuns, method: str, label: str) -> Row:
         of.measure.name: test.mean,
         of.measure.stderr: test.stderr,
     }
-
-
-def _last_validation(run: RunRecord, measure: Measure) -> float:
-    return float(run.curve.sort_values("update")[measure.validation].dropna().iloc[-1])
 
 
 def _stderr(values: np.ndarray) -> float | None:
