@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.schema import Params
-from pipeline.config.tables import has_families, has_ratings, tables_of
+from pipeline.config.tables import has_families, has_ratings, has_scaled_tasks, tables_of
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,14 @@ FIGURES = {
         "Training curves",
         ("training", "main"),
         "Meta-loss and validation $error against meta-updates, one panel per setting.",
+    ),
+    "norms": FigureCard(
+        "Heavy tails of meta-gradients",
+        ("norms", "main"),
+        "The largest norm of a meta-batch's meta-gradients over the median, and the share of the "
+        "sum of their squares that this one task holds, during training. Where one task holds "
+        "most of it, a plain mean goes where that task wants.",
+        has_scaled_tasks,
     ),
     "memory": FigureCard(
         "Peak memory against inner steps",

@@ -289,7 +289,8 @@ def _switched_methods(
 
 def _check_labels(given: GridFile, labels: list[str], faults: list[str]) -> None:
     """Refuse a name that comes of two entries, and own training of a method that is not there."""
-    for label in sorted({label for label in labels if labels.count(label) > 1}):
+    made = [label for label in labels if label not in given.methods]
+    for label in sorted({label for label in made if made.count(label) > 1}):
         faults.append(f"methods: found '{label}' twice, of vary, cross and switch; drop one")
     for place, axes in enumerate(given.settings):
         for label in axes.training:

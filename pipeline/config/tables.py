@@ -94,6 +94,16 @@ def has_choices(params: Params) -> bool:
     return any(variant.varied and not variant.stops_early for variant in variants)
 
 
+def has_scaled_tasks(params: Params) -> bool:
+    """Whether a method of a grid scales its tasks' meta-gradients."""
+    grid = params.active
+    return any(
+        params.method_training(label, setting)["aggregate"] != "mean"
+        for label in grid.methods
+        for setting in grid.settings
+    )
+
+
 TABLES = {
     "main": TableCard(
         "Test errors",
@@ -135,6 +145,13 @@ TABLES = {
     "training": TableCard(
         "Training curves",
         "Meta-loss, gradient norm and validation $error against meta-updates, means over seeds.",
+    ),
+    "norms": TableCard(
+        "Norms of the tasks' meta-gradients",
+        "How the norms of the meta-gradients of a meta-batch's tasks are spread during training: "
+        "quantiles, the largest, and its share of the sum of squares. Means over seeds, and over "
+        "the updates since the row before.",
+        has_scaled_tasks,
     ),
     "costs": TableCard(
         "Cost of a meta-update",

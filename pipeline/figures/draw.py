@@ -22,6 +22,7 @@ from pipeline.figures.curves import draw_curves, draw_training
 from pipeline.figures.horizons import draw_horizons
 from pipeline.figures.instances import draw_instances, synthetic_settings
 from pipeline.figures.ledger import draw_fidelity_nrmse, draw_ledger
+from pipeline.figures.norms import draw_norms
 from pipeline.figures.ratings import draw_ratings
 from pipeline.figures.studies import draw_fidelity, draw_noise, draw_stability, draw_stiffness
 from pipeline.figures.style import house_style, save
@@ -78,6 +79,7 @@ Draw = Callable[[Given], Figure | None]  # None: nothing to draw
 DRAW: dict[str, Draw] = {
     "curves": lambda g: draw_curves(g.table("curves"), g.table("main"), g.settings),
     "training": lambda g: draw_training(g.table("training"), g.table("main"), g.settings),
+    "norms": lambda g: draw_norms(g.table("norms"), g.table("main"), g.settings),
     "memory": lambda g: draw_memory(g.table("costs")),
     "time": lambda g: draw_time(g.table("costs")),
     "instances": _instances,

@@ -23,6 +23,7 @@ KEYS = {
     "per_seed": ("setting", "label", "seed"),
     "curves": ("setting", "label", "step"),
     "training": ("setting", "label", "update"),
+    "norms": ("setting", "label", "update"),
     "costs": ("label", "inner_steps"),
     "comparisons": ("setting", "step", "reference", "other"),
     "claims": ("claim", "setting"),

@@ -25,7 +25,7 @@ from pipeline.report.plain_tables import plain_table
 from pipeline.report.texts import templates, text_of, to_html
 
 # Shown in sections of their own, or series that figures draw, too long to read.
-NOT_SHELVED = ("main", "claims", "per_seed", "curves", "training")
+NOT_SHELVED = ("main", "claims", "per_seed", "curves", "training", "norms")
 LARGEST_SVG = 300_000  # bytes; a larger drawing goes in as PNG
 
 

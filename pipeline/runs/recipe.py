@@ -49,4 +49,4 @@ def parameters_of(recipe: Recipe) -> Recipe:
 
 def outer_loop(recipe: Recipe) -> Recipe:
     """`training` of a recipe, with what it leaves out because it is as usual."""
-    return USUAL_TRAINING | recipe["training"]
+    return USUAL_TRAINING | recipe.get("training", {})

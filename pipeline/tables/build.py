@@ -41,6 +41,7 @@ from pipeline.tables.grid import SettingRuns, read_grid
 from pipeline.tables.horizons import EARLY_COLUMNS, HORIZON_COLUMNS, early_rows, horizon_rows
 from pipeline.tables.main import main_columns, main_rows, per_seed_columns, per_seed_rows
 from pipeline.tables.markdown import main_markdown
+from pipeline.tables.norms import NORM_COLUMNS, norm_rows
 from pipeline.tables.series import (
     COST_COLUMNS,
     cost_rows,
@@ -61,6 +62,7 @@ def columns_of(measure: Measure) -> dict[str, tuple[str, ...]]:
         "comparisons": COMPARISON_COLUMNS,
         "curves": curve_columns(measure),
         "training": training_columns(measure),
+        "norms": NORM_COLUMNS,
         "costs": COST_COLUMNS,
         "audit": AUDIT_COLUMNS,
         "equal_cost": EQUAL_COST_COLUMNS,
@@ -136,6 +138,8 @@ def build_tables(
     if any(setting.dataset in FAMILIES for setting in runs):
         beside = companion_tables(results_dir, companions, "equal_cost")
         rows["equal_cost"] = equal_cost_rows(grid, runs, costs, beside)
+    if norms := norm_rows(runs):
+        rows["norms"] = norms
     if audit := audit_rows(runs):
         rows["audit"] = audit
     own = {

@@ -3,6 +3,7 @@ by them. Meant to change one? Then `python -m tests.unit.config.test_grids` writ
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 
 from pipeline.config.grids import switched_name, varied_name
 from pipeline.config.schema import Params, check_params, load_params, on_grid
-from pipeline.jobs.recipes import profile_recipe, run_recipe, study_recipe
+from pipeline.errors import BadInput
+from pipeline.jobs.recipes import episodes_recipe, profile_recipe, run_recipe, study_recipe
 from pipeline.runs.recipe import digest, parameters_of
 from tests.unit.tiny_runs import tiny_config
 
@@ -86,6 +88,77 @@ def test_axes_multiply_and_k_of_the_paper_is_not_in_the_name():
     ]
     assert params.settings["alpine-100shot-100val"].inner_steps == 500
     assert not params.settings["alpine-100shot-100val-standardise-false"].standardise
+
+
+def crossed(**grid: Any) -> Params:
+    raw = tiny_config()
+    raw["grids"]["tiny"] |= {"methods": ["fomaml", "reptile"]} | grid
+    return check_params(raw)
+
+
+def test_crossed_values_are_every_combination():
+    axes = {"aggregate": ["unit", "clip"], "meta_batch": [2, 4]}
+    params = crossed(cross={"reptile": axes})
+    names = [
+        f"reptile-aggregate-{rule}-meta_batch-{size}"
+        for rule in axes["aggregate"]
+        for size in (2, 4)
+    ]
+    assert params.active.methods == ["fomaml", "reptile", *names]
+    assert params.active.variants[names[1]].varied == {"aggregate": "unit", "meta_batch": 4}
+    training = params.method_training(names[1])
+    assert (training["aggregate"], training["meta_batch"]) == ("unit", 4)
+    assert params.method_training("reptile")["aggregate"] == "mean"
+
+
+def test_a_method_has_its_own_training_in_a_setting():
+    rows = {"dataset": "cosmixture", "shots": "8/6", "inner_steps": [3, 5]}
+    own = {"reptile": {"aggregate": "clip", "outer_lr": 0.02}}
+    plain = {"dataset": "alpine", "shots": "8/6", "inner_steps": 3}
+    params = crossed(settings=[rows | {"training": own}, plain])
+    for setting in params.active.settings:
+        there = run_recipe(params, "reptile", setting, 0)["training"]
+        other = run_recipe(params, "fomaml", setting, 0)["training"]
+        assert other == run_recipe(params, "fomaml", params.active.settings[-1], 0)["training"]
+        if setting.startswith("cosmixture"):
+            assert (there["aggregate"], there["outer_lr"]) == ("clip", 0.02)
+        else:
+            assert there == other
+
+
+def test_a_setting_has_its_own_number_of_validation_tasks():
+    rows = {"dataset": "simulated", "shots": "6/4", "inner_steps": 5}
+    params = crossed(settings=[rows, rows | {"validation_tasks": 7}])
+    plain, more = params.active.settings
+    assert more == f"{plain}-validation_tasks-7"
+    assert episodes_recipe(params, plain, 0)["validation_tasks"] == 3
+    assert episodes_recipe(params, more, 0)["validation_tasks"] == 7
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"cross": {"maml": {"meta_batch": [2]}}}, "cross: found 'maml', no method of this grid"),
+        ({"cross": {"reptile": {"solver": ["rkc"]}}}, "cross.reptile: found 'solver'"),
+        ({"cross": {"reptile": {"aggregate": ["sum"]}}}, "found 'sum'"),
+        (
+            {"cross": {"reptile": {"meta_batch": [2]}}, "vary": {"reptile": {"meta_batch": [2]}}},
+            "found 'reptile-meta_batch-2' twice",
+        ),
+        (
+            {
+                "settings": [
+                    {"dataset": "alpine", "shots": "8/6", "inner_steps": 3}
+                    | {"training": {"reptil": {"meta_batch": 2}}}
+                ]
+            },
+            "settings.0.training: found 'reptil', no method of this grid. Did you mean `reptile`?",
+        ),
+    ],
+)
+def test_what_a_grid_cannot_cross_or_give_is_named(change, said):
+    with pytest.raises(BadInput, match=re.escape(said)):
+        crossed(**change)
 
 
 if __name__ == "__main__":

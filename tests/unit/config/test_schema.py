@@ -76,6 +76,18 @@ def test_outer_optimisers_are_those_of_the_core():
     assert get_args(OuterOptimiser) == tuple(OPTIMISERS)
 
 
+def test_rules_and_schedules_are_those_of_the_core():
+    from typing import get_args
+
+    from pipeline.config.card import Aggregate
+    from pipeline.config.schema import Training
+    from pipeline.core import AGGREGATES
+    from pipeline.core.schedules import SCHEDULES
+
+    assert get_args(Aggregate) == tuple(AGGREGATES)
+    assert get_args(Training.model_fields["schedule"].annotation) == tuple(SCHEDULES)
+
+
 def test_a_grid_replaces_single_values():
     params = check_params(RAW | {"grid": "ci"})
     assert params.grid_training().meta_updates == 3
@@ -276,6 +288,25 @@ def test_a_label_may_name_another_method():
         ("grids.ci.settings", [RATED | {"vary": {"min_ratings": 101}}], "to data.items = 100"),
         ("training.outer_optimiser", "adan", "found 'adan', not allowed. Did you mean `adam`?"),
         ("grids.ci.training", {"meta_batch": 91}, "leaves 90; raise synthetic.train_tasks"),
+        ("training.aggregate", "median", "training.aggregate: found 'median', not allowed"),
+        ("training.average", 1.0, "training.average: found 1.0"),
+        ("grids.ci.training", {"keep": "average"}, "ci.yaml: training.keep: found 'average', but"),
+        ("grids.ci.training", {"warm_up": 10**6}, "training.warm_up: found 1000000, above the"),
+        (
+            "grids.ci.training",
+            {"weight_decay": 0.1, "outer_optimiser": "rprop"},
+            "training.weight_decay: rprop has none",
+        ),
+        (
+            "grids.quickstart.settings",
+            [DRAWN | {"training": {"fomaml": {"meta_batch": 91}}}],
+            "training.fomaml: found a meta-batch of 91 tasks",
+        ),
+        (
+            "grids.ci.settings",
+            [DRAWN | {"validation_tasks": 96}],
+            "less 96 validation tasks leaves 4",
+        ),
     ],
 )
 def test_a_fault_is_named(path, value, found):
