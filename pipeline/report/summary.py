@@ -62,8 +62,8 @@ def _rows(results_dir: Path, name: str) -> list[Row]:
 
 def _best(rows: list[Row], of_predictors: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("setting", no_wrap=True)
-    table.add_column("best method")
+    table.add_column("setting", overflow="fold")
+    table.add_column("best method", no_wrap=True)
     measure = measure_in(rows[0] if rows else ())
     for head in (measure.title, f"over the {of_predictors}"):
         table.add_column(head, justify="right", no_wrap=True)
