@@ -62,6 +62,7 @@ def add_data(
     from pipeline.config.own_data import LOSSES
     from pipeline.config.own_grid import propose
     from pipeline.config.own_guess import Said, guess
+    from pipeline.config.predictors import kind_of
     from pipeline.data.cards import OF_CLASSES
     from pipeline.data.own_look import look_at
 
@@ -90,7 +91,9 @@ def add_data(
     found = guess(str(file), looks, said)
     found.entry = {found.kind: _place(file, params.parent)} | found.entry
     about, counts = _tried(file, named, found)
-    proposal = propose(str(file), counts, loaded.data, has_split="split" in found.entry)
+    kind = kind_of(ratings=found.kind == "ratings", loss=found.entry.get("loss", ""))
+    has_split = "split" in found.entry
+    proposal = propose(str(file), counts, loaded.data, has_split=has_split, kind=kind)
     found.entry |= proposal.own_sizes
     typer.echo(_told(file, looks, found, about, counts, proposal), nl=False)
     if look:

@@ -8,6 +8,7 @@ of its name in `pipeline/runs/predictors/`.
 from dataclasses import dataclass
 
 from pipeline.config.card import Style
+from pipeline.data.cards import OF_CLASSES
 
 _GREY = "#7f7f7f"
 _DARK_GREY = "#4d4d4d"
@@ -96,7 +97,7 @@ _CARDS = (  # in the order in which they are shown
     PredictorCard(
         "gaussian_process",
         "Gaussian process",
-        Style(_BROWN, (0, (6, 1.5)), None, 1.3),
+        Style(_BROWN, (0, (4, 1.5, 1, 1.5)), None, 1.3),
         of=("synthetic",),
         asked_for=True,
         text="each task is a draw of one Gaussian process, whose kernel is the likeliest of "
@@ -104,5 +105,13 @@ _CARDS = (  # in the order in which they are shown
     ),
 )
 PREDICTORS = {card.name: card for card in _CARDS}
+
 ASKED_FOR = {card.name: card for card in _CARDS if card.asked_for}
 (JUDGED_BY,) = (card for card in _CARDS if card.judged_by)
+
+
+def kind_of(*, ratings: bool, loss: str) -> str:
+    """The kind of data, of `KINDS`."""
+    if loss in OF_CLASSES:
+        return "classes"
+    return "ratings" if ratings else "synthetic"

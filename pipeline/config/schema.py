@@ -34,9 +34,8 @@ from pipeline.config.load import read_config
 from pipeline.config.messages import explain, not_among
 from pipeline.config.methods import METHODS
 from pipeline.config.own_data import OwnData, OwnModel, TableEntry
-from pipeline.config.predictors import PREDICTORS
+from pipeline.config.predictors import PREDICTORS, kind_of
 from pipeline.config.variants import Variant
-from pipeline.data.cards import OF_CLASSES
 from pipeline.data.families import FAMILIES
 from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
@@ -234,10 +233,8 @@ class Params(ParamsFile):
 
     def predicts(self, predictor: str, dataset: str) -> bool:
         """Whether a predictor is of the kind of a data set."""
-        kind = "ratings" if self.kind_of(dataset) == "ratings" else "synthetic"
-        if self.loss_of(dataset) in OF_CLASSES:
-            kind = "classes"
-        return kind in PREDICTORS[predictor].of
+        ratings = self.kind_of(dataset) == "ratings"
+        return kind_of(ratings=ratings, loss=self.loss_of(dataset)) in PREDICTORS[predictor].of
 
     def has_archive(self, dataset: str) -> bool:
         """Whether it comes from an archive with ratings: it has a card in data/sets/."""

@@ -68,7 +68,7 @@ def label_title(label: str) -> str:
 
 
 def best_of(labels: Iterable[str]) -> str:
-    """What the best of some predictors is called: `best trivial`, where all of them are that."""
+    """What the best of some predictors is called: `best trivial`, where all of them are trivial."""
     return "best predictor" if ASKED_FOR.keys() & set(labels) else "best trivial"
 
 

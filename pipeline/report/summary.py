@@ -65,7 +65,7 @@ def _best(rows: list[Row], of_predictors: str) -> Table:
     table.add_column("setting", overflow="fold")
     table.add_column("best method", no_wrap=True)
     measure = measure_in(rows[0] if rows else ())
-    for head in (measure.title, f"over the {of_predictors}"):
+    for head in (measure.title, f"over {of_predictors}"):
         table.add_column(head, justify="right", no_wrap=True)
     for setting in dict.fromkeys(row["setting"] for row in rows):
         best = [row for row in rows if row["setting"] == setting and row["best"] == "true"]

@@ -139,6 +139,24 @@ def test_columns_are_put_to_use_by_what_they_hold(project: Path, capsys) -> None
         assert told in said
 
 
+@pytest.mark.parametrize(
+    ("frame", "options", "wanted"),
+    [
+        (lambda: sensors(), [], ["gaussian_process"]),
+        (lambda: sensors(), ["--loss", "huber"], ["gaussian_process"]),
+        (lambda: sensors().assign(load=lambda f: f["kind"]), [], None),  # classes
+        (lambda: shop(), [], ["gaussian_items"]),
+    ],
+)
+def test_the_grid_asks_for_the_predictor_of_its_kind_of_data(
+    project: Path, frame, options, wanted
+) -> None:
+    frame().to_csv("own.csv", index=False)
+    assert call("add-data", "own.csv", *options) == 0
+    grid = yaml.safe_load(Path("grids/own.yaml").read_text())
+    assert grid.get("predictors") == wanted
+
+
 def test_a_target_of_few_whole_numbers_may_be_one_of_classes(project: Path, capsys) -> None:
     frame = sensors()
     frame["load"] = np.resize([1, 2, 3], len(frame))
