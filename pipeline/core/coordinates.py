@@ -27,6 +27,9 @@ class OwnCoordinates:
     query: Loss
     seeds: int
 
+    def of(self, theta: Tensor) -> Tensor:
+        return theta.repeat_interleave(len(self.start) // self.seeds, 0)
+
     def mean(self, gradient: Tensor) -> Tensor:
         return gradient.unflatten(0, (self.seeds, -1)).mean(1)
 
@@ -119,6 +122,9 @@ class PackedCoordinates:
     query: Loss
     packing: Packing
     theta: Tensor  # (S, P)
+
+    def of(self, theta: Tensor) -> Tensor:
+        return self.packing.pack(theta, len(self.start))
 
     def mean(self, gradient: Tensor) -> Tensor:
         return self.packing.mean(gradient, len(self.theta))

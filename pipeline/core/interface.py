@@ -61,6 +61,9 @@ class Coordinates(Protocol):
     def query(self) -> Loss:
         """On the query rows."""
 
+    def of(self, theta: Tensor) -> Tensor:
+        """(R, Q) of parameters (S, P): each seed's, for each of its tasks."""
+
     def mean(self, gradient: Tensor) -> Tensor:
         """The mean over each seed's tasks of (R, Q), as (S, P)."""
 
@@ -75,6 +78,7 @@ class Model(Protocol):
     """A predictor whose P parameters are one flat vector, as in `parameters_to_vector`."""
 
     n_parameters: int
+    sizes: Sequence[int]  # of its parameter tensors, in their order; they add up to P
     capturable: bool  # whether a loss can take over another batch's rows in place (graphs.py)
 
     def coordinates(self, theta: Tensor, support: Rows, query: Rows | None) -> Coordinates:

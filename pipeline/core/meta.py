@@ -14,6 +14,7 @@ from pipeline.core.ambient import ordinary, own_modes
 from pipeline.core.graphs import Capturing
 from pipeline.core.interface import Model
 from pipeline.core.meta_gradient import meta_gradient
+from pipeline.core.rates import refuse_first_order
 from pipeline.core.registry import check_settings
 from pipeline.core.schedules import SCHEDULES, decay_at, rate
 from pipeline.core.seeds import not_finite, take
@@ -107,6 +108,7 @@ class MetaTrainer:
         capture: bool | Literal["auto"] = False,
     ) -> None:
         check_settings(method, settings)
+        refuse_first_order(method, model)
         check_positive("outer_lr", outer_lr)
         if not (is_finite(gradient_limit) or gradient_limit == float("inf")) or gradient_limit <= 0:
             raise ValueError(f"gradient_limit must be positive, found {gradient_limit!r}.")

@@ -13,6 +13,7 @@ from pipeline.core.graphs import Graphs, refuse_capture
 from pipeline.core.interface import Model
 from pipeline.core.methods import METHODS
 from pipeline.core.problem import Problem
+from pipeline.core.rates import refuse_first_order
 from pipeline.core.registry import check_settings
 from pipeline.core.settings import one_of
 from pipeline.core.solvers.chebyshev_memory import ChebyshevMemory
@@ -80,6 +81,7 @@ def meta_gradient(
     one_of(list(AGGREGATES))("aggregate", aggregate)
     if graphs is not None:
         refuse_capture(model)
+    refuse_first_order(method, model)
     check_theta(model, theta, batch.support)
     if theta.ndim == 2 and len(batch) % len(theta):
         raise ValueError(

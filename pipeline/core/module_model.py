@@ -47,8 +47,8 @@ class ModuleModel:
         parameters = trained(self._module)
         self._names = list(parameters)
         self._shapes = [parameter.shape for parameter in parameters.values()]
-        self._sizes = [shape.numel() for shape in self._shapes]
-        self.n_parameters = sum(self._sizes)
+        self.sizes = [shape.numel() for shape in self._shapes]
+        self.n_parameters = sum(self.sizes)
         self._constants: dict[tuple[torch.dtype, torch.device], dict[str, Tensor]] = {}
         weights = Weights(trained(module), parameters)
         self._probe = Probe(self._module, weights, self.loss)
@@ -61,7 +61,7 @@ class ModuleModel:
     def module_at(self, u: Tensor) -> nn.Module:
         """A copy of the module with parameters u (P,), detached, in u's dtype and on its device."""
         module = copy_of(self._module).to(dtype=u.dtype, device=u.device)
-        parts = u.detach().split(self._sizes)
+        parts = u.detach().split(self.sizes)
         with torch.no_grad():
             for parameter, part in zip(trained(module).values(), parts, strict=True):
                 parameter.copy_(part.view_as(parameter))
@@ -69,7 +69,7 @@ class ModuleModel:
 
     def predict_one(self, u: Tensor, x: Tensor) -> Tensor:
         """Predictions (N,) or (N, C) of one task at u (P,); differentiable in u."""
-        parts = zip(self._names, u.split(self._sizes), self._shapes, strict=True)
+        parts = zip(self._names, u.split(self.sizes), self._shapes, strict=True)
         parameters = {name: part.reshape(shape) for name, part, shape in parts}
         given = parameters | self._constants_like(u)
         output: Any = functional_call(self._module, given, (x,))

@@ -10,12 +10,16 @@ Method = Callable[..., Adapted]
 M = TypeVar("M", bound=Method)
 
 METHODS: dict[str, Method] = {}  # filled by the modules of `methods/`, in their order
+FIRST_ORDER: set[str] = set()  # of METHODS
 
 
-def method(*names: str) -> Callable[[M], M]:
+def method(*names: str, first_order: bool = False) -> Callable[[M], M]:
     """Register a function `(problem, *, settings) -> Adapted` under one name or several.
 
     Its keywords are its settings, annotated with their kinds (settings.py).
+
+    Args:
+        first_order: its answer leaves out how training depends on where it starts.
 
     Raises:
         ValueError: when a name is taken.
@@ -26,6 +30,8 @@ def method(*names: str) -> Callable[[M], M]:
             if name in METHODS:
                 raise ValueError(f"two methods are named '{name}'.")
             METHODS[name] = function
+            if first_order:
+                FIRST_ORDER.add(name)
         return function
 
     return register

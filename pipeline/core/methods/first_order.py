@@ -8,14 +8,14 @@ from pipeline.core.settings import Count, Positive
 from pipeline.core.solvers.gradient_descent import descend
 
 
-@method("fomaml")
+@method("fomaml", first_order=True)
 def fomaml(problem: Problem, *, inner_steps: Count, inner_lr: Positive) -> Adapted:
     """The query gradient at psi, with the Jacobian of the training taken as identity."""
     psi = _train(problem, inner_steps, inner_lr)
     return Adapted(problem.query.at(psi).gradient(), psi)
 
 
-@method("reptile")
+@method("reptile", first_order=True)
 def reptile(problem: Problem, *, inner_steps: Count, inner_lr: Positive) -> Adapted:
     """theta - psi: the direction in which the training went, reversed.
 
