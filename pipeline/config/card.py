@@ -69,10 +69,18 @@ class OwnEvaluation(Strict):
     )
 
 
+Rates = Literal["parameter", "tensor", "all"]  # those of pipeline/core/rates.py
+
+
 class MethodSettings(Strict):
     """What any entry of `methods` in params.yaml may have; settings of a card are made of it."""
 
     method: str
+    rates: Rates | None = Field(
+        default=None,
+        description="inner rates that are learned beside theta, and used at test: one of each "
+        "parameter, of each tensor of them (a layer's weight or bias), or of all; null: none",
+    )
     training: OwnTraining = OwnTraining()
     evaluation: OwnEvaluation = OwnEvaluation()
 
@@ -162,6 +170,8 @@ class MethodCard:
         role: `ours` is compared with every other method at every test step.
         trains: over a horizon of the gradient `flow`, or `steps` of gradient descent.
         steps: of its inner training, whatever K is; None: K.
+        first_order: its answer leaves out how training depends on where it starts, and so on inner
+            rates: none can be learned.
         unrolled: autograd takes its Hessian-vector products, which the counter does not see.
         compared: when a method that is not ours is compared with every other one as well: early
             in meta-test training, or at the trained horizon.
@@ -187,6 +197,7 @@ class MethodCard:
     trains: Literal["flow", "steps"]
     steps: int | None = None
     unrolled: bool = False
+    first_order: bool = False
     compared: Literal["early", "at the horizon"] | None = None
     is_budget: bool = False
     trains_studies: bool = False

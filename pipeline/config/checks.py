@@ -13,7 +13,7 @@ from pipeline.config.card import NAME
 from pipeline.config.grids import DATASETS, Grid, grid_file
 from pipeline.config.measures import measure_of
 from pipeline.config.messages import explain, not_among
-from pipeline.config.methods import TRAINS_STUDIES, WAYS
+from pipeline.config.methods import METHODS, TRAINS_STUDIES, WAYS
 from pipeline.config.predictors import KINDS, PREDICTORS
 from pipeline.data.sets import SOURCES
 
@@ -48,6 +48,12 @@ def _file_faults(params: Any, where: str) -> Iterator[str]:
     if params.grid not in params.grids:
         folder = grid_file(where, "NAME")
         yield f"grid: {not_among(params.grid, params.grids, f'no file {folder}')}"
+    for label, method in params.methods.items():
+        if method.rates and METHODS[method.method].first_order:
+            yield (
+                f"methods.{label}.rates: found '{method.rates}', but {method.method} has no "
+                "derivative by the inner rates; take another method, or leave rates out"
+            )
     data = params.data
     if data.min_ratings > data.items:
         yield (

@@ -20,7 +20,13 @@ VARIANTS = {
     for name, card in CARDS.items()
 }
 # Parameters by the names that they have in titles of methods that vary one.
-PARAMETERS = {"omega": "ω", "outer_lr": "outer rate", "meta_batch": "meta-batch", "aggregate": ""}
+PARAMETERS = {
+    "omega": "ω",
+    "outer_lr": "outer rate",
+    "meta_batch": "meta-batch",
+    "aggregate": "",
+    "rates": "learned rates per",
+}
 # of the kind `trivial` in tables: all that need no meta-training, also those a grid asks for
 TRIVIAL = {name: card.title for name, card in PREDICTORS.items()}
 OFFSET = JUDGED_BY.name  # the trivial predictor that ratings are judged by

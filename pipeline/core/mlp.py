@@ -55,7 +55,9 @@ class MLP:
         self.row_loss = LOSSES[loss]
         self.activation = ACTIVATIONS[activation]
         self.shapes = [(out, into) for into, out in pairwise(widths)]
-        self.sizes = [size for out, into in self.shapes for size in (out * into, out)]
+        self.sizes: Sequence[int] = [
+            size for out, into in self.shapes for size in (out * into, out)
+        ]
         self.n_parameters = sum(self.sizes)
         self._dense: dict[torch.device, Packing] = {}
 

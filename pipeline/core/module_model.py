@@ -47,7 +47,7 @@ class ModuleModel:
         parameters = trained(self._module)
         self._names = list(parameters)
         self._shapes = [parameter.shape for parameter in parameters.values()]
-        self.sizes = [shape.numel() for shape in self._shapes]
+        self.sizes: Sequence[int] = [shape.numel() for shape in self._shapes]
         self.n_parameters = sum(self.sizes)
         self._constants: dict[tuple[torch.dtype, torch.device], dict[str, Tensor]] = {}
         weights = Weights(trained(module), parameters)

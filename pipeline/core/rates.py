@@ -61,7 +61,7 @@ class Rated:
         self.model = model
         size = model.n_parameters
         groups = {"parameter": [1] * size, "tensor": model.sizes, "all": [size]}[per]
-        self.sizes = [*model.sizes, len(groups)]
+        self.sizes: Sequence[int] = [*model.sizes, len(groups)]
         self.n_parameters = sum(self.sizes)
         self._group = torch.arange(len(groups)).repeat_interleave(torch.tensor(groups))
         self._log_bound = math.log(bound)

@@ -199,7 +199,7 @@ def _without(recipe: Recipe, *names: str) -> Recipe:
 
 def core_settings(params: Params, label: str, inner_steps: int) -> dict[str, Any]:
     """Keyword settings of `pipeline.core.meta_gradient` for a method at K inner steps."""
-    given = params.methods[label].model_dump(exclude={"training", "evaluation"})
+    given = params.methods[label].model_dump(exclude={"training", "evaluation", "rates"})
     card = METHODS[given.pop("method")]
     inner_lr = params.grid_training().inner_lr
     if card.trains == "flow":
@@ -214,6 +214,7 @@ def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
     given = params.settings[setting]
     method = params.methods[label].method
     inner_steps = params.grid_inner_steps(setting)
+    rates = params.methods[label].rates
     training = params.method_training(label, setting)
     training = {k: v for k, v in training.items() if k not in USUAL or v != USUAL[k]}
     # how often a run saves itself changes nothing in its record
@@ -229,6 +230,7 @@ def run_recipe(params: Params, label: str, setting: str, seed: int) -> Recipe:
         "query": given.query,
         "inner_steps": inner_steps,
         **network_recipe(params, given.dataset),
+        **({"rates": rates} if rates else {}),
         "settings": core_settings(params, label, inner_steps),
         "training": training,
         "evaluation": params.method_evaluation(label),

@@ -45,10 +45,10 @@ def describe(
     """All but theta that is needed to use an initialisation.
 
     Returns:
-        method, label, setting, dataset, seed; hidden, or model, loss; target (name); inputs: a list
-        of name and categories (None of a number), with the shape of arrays, or items: names of what
-        is rated, in the order of the
-        one-hot input, and item (name of their column); task (name of the column of task ids);
+        method, label, setting, dataset, seed; hidden, or model, rates, loss; target (name);
+        inputs: a list of name and categories (None of a number), with the shape of arrays, or
+        items: names of what is rated, in the order of the one-hot input, and item (name of their
+        column); task (name of the column of task ids);
         scaling; evaluation: learning_rate, optimiser; inner_steps (K); dtype; fingerprint (of the
         data); nrmse, rmse, or log_loss, accuracy (on test tasks).
     """
@@ -69,7 +69,7 @@ def describe(
     return {
         **{name: recipe[name] for name in ("method", "label", "setting", "dataset", "seed")},
         **{name: recipe[name] for name in ("hidden", "inner_steps", "dtype")},
-        **{name: recipe[name] for name in ("model",) if name in recipe},
+        **{name: recipe[name] for name in ("model", "rates") if name in recipe},
         "loss": recipe.get("loss", about.get("loss", "squared")),
         **({"classes": about["classes"]} if "classes" in about else {}),
         **inputs,

@@ -12,6 +12,7 @@ from pipeline.core import MLP, ModuleModel, TaskBatch
 from pipeline.core.interface import Model
 from pipeline.core.losses import LOSSES, RowLoss
 from pipeline.core.module_model import flat_parameters
+from pipeline.core.rates import Rated
 from pipeline.data.pools import Episodes, FrozenTasks
 from pipeline.errors import BadInput
 from pipeline.runs.own_code import load, said
@@ -84,12 +85,31 @@ class Perceptron(nn.Module):
         return z.squeeze(1)
 
 
+class RatedNetwork(Rated):
+    """A network that learns its inner rates, too: theta and rho are one vector in its record."""
+
+    def __init__(self, network: Network, *, per: str) -> None:
+        super().__init__(network, per=per)
+        self.network = network
+
+    def init(
+        self,
+        generator: torch.Generator,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        """(theta, rho): the network's own start, and the plain inner rate."""
+        return self.start(self.network.init(generator, dtype=dtype, device=device))
+
+
 def make_model(given: Mapping[str, Any], features: int, classes: int = 0) -> Network:
     """The network of a recipe, or of what an initialisation says of itself.
 
     Args:
         given: `hidden`, or `model`: `module`, its import path, and `arguments` of its class. A
-            `loss` by name, or with `function`, its import path; squared by default.
+            `loss` by name, or with `function`, its import path; squared by default. `rates`, what
+            has a learned inner rate of its own; none by default.
         features: numbers of an input, or items.
         classes: that targets are, an output each where the loss needs it; 0 of numbers.
 
@@ -97,6 +117,11 @@ def make_model(given: Mapping[str, Any], features: int, classes: int = 0) -> Net
         BadInput: for what cannot be loaded or made, no `nn.Module`, no function, and what
             `ModuleModel` refuses.
     """
+    network = _plain_model(given, features, classes)
+    return RatedNetwork(network, per=given["rates"]) if given.get("rates") else network
+
+
+def _plain_model(given: Mapping[str, Any], features: int, classes: int) -> Network:
     named, where = given.get("loss", "squared"), ""
     loss: str | RowLoss = named
     if isinstance(named, Mapping):
@@ -161,8 +186,10 @@ def try_model(model: Network, theta: Tensor, recipe: Recipe, episodes: Episodes)
     Raises:
         BadInput: when it does not take the rows, or has no gradient that could be trusted.
     """
+    if isinstance(model, RatedNetwork):
+        return try_model(model.network, model.theta(theta), recipe, episodes)
     if not isinstance(model, OwnModel):
-        return
+        return None
     pool = episodes.train
     rows = [part[None] for part in (pool.x[: recipe["support"]], pool.y[: recipe["support"]])]
     sides: Sequence[Any] = [(*rows, *rows, {})]

@@ -71,6 +71,7 @@ def run_probe(recipe: Recipe) -> Recipe:
         "ledger_every": None if training["ledger_every"] is None else 2,
     }
     method = {"kind": "run", "method": recipe["method"], "label": "probe"}
+    method |= {name: recipe[name] for name in ("rates",) if name in recipe}
     return small | method | {"settings": settings, "training": training}
 
 

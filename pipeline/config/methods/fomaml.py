@@ -20,6 +20,7 @@ CARD = MethodCard(
     function="fomaml",
     role="baseline",
     trains="steps",
+    first_order=True,
     proposed=True,
     is_budget=True,
 )

@@ -20,5 +20,6 @@ CARD = MethodCard(
     function="reptile",
     role="baseline",
     trains="steps",
+    first_order=True,
     proposed=True,
 )
