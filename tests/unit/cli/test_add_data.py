@@ -144,7 +144,7 @@ def test_columns_are_put_to_use_by_what_they_hold(project: Path, capsys) -> None
     [
         (lambda: sensors(), [], ["gaussian_process"]),
         (lambda: sensors(), ["--loss", "huber"], ["gaussian_process"]),
-        (lambda: sensors().assign(load=lambda f: f["kind"]), [], None),  # classes
+        (lambda: sensors().assign(load=lambda f: f["kind"]), ["--target", "load"], None),  # classes
         (lambda: shop(), [], ["gaussian_items"]),
     ],
 )

@@ -10,7 +10,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from pipeline.cli import app
-from pipeline.config.schema import load_params, on_grid
+from pipeline.config.predictors import ASKED_FOR
+from pipeline.config.schema import check_params, load_params, on_grid
 from pipeline.data import schemas
 from pipeline.errors import BadInput
 from pipeline.files import read_json, write_json
@@ -67,6 +68,18 @@ def test_the_least_validation_error_wins(root: Path) -> None:
         assert about["test"]["nrmse"] == record.metrics["nrmse"]
         assert about["fingerprint"] == record.metrics["data"]["fingerprint"]
         assert champion.file.stat().st_size < 20_000
+
+
+def test_predictors_that_the_grid_asks_for_are_compared_on_validation_tasks(root: Path) -> None:
+    raw = config(["fomaml"])
+    raw["grids"]["tiny"]["predictors"] = [*ASKED_FOR]
+    champions, _ = promote(check_params(raw), root)
+    for champion in champions:
+        compared = {one["label"]: one for one in champion.start.about["validation"]["others"]}
+        (name,) = compared.keys() & ASKED_FOR.keys()  # the one of its kind of data
+        assert compared[name]["is_method"] is False
+        assert 0 < compared[name]["error"] < compared["global_mean"]["error"]
+        assert 0 <= compared[name]["p"] <= 1
 
 
 def test_few_validation_tasks_separate_nothing_and_that_is_said(root: Path) -> None:
