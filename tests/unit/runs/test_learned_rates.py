@@ -9,9 +9,11 @@ from pipeline.core.registry import FIRST_ORDER
 from pipeline.data.episodes import load_episodes
 from pipeline.errors import BadInput
 from pipeline.jobs.recipes import reference_recipe, run_recipe
+from pipeline.runs.behaviour import difference
 from pipeline.runs.initialisation import Initialisation
 from pipeline.runs.job import run
 from pipeline.runs.model import RatedNetwork, model_of
+from pipeline.runs.probes import run_behaviour, run_probe
 from pipeline.runs.records import read_run
 from tests.unit.seed_runs import SEEDS, Paths, all_equal, alone, make, together
 from tests.unit.tiny_runs import INNER_STEPS, RATINGS, SYNTHETIC, make_files, tiny_config
@@ -84,6 +86,14 @@ def test_the_reference_of_a_setting_has_no_rates():
     plain = reference_recipe(check_params(raw), SYNTHETIC, 0)
     raw["methods"]["amaml_rkc"]["rates"] = "parameter"
     assert reference_recipe(check_params(raw), SYNTHETIC, 0) == plain
+
+
+def test_evidence_is_held_by_what_the_rates_do():
+    plain = run_recipe(check_params(tiny_config(outer_lr=0.05)), "amaml_rkc", SYNTHETIC, 0)
+    probes = [run_probe(plain), run_probe(rated("amaml_rkc", SYNTHETIC))]
+    found = [run_behaviour(probe) for probe in probes]
+    assert difference(*found) is not None
+    assert difference(found[1], run_behaviour(probes[1])) is None
 
 
 @pytest.mark.parametrize("method", sorted(FIRST_ORDER))
