@@ -144,7 +144,8 @@ def write_run(
         ("curve.parquet", curve, curve_schema(measure)),
         ("test_rows.parquet", test_rows, test_rows_schema(measure)),
     ):
-        whole = frame.reindex(columns=schema.names)
+        known = dict.fromkeys([*frame, *(n for n in since_added(measure) if n in schema.names)])
+        whole = frame.reindex(columns=list(known))
         table = pa.Table.from_pandas(whole, schema=schema, preserve_index=False)
         with replacing(directory / name) as beside:
             pq.write_table(table.replace_schema_metadata(None), beside)

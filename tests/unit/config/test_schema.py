@@ -126,13 +126,13 @@ def test_a_label_may_name_another_method():
         (
             "methods.maml1.steps_divisor",
             5,
-            "unknown key (value 5). Allowed here: evaluation, method, training.",
+            "unknown key (value 5). Allowed here: evaluation, method, rates, training.",
         ),
         (
             "methods.loose",
             {"method": "imaml", "cg_step": 5},
             "methods.loose.cg_step: unknown key (value 5). Did you mean `cg_steps`? Allowed here: "
-            "cg_damping, cg_regulariser, cg_steps, evaluation, method, proximal, training.",
+            "cg_damping, cg_regulariser, cg_steps, evaluation, method, proximal, rates, training.",
         ),
         ("grids.quick", {}, "grids/quick.yaml: seeds: missing; it has no default"),
         ("training.outer_lr", GONE, "training.outer_lr: missing; it has no default, write it in."),
