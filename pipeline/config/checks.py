@@ -179,8 +179,8 @@ def _synthetic_faults(name: str, grid: Grid, params: Any) -> Iterator[str]:
             f"seeds: found {max(grid.seeds)}, but synthetic.seeds = {synthetic.seeds} "
             f"draws seeds 0..{synthetic.seeds - 1} only; raise synthetic.seeds"
         )
-    chosen = [params.settings[name].validation_tasks for name in grid.settings]
-    validation = max(params.data.validation_tasks, *(number or 0 for number in chosen), 0)
+    drawn = [params.settings[name] for name in grid.settings if params.settings[name].is_synthetic]
+    validation = max(of.validation_tasks or params.data.validation_tasks for of in drawn)
     left = synthetic.train_tasks - validation
     given = {"training.meta_batch": grid.training.get("meta_batch", params.training.meta_batch)}
     # of the grid that is run: a smaller trial of another need not make room for it

@@ -325,6 +325,9 @@ def test_a_fault_is_named(path, value, found):
         ("synthetic.train_tasks", 15),
         ("grids.ci.training", {"meta_batch": 90}),
         ("raw_dir", "/archives"),
+        # more validation tasks of ratings than there are tasks of a synthetic family
+        ("grids.ci.settings", [DRAWN, RATED | {"validation_tasks": 100}]),
+        ("grids.ci.settings", [DRAWN | {"validation_tasks": 95}]),
     ],
 )
 def test_what_is_just_allowed(path, value):
