@@ -250,7 +250,7 @@ def _varied_methods(
 def _crossed_methods(
     label: str, given: GridFile, methods: Mapping[str, MethodSettings], faults: list[str]
 ) -> Iterator[Named]:
-    """Every combination of the values; of those that the method has itself, the method stands."""
+    """Every combination of the values."""
     axes = given.cross.get(label, {})
     known = len(faults)
     list(_values(axes, _parameters_of(methods[label]), f"cross.{label}", faults))

@@ -12,6 +12,7 @@ from pipeline.config.measures import measure_in
 from pipeline.config.schema import Capture
 from pipeline.core import MetaTrainer
 from pipeline.data.pools import Episodes
+from pipeline.errors import BadInput
 from pipeline.files import file_digest, read_json
 from pipeline.runs.checks import (
     check_job,
@@ -132,7 +133,7 @@ def _train_together(
             SeedTraining(own, episodes, untrained, target_range(tasks, episodes), progress)
         )
     starts = [seed.untrained for seed in seeds]
-    trainer = MetaTrainer(
+    trainer = _trainer(
         recipe["method"],
         model,
         starts[0] if len(starts) == 1 else torch.stack(starts),
@@ -173,6 +174,13 @@ def _train_together(
         _report(metrics)
     for left in (checkpoint, *checkpoint.parent.glob(f".{CHECKPOINT}.*.tmp")):  # of a kill
         left.unlink(missing_ok=True)
+
+
+def _trainer(*arguments: Any, **options: Any) -> MetaTrainer:
+    try:
+        return MetaTrainer(*arguments, **options)
+    except ValueError as error:  # values that do not go together
+        raise BadInput(f"recipe: training: {error}") from error
 
 
 def _progress_file(recipe: Recipe, folder: Path) -> ProgressFile:

@@ -8,6 +8,7 @@ import pytest
 
 from pipeline.config.schema import USUAL_TRAINING
 from pipeline.core.aggregate import Spread
+from pipeline.errors import BadInput
 from pipeline.runs.recipe import outer_loop
 from pipeline.runs.records import NORMS, read_run, validation_error
 from tests.unit.runs.test_seed_jobs import cut_short
@@ -138,3 +139,19 @@ def test_a_record_from_before_has_no_norms(files, tmp_path):
     found = read_run(run.directory)
     assert found.curve.columns.tolist() == run.curve.columns.tolist()
     assert found.curve["norm_median"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"warm_up": 99}, "recipe: training: warm_up is 99, above the 5 meta-updates"),
+        ({"outer_optimiser": "rprop", "weight_decay": 0.1}, "recipe: training: optimiser 'rprop'"),
+    ],
+)
+def test_values_that_do_not_go_together_are_told_before_training(change, said, files, tmp_path):
+    given = recipes()
+    for own in given:
+        own["training"] = own["training"] | change
+    with pytest.raises(BadInput, match=said):
+        together(given, files, tmp_path)
+    assert not list(tmp_path.rglob("spec.json"))
