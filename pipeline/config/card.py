@@ -168,8 +168,10 @@ class MethodCard:
             training at K / steps_divisor.
         module, function: what computes its meta-gradient, in pipeline/core/methods/.
         role: `ours` is compared with every other method at every test step.
-        trains: over a horizon of the gradient `flow`, or `steps` of gradient descent.
+        trains: over a horizon of the gradient `flow`, or `steps` of gradient descent, which its
+            function is given; `nothing`: it is given neither.
         steps: of its inner training, whatever K is; None: K.
+        meta_learns: it knows of the training that follows; what does not is a predictor to beat.
         first_order: its answer leaves out how training depends on where it starts, and so on inner
             rates: none can be learned.
         unrolled: autograd takes its Hessian-vector products, which the counter does not see.
@@ -194,9 +196,10 @@ class MethodCard:
     module: str
     function: str
     role: Literal["ours", "baseline"]
-    trains: Literal["flow", "steps"]
+    trains: Literal["flow", "steps", "nothing"]
     steps: int | None = None
     unrolled: bool = False
+    meta_learns: bool = True
     first_order: bool = False
     compared: Literal["early", "at the horizon"] | None = None
     is_budget: bool = False

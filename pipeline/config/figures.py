@@ -58,6 +58,14 @@ FIGURES = {
         "most of it, a plain mean goes where that task wants.",
         has_scaled_tasks,
     ),
+    "aggregation": FigureCard(
+        "Test errors by aggregation and meta-batch",
+        ("aggregation",),
+        "Test $error at K, with standard errors, against the tasks of a meta-batch: the plain mean "
+        "of their meta-gradients, each divided by its norm (unit), or those above the median norm "
+        "shortened to it (clip). Filled: another error than the mean's at the same meta-batch "
+        "(p < 0.05, Holm-corrected within a setting).",
+    ),
     "memory": FigureCard(
         "Peak memory against inner steps",
         ("costs",),

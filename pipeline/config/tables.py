@@ -104,6 +104,11 @@ def has_scaled_tasks(params: Params) -> bool:
     )
 
 
+def has_aggregation(params: Params) -> bool:
+    """Whether a method of a grid has its rule of aggregation varied."""
+    return any("aggregate" in variant.varied for variant in params.active.variants.values())
+
+
 TABLES = {
     "main": TableCard(
         "Test errors",
@@ -224,6 +229,12 @@ TABLES = {
         "tasks, at every number of test steps.",
         has_early_stopping,
         of_companions=True,
+    ),
+    "aggregation": TableCard(
+        "Scaled meta-gradients, at each meta-batch",
+        "Test $error at K with each way of making one meta-gradient of a meta-batch's, and what "
+        "it differs from the plain mean at the same meta-batch, on the same test tasks.",
+        has_aggregation,
     ),
     "choices": TableCard(
         "Values chosen on validation tasks",

@@ -17,6 +17,7 @@ from pipeline.config.tables import TABLES
 from pipeline.config.titles import OFFSET
 from pipeline.errors import BadInput
 from pipeline.figures.ablation import draw_ablation
+from pipeline.figures.aggregation import draw_aggregation
 from pipeline.figures.costs import draw_equal_cost, draw_memory, draw_time
 from pipeline.figures.curves import draw_curves, draw_training
 from pipeline.figures.horizons import draw_horizons
@@ -80,6 +81,7 @@ DRAW: dict[str, Draw] = {
     "curves": lambda g: draw_curves(g.table("curves"), g.table("main"), g.settings),
     "training": lambda g: draw_training(g.table("training"), g.table("main"), g.settings),
     "norms": lambda g: draw_norms(g.table("norms"), g.table("main"), g.settings),
+    "aggregation": lambda g: draw_aggregation(g.table("aggregation")),
     "memory": lambda g: draw_memory(g.table("costs")),
     "time": lambda g: draw_time(g.table("costs")),
     "instances": _instances,

@@ -204,6 +204,8 @@ def core_settings(params: Params, label: str, inner_steps: int) -> dict[str, Any
     inner_lr = params.grid_training().inner_lr
     if card.trains == "flow":
         return given | {"horizon": flow_time(inner_lr, inner_steps)}
+    if card.trains == "nothing":
+        return given
     divisor = given.pop("steps_divisor", 1)
     steps = card.steps or max(1, inner_steps // divisor)
     return given | {"inner_steps": steps, "inner_lr": inner_lr}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 from scipy import stats
 
+from pipeline.config.methods import TO_BEAT
 from pipeline.config.predictors import ASKED_FOR
 from pipeline.config.titles import OFFSET, SIMULATED, label_title
 from pipeline.data.families import FAMILIES
@@ -52,7 +53,8 @@ BESIDE_CLAIM = Claim(
 PREDICTOR_CLAIM = Claim(
     "better_than_predictors",
     OURS,
-    f"The best of our methods is better than the best predictor without a network with p < {ALPHA}",
+    f"The best of our methods is better than the best predictor that does not "
+    f"meta-learn with p < {ALPHA}",
 )
 Settings = Sequence[Comparisons]
 
@@ -248,7 +250,8 @@ def rating_claims(settings: Settings) -> list[Row]:
 def predictor_claims(settings: Settings) -> list[Row]:
     """The same against the best of all predictors, where a grid asks for more than the trivial.
 
-    That is the one with the smallest mean error on the very test tasks.
+    That is the one with the smallest mean error on the very test tasks. Methods that do not
+    meta-learn are among them.
     """
     asked = [
         setting
@@ -259,8 +262,11 @@ def predictor_claims(settings: Settings) -> list[Row]:
         return []
 
     def row_of(setting: Comparisons) -> Row:
-        best, _ = best_trivial(setting.runs, setting.runs.seeds)
-        return _best_of_ours(setting, best)
+        name, error = best_trivial(setting.runs, setting.runs.seeds)
+        plain = [label for label in setting.runs.labels if label in TO_BEAT]
+        trained = {label: setting.mean(setting.runs.inner_steps, label) for label in plain}
+        errors = {name: error} | {label: mean for label, mean in trained.items() if mean == mean}
+        return _best_of_ours(setting, min(errors, key=lambda label: errors[label]))
 
     return by_setting(PREDICTOR_CLAIM, asked, row_of)
 

@@ -36,6 +36,7 @@ KEYS = {
     "ablation": ("grid", "setting", "point", "label"),
     "horizons": ("grid", "setting", "label", "step"),
     "early_stopping": ("grid", "setting", "label", "step"),
+    "aggregation": ("grid", "setting", "label"),
     "choices": ("grid", "setting", "label"),
 }
 # Columns that can name a row, most telling first.

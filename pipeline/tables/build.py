@@ -7,6 +7,7 @@
     curves.csv           errors against test steps
     training.csv         meta-loss and validation error against meta-updates
     costs.csv            seconds and peak memory per meta-update against inner steps
+    norms.csv, aggregation.csv   where a grid scales tasks' meta-gradients, or varies how
     audit.csv            readings of nRMSE side by side, where the grid has ratings of an archive
     equal_cost.csv       errors against what training cost, where it has synthetic families
     fidelity.csv, noise.csv, stability.csv, stiffness.csv   of the studies that the grid has
@@ -33,6 +34,7 @@ from pipeline.config.measures import Measure
 from pipeline.data.families import FAMILIES
 from pipeline.files import write_json, write_text
 from pipeline.tables.ablation import ablation_columns, ablation_rows
+from pipeline.tables.aggregation import aggregation_columns, aggregation_rows
 from pipeline.tables.audit import AUDIT_COLUMNS, audit_rows
 from pipeline.tables.comparisons import COMPARISON_COLUMNS, Comparisons, mark_best
 from pipeline.tables.equal_cost import EQUAL_COST_COLUMNS, equal_cost_rows
@@ -70,6 +72,7 @@ def columns_of(measure: Measure) -> dict[str, tuple[str, ...]]:
         "ablation": ablation_columns(measure),
         "horizons": HORIZON_COLUMNS,
         "early_stopping": EARLY_COLUMNS,
+        "aggregation": aggregation_columns(measure),
         "choices": choice_columns(measure),
     }
 
@@ -140,6 +143,8 @@ def build_tables(
         rows["equal_cost"] = equal_cost_rows(grid, runs, costs, beside)
     if norms := norm_rows(runs):
         rows["norms"] = norms
+    if aggregation := aggregation_rows(grid, runs):
+        rows["aggregation"] = aggregation
     if audit := audit_rows(runs):
         rows["audit"] = audit
     own = {

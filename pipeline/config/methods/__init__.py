@@ -18,6 +18,7 @@ def _found() -> dict[str, MethodCard]:
 METHODS: dict[str, MethodCard] = _found()
 """Name -> card, in the order in which methods are shown."""
 OURS = tuple(card.name for card in METHODS.values() if card.role == "ours")
+TO_BEAT = tuple(card.name for card in METHODS.values() if not card.meta_learns)
 (BUDGET,) = (card for card in METHODS.values() if card.is_budget)
 (TRAINS_STUDIES,) = (card for card in METHODS.values() if card.trains_studies)
 

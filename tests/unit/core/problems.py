@@ -17,6 +17,7 @@ METHOD_SETTINGS: dict[str, dict[str, Any]] = {
     "fomaml": {"inner_steps": 20, "inner_lr": 0.05},
     "reptile": {"inner_steps": 20, "inner_lr": 0.05},
     "imaml": {"inner_steps": 20, "inner_lr": 0.05, "proximal": 2.0, "cg_steps": 5},
+    "joint": {},
     "amaml": {"horizon": 1.0, "step": 0.02, "rtol": 1e-8, "atol": 1e-10},
     "amaml_rkc": {"horizon": 1.0, "rtol": 1e-6, "atol": 1e-8},
     "amaml_anytime": {"horizon": 1.0, "rtol": 1e-6, "atol": 1e-8},

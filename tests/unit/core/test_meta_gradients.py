@@ -98,6 +98,15 @@ def test_reptile_is_the_way_back_from_the_trained_parameters(model, theta, batch
     assert relative(out.gradient, torch.stack(wanted).mean(0)) < 1e-10
 
 
+def test_joint_training_is_the_gradient_of_all_rows(model, theta, batch):
+    out = meta_gradient("joint", model, theta, batch)
+    wanted = reference.mean_over_tasks(
+        make_module(), theta, batch, lambda s, q, u: (s(u) + q(u)) / 2
+    )
+    assert relative(out.gradient, wanted) < 1e-10
+    assert torch.equal(out.adapted, theta.expand(len(batch), -1))
+
+
 @pytest.mark.parametrize(("rho", "delta"), [(0.0, 0.0), (1.0, 10.0)])
 def test_imaml_with_many_cg_steps_solves_the_dense_system(rho, delta, model, theta, batch):
     system = {"proximal": 2.0, "cg_regulariser": rho, "cg_damping": delta}

@@ -23,7 +23,7 @@ from tests.unit.core.zoo import (
 )
 
 STEPS, SHORT = {"inner_steps": 4}, {"horizon": 0.1}
-WITHOUT_PRODUCTS = ("fomaml", "reptile")
+WITHOUT_PRODUCTS = ("fomaml", "reptile", "joint")
 
 
 class PlainModel:
@@ -97,7 +97,7 @@ def settings_of(method: str) -> dict[str, object]:
     given = METHOD_SETTINGS[method]
     if "horizon" in given:
         return given | SHORT
-    return given | STEPS if given["inner_steps"] > 1 else given
+    return given | STEPS if given.get("inner_steps", 1) > 1 else given
 
 
 @pytest.mark.parametrize("layer", RIGHT)

@@ -20,6 +20,7 @@ from pipeline.core.rates import BOUND, PER, Rated
 from pipeline.core.registry import FIRST_ORDER
 from tests.unit.core.problems import (
     ADAPTIVE_SOLVERS,
+    METHOD_SETTINGS,
     SOLVER_ORDERS,
     make_batch,
     make_mlp,
@@ -154,10 +155,11 @@ def test_every_method_is_tested_or_refused():
 @pytest.mark.parametrize("method", sorted(FIRST_ORDER))
 def test_a_method_without_the_derivative_is_refused(method):
     model, parameters, batch = problem()
+    settings = METHOD_SETTINGS[method]
     with pytest.raises(ValueError, match=r"no derivative by the inner rates.* amaml_rkc"):
-        meta_gradient(method, model, parameters, batch, **STEPS)
+        meta_gradient(method, model, parameters, batch, **settings)
     with pytest.raises(ValueError, match="no derivative by the inner rates"):
-        MetaTrainer(method, model, parameters, settings=STEPS, outer_lr=0.1)
+        MetaTrainer(method, model, parameters, settings=settings, outer_lr=0.1)
 
 
 def test_plain_rates_are_the_plain_method():

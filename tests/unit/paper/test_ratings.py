@@ -20,7 +20,7 @@ from pipeline.paper.claims import (
 )
 from pipeline.tables.comparisons import Comparisons
 from pipeline.tables.grid import REFERENCE
-from tests.known_errors import COSMIXTURE, JESTER, LEVELS, SIMULATED, K, compared
+from tests.known_errors import COSMIXTURE, JESTER, LEVELS, METHODS, SIMULATED, K, compared
 
 OURS = ("amaml", "amaml_anytime", "amaml_rkc")
 
@@ -75,9 +75,20 @@ def test_where_a_grid_asks_for_predictors_the_best_of_all_is_to_be_beaten(level,
     assert (row["other"], row["outcome"]) == ("item_user_offset", BETTER)
 
 
-def with_predictor(name: str, level: float) -> Comparisons:
-    """A rating setting with one more predictor, of that mean error."""
-    (found,) = compared(settings=[JESTER])
+@pytest.mark.parametrize(("level", "other"), [(0.35, "joint"), (0.5, "gaussian_items")])
+def test_joint_training_is_among_the_predictors_to_beat(level, other):
+    found = with_predictor("gaussian_items", 0.4, joint=level)
+    _, row = predictor_claims([found])
+    assert (row["other"], row["outcome"]) == (other, BETTER)
+
+
+def with_predictor(name: str, level: float, **trained: float) -> Comparisons:
+    """A rating setting with one more predictor, of that mean error, and more methods."""
+    (found,) = compared(
+        lambda label, *_: (LEVELS | trained)[label],
+        methods=(*METHODS, *trained),
+        settings=[JESTER],
+    )
     runs, errors = found.runs, dict(found.runs.errors)
     for seed in runs.seeds:
         place = (REFERENCE, seed)
