@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.config.measures import measure_in
+from pipeline.config.methods import TO_BEAT
 from pipeline.config.predictors import ASKED_FOR
 from pipeline.config.titles import OFFSET, label_order, label_title
 from pipeline.figures.curves import against_steps, step_axis
@@ -25,7 +26,8 @@ def draw_ratings(comparisons: pd.DataFrame, main: pd.DataFrame, settings: list[s
         comparisons, main: the tables `comparisons.csv` and `main.csv`.
         settings: rating settings, one panel each, in this order.
     """
-    measure, predictors = measure_in(main.columns), main[main["kind"] == "trivial"]
+    measure = measure_in(main.columns)
+    predictors = main[(main["kind"] == "trivial") | main["label"].isin(TO_BEAT)]
     others, of = pd.Series(OFFSET, settings), label_title(OFFSET)
     if ASKED_FOR.keys() & set(predictors["label"]):
         others = predictors.sort_values(measure.name).groupby("setting")["label"].first()

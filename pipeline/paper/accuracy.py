@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 from scipy import stats
 
-from pipeline.config.methods import TO_BEAT
+from pipeline.config.methods import METHODS, TO_BEAT
 from pipeline.config.predictors import ASKED_FOR
 from pipeline.config.titles import OFFSET, SIMULATED, label_title
 from pipeline.data.families import FAMILIES
@@ -27,8 +27,7 @@ from pipeline.paper.claims import (
     decided,
     decided_by,
 )
-from pipeline.tables.comparisons import ALPHA, EARLY, Comparisons
-from pipeline.tables.comparisons import OURS as OUR_METHODS
+from pipeline.tables.comparisons import ALPHA, EARLY, Comparisons, is_ours
 from pipeline.tables.files import Row
 from pipeline.tables.grid import is_failed
 from pipeline.tables.main import best_trivial, pooled_error
@@ -49,6 +48,12 @@ BESIDE_CLAIM = Claim(
     OURS,
     f"{RATED} in two thirds of the rating settings beside the paper's",
     2 / 3,
+)
+BEST_CLAIM = Claim(
+    "best_of_ours",
+    OURS,
+    "The best of our methods is better than every method that is not ours at the trained horizon "
+    f"with p < {SYNTHETIC_ALPHA} on synthetic families, p < {ALPHA} elsewhere",
 )
 PREDICTOR_CLAIM = Claim(
     "better_than_predictors",
@@ -253,12 +258,7 @@ def predictor_claims(settings: Settings) -> list[Row]:
     That is the one with the smallest mean error on the very test tasks. Methods that do not
     meta-learn are among them.
     """
-    asked = [
-        setting
-        for setting in settings
-        if ASKED_FOR.keys() & {*setting.runs.trivial} and setting.runs.dataset not in SIMULATED
-    ]
-    if not asked:
+    if not (asked := _with_predictors(settings)):
         return []
 
     def row_of(setting: Comparisons) -> Row:
@@ -271,17 +271,66 @@ def predictor_claims(settings: Settings) -> list[Row]:
     return by_setting(PREDICTOR_CLAIM, asked, row_of)
 
 
+def best_claims(settings: Settings) -> list[Row]:
+    """Our best method against every method of others, where a grid asks for more predictors.
+
+    As above, p values are multiplied by the number of our methods.
+    """
+    if not (asked := _with_predictors(settings)):
+        return []
+
+    def row_of(setting: Comparisons) -> Row:
+        step = setting.runs.inner_steps
+        method, candidates = _best_here(setting)
+        others = [label for label in setting.runs.labels if _is_others(label)]
+        others = [label for label in others if _ran(setting, label)]
+        if method is None or not others:
+            return {"outcome": NOT_JUDGED, "why": NOT_COMPARED}
+        pairs = [setting.row(step, method, other) for other in others]
+        alpha = SYNTHETIC_ALPHA if setting.runs.dataset in FAMILIES else ALPHA
+        return decided({step: [_of_picked(pair, candidates) for pair in pairs]}, alpha=alpha)
+
+    return by_setting(BEST_CLAIM, asked, row_of)
+
+
+def _of_picked(pair: Row | None, candidates: int) -> Row | None:
+    """A comparison whose reference was picked of several."""
+    return pair and pair | {"p_holm": min(1.0, pair["p_holm"] * candidates)}
+
+
+def _is_others(label: str) -> bool:
+    return label in METHODS and METHODS[label].role == "baseline"
+
+
+def _with_predictors(settings: Settings) -> list[Comparisons]:
+    """Settings of a grid that asks for more than the trivial predictors; SIMULATED ones aside."""
+    return [
+        setting
+        for setting in settings
+        if ASKED_FOR.keys() & {*setting.runs.trivial} and setting.runs.dataset not in SIMULATED
+    ]
+
+
 def _best_of_ours(setting: Comparisons, other: str = OFFSET) -> Row:
     step = setting.runs.inner_steps
-    means = {label: setting.mean(step, label) for label in OUR_METHODS}
-    finite = {label: mean for label, mean in means.items() if mean == mean}
-    method = min(finite, key=lambda label: finite[label], default=None)
+    method, candidates = _best_here(setting)
     pair = setting.row(step, method, other) if method else None
     if pair is None:
         return {"outcome": NOT_JUDGED, "why": NOT_COMPARED}
-    p = min(1.0, pair["p"] * len(finite))
+    p = min(1.0, pair["p"] * candidates)
     signs = {pair[name] > 0 for name in ("difference", "rank_biserial")}
     word = NO_DIFFERENCE
     if p < ALPHA and len(signs) == 1:
         word = WORSE if signs == {True} else BETTER
     return decided_by(pair) | {"p": p, "outcome": word, "met": word == BETTER, "step": step}
+
+
+def _best_here(setting: Comparisons) -> tuple[str | None, int]:
+    """Our method with the smallest mean error at K, and of how many it is; None: none finished."""
+    means = {
+        label: setting.mean(setting.runs.inner_steps, label)
+        for label in setting.runs.labels
+        if is_ours(label)
+    }
+    finite = {label: mean for label, mean in means.items() if mean == mean}
+    return min(finite, key=lambda label: finite[label], default=None), len(finite)

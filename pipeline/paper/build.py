@@ -12,6 +12,7 @@ from pipeline.config.titles import is_own
 from pipeline.files import write_text
 from pipeline.paper.accuracy import (
     accuracy_claims,
+    best_claims,
     predictor_claims,
     rating_claims,
     truer_is_better,
@@ -63,6 +64,7 @@ def claim_rows(tables: Tables) -> list[Row]:
         *measured,
         *rating_claims(compared),
         *predictor_claims(compared),
+        *best_claims(compared),
     ]
     return sorted(rows, key=lambda row: [*SOURCES].index(row["source"]))
 

@@ -1,7 +1,7 @@
 """`comparisons.csv`: methods compared pair by pair on the same test tasks, at each test step.
 
-References are our methods and the best method of a step, and those whose card says so: some at
-the trained horizon, some early. Each is compared with every other method, the
+References are our methods, with learned rates too, and the best method of a step, and those whose
+card says so: some at the trained horizon, some early. Each is compared with every other method, the
 untrained start and the trivial predictors. `pipeline/tables/paired.py` has the formulas;
 the p values of one setting, step and reference are one family of Holm's correction.
 
@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from pipeline.config.methods import METHODS, OURS
+from pipeline.config.variants import variant_of
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns, is_failed
 from pipeline.tables.main import pooled_error
@@ -77,7 +78,7 @@ class Comparisons:
         return {(row["step"], row["reference"], row["other"]): row for row in self.rows}
 
     def _references(self, step: int) -> list[str]:
-        wanted = {*OURS, self.best(step)}
+        wanted = {*filter(is_ours, self.runs.labels), self.best(step)}
         when = {"at the horizon": step == self.runs.inner_steps, "early": step <= EARLY}
         wanted |= {name for name, card in METHODS.items() if when.get(card.compared or "")}
         return [label for label in self.runs.labels if label in wanted]
@@ -94,6 +95,14 @@ class Comparisons:
                 rows.append(names | {"reference_is_best": reference == best} | found | left_out)
         correct(rows)
         return rows
+
+
+def is_ours(label: str) -> bool:
+    """Whether it is a method of ours, or one with learned rates: other values make no new one."""
+    variant = variant_of(label)
+    if variant is not None and variant.varied.keys() == {"rates"}:
+        return variant.base in OURS
+    return label in OURS
 
 
 def is_better(row: Row, alpha: float = ALPHA) -> bool:

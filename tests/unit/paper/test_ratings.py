@@ -4,8 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.config.variants import told
 from pipeline.paper import claims
-from pipeline.paper.accuracy import BESIDE_CLAIM, RATING_CLAIM, predictor_claims, rating_claims
+from pipeline.paper.accuracy import (
+    BESIDE_CLAIM,
+    RATING_CLAIM,
+    best_claims,
+    predictor_claims,
+    rating_claims,
+)
 from pipeline.paper.claims import (
     ALL,
     BETTER,
@@ -82,11 +89,56 @@ def test_joint_training_is_among_the_predictors_to_beat(level, other):
     assert (row["other"], row["outcome"]) == (other, BETTER)
 
 
+@pytest.mark.parametrize(
+    ("levels", "reference", "other", "word"),
+    [
+        ({"amaml_rkc": 0.25}, "amaml_rkc", "imaml", BETTER),
+        ({"reptile": 0.2}, "amaml_anytime", "reptile", WORSE),
+        ({"amaml_rkc": 0.25, "maml_sweep": 0.2505}, "amaml_rkc", "maml_sweep", NO_DIFFERENCE),
+        ({"amaml_rkc": 0.25, "joint": 0.28}, "amaml_rkc", "joint", BETTER),
+    ],
+)
+def test_our_best_method_is_judged_against_every_other(levels, reference, other, word):
+    assert best_claims(compared(settings=[JESTER])) == [], "a grid without further predictors"
+    _, row = best_claims([with_predictor("gaussian_items", 0.4, **levels)])
+    assert (row["reference"], row["other"], row["outcome"]) == (reference, other, word)
+    assert row["met"] == (word == BETTER)
+
+
+def test_being_picked_of_several_has_its_price():
+    found = with_predictor("gaussian_items", 0.4, amaml_rkc=0.25)
+    _, row = best_claims([found])
+    source = found.row(K, "amaml_rkc", "imaml")
+    assert row["p"] == pytest.approx(3 * source["p_holm"]), "of three methods of ours"
+
+
+@pytest.mark.parametrize(
+    ("varied", "ours"),
+    [
+        ({"rates": "parameter"}, True),
+        ({"rates": "all", "omega": 0.2}, False),
+        ({"omega": 1}, False),
+    ],
+)
+def test_our_methods_with_learned_rates_are_ours_and_other_values_are_not(varied, ours):
+    label = "amaml_rkc-varied"
+    with told({label: {"base": "amaml_rkc", "varied": varied}}):
+        found = with_predictor("gaussian_items", 0.4, **{label: 0.2})
+        _, row = predictor_claims([found])
+        assert (row["reference"] == label) == ours
+        # at every step, as our methods are; the best of a step is always compared
+        worse = with_predictor("gaussian_items", 0.4, **{label: 0.31})
+        assert (worse.row(K, label, "fomaml") is not None) == ours
+    with told({label: {"base": "reptile", "varied": {"rates": "all"}}}):
+        _, row = predictor_claims([with_predictor("gaussian_items", 0.4, **{label: 0.19})])
+        assert row["reference"] != label
+
+
 def with_predictor(name: str, level: float, **trained: float) -> Comparisons:
     """A rating setting with one more predictor, of that mean error, and more methods."""
     (found,) = compared(
         lambda label, *_: (LEVELS | trained)[label],
-        methods=(*METHODS, *trained),
+        methods=[*dict.fromkeys((*METHODS, *trained))],
         settings=[JESTER],
     )
     runs, errors = found.runs, dict(found.runs.errors)
