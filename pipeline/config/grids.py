@@ -65,6 +65,10 @@ class Setting(Strict):
     validation_tasks: Count | None = Field(
         default=None, description="tasks set aside for choices; null: those of the data"
     )
+    offset: Literal["gaussian_items"] | None = Field(
+        default=None,
+        description="of ratings: a network learns what this predictor leaves of them",
+    )
 
     @model_validator(mode="after")
     def _fits_its_data(self) -> "Setting":
@@ -98,6 +102,10 @@ class SettingAxes(Strict):
     )
     validation_tasks: Count | None = Field(
         default=None, description="tasks set aside for choices; null: those of the data"
+    )
+    offset: Literal["gaussian_items"] | None = Field(
+        default=None,
+        description="of ratings: a network learns what this predictor leaves of them",
     )
 
 
@@ -332,6 +340,9 @@ def _settings(
                 if axes.validation_tasks is not None:
                     rows["validation_tasks"] = axes.validation_tasks
                     base = varied_name(base, "validation_tasks", axes.validation_tasks)
+                if axes.offset is not None:
+                    rows["offset"] = axes.offset
+                    base = varied_name(base, "offset", axes.offset)
                 for name, values, variant in _of_setting(base, rows, axes, where, faults):
                     if (valid := _valid(Setting, values, f"{where}: ", faults)) is not None:
                         if axes.training:

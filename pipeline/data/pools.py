@@ -6,7 +6,7 @@ families have D = 2 scaled inputs: x has shape (..., N, D) and type float64. y i
 standardised as `Scaling` says.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,8 @@ import numpy as np
 from pipeline.errors import BadInput
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+# Of positions in a pool (B,), sx, sy and qx: what is taken off the targets, (B, N) and (B, M)
+Offset = Callable[..., tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class TaskPool:
         tasks: task ids, shape (T,).
         x, y: the rows of all tasks, one task after the other: (R,) or (R, ...), and (R,).
         starts, counts: where each task's rows begin and how many there are, shape (T,).
+        offset: what is taken off the targets of drawn tasks; None: nothing.
     """
 
     tasks: np.ndarray
@@ -67,6 +70,7 @@ class TaskPool:
     y: np.ndarray
     starts: np.ndarray
     counts: np.ndarray
+    offset: Offset | None = None
     _eligible: dict[int, np.ndarray] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -100,7 +104,11 @@ class TaskPool:
         keys[self._columns >= self.counts[chosen, None]] = 2.0
         rows = self.starts[chosen, None] + keys.argsort(axis=1)[:, :needed]
         x, y = self.x[rows], self.y[rows]
-        return x[:, :support], y[:, :support], x[:, support:], y[:, support:]
+        sx, sy, qx, qy = x[:, :support], y[:, :support], x[:, support:], y[:, support:]
+        if self.offset is None:
+            return sx, sy, qx, qy
+        of_support, of_query = self.offset(chosen, sx, sy, qx)
+        return sx, sy - of_support, qx, qy - of_query
 
     def _with_rows(self, needed: int) -> np.ndarray:
         """Positions of the tasks with at least `needed` rows, found once."""
@@ -118,6 +126,8 @@ class FrozenTasks:
         sx, sy, s_weight: support, (T, N) or (T, N, D), (T, N), (T, N).
         qx, qy, q_weight: query, (T, M) or (T, M, D), (T, M), (T, M).
             A weight is 1 for a row and 0 for padding, where x and y are 0.
+        s_offset, q_offset: what a network is trained and asked without, and its predictions are
+            added to, (T, N) and (T, M); None: nothing.
     """
 
     tasks: np.ndarray
@@ -127,6 +137,16 @@ class FrozenTasks:
     qx: np.ndarray
     qy: np.ndarray
     q_weight: np.ndarray
+    s_offset: np.ndarray | None = None
+    q_offset: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class ItemModel:
+    """Mean (I,) and covariance (I, I) of a user's ratings, standardised."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -141,6 +161,7 @@ class Episodes:
         n_items: number of items, the width of the one-hot input; 0 for synthetic families.
         metadata: that of the episodes file.
         classes: names of the classes that targets number, 0 to C - 1; empty where they are numbers.
+        items: the model that offsets are of; None: there are none.
     """
 
     train: TaskPool
@@ -150,6 +171,7 @@ class Episodes:
     n_items: int
     metadata: dict[str, Any]
     classes: Sequence[str] = ()
+    items: ItemModel | None = None
 
 
 def group_rows(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -38,11 +38,12 @@ class FrozenTest:
         self.tasks = tasks
         self.target_range = target_range
         self.measure = CLASSES if episodes.classes else NUMBERS
+        self._offsets = [0.0 if of is None else of for of in (tasks.q_offset, tasks.s_offset)]
         self.batch = TaskBatch.from_arrays(
             tasks.sx,
-            tasks.sy,
+            tasks.sy - self._offsets[1],
             tasks.qx,
-            tasks.qy,
+            tasks.qy - self._offsets[0],
             support_weight=tasks.s_weight,
             query_weight=tasks.q_weight,
             dtype=like.dtype,
@@ -115,8 +116,10 @@ class FrozenTest:
             model, theta, self.batch.support, steps=sorted(steps), lr=lr, optimiser=optimiser
         ):
             prediction, seen = (
-                self._predicted(predict(model, u, side))
-                for side in (self.batch.query, self.batch.support)
+                self._predicted(predict(model, u, side), offset)
+                for side, offset in zip(
+                    (self.batch.query, self.batch.support), self._offsets, strict=True
+                )
             )
             rows = self.rows(predictor, step, prediction, seen)
             if not np.isfinite(rows[self.measure.name]).all():
@@ -124,8 +127,8 @@ class FrozenTest:
             frames.append(rows)
         return pd.concat(frames) if frames else empty_rows(self.measure)
 
-    def _predicted(self, outputs: np.ndarray) -> np.ndarray:
-        return log_probabilities(outputs) if self.measure is CLASSES else outputs
+    def _predicted(self, outputs: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
+        return log_probabilities(outputs) if self.measure is CLASSES else outputs + offset
 
 
 def predict(model: Model, u: Tensor, rows: Rows) -> np.ndarray:

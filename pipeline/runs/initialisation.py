@@ -2,7 +2,9 @@
 
 `meta_init.safetensors` of a run's record holds `theta` (P,), and in its metadata, as JSON under
 `initialisation`, what `describe` says: network, inputs, scaling, how it is trained on a task, and
-how good it was on test tasks. The file may be copied anywhere.
+how good it was on test tasks. Where a network learns what a model of the items leaves of ratings
+(pipeline/runs/offsets.py), `item_mean` (I,) and `item_covariance` (I, I) are that model. The file
+may be copied anywhere.
 
     initialisation = Initialisation.read(Path("results/quickstart/runs/.../meta_init.safetensors"))
     found = initialisation.adapt(support_x, support_y, query_x)  # raw units, (N, D), (N,), (M, D)
@@ -28,15 +30,17 @@ from torch import Tensor
 from pipeline.config.measures import measure_in
 from pipeline.core import Rows, adapt
 from pipeline.data.own_files import Kind, OwnColumns
-from pipeline.data.pools import Episodes, Scaling, pad_rows
+from pipeline.data.pools import Episodes, ItemModel, Scaling, pad_rows
 from pipeline.data.schemas import read_metadata
 from pipeline.errors import BadInput
 from pipeline.files import read_json, replacing
 from pipeline.runs.device import DTYPES
 from pipeline.runs.model import make_model
+from pipeline.runs.offsets import offsets
 from pipeline.runs.recipe import Recipe
 
 KEY = "initialisation"
+_ITEMS = ("item_mean", "item_covariance")
 
 
 def describe(
@@ -82,13 +86,19 @@ def describe(
     }
 
 
+def item_arrays(model: ItemModel | None) -> dict[str, np.ndarray]:
+    """The tensors of a file that a model of the items makes."""
+    return {} if model is None else dict(zip(_ITEMS, (model.mean, model.covariance), strict=True))
+
+
 @dataclass(frozen=True)
 class Initialisation:
-    """theta (P,), and what `describe` says of it."""
+    """theta (P,), what `describe` says of it, and the model of the items that it goes with."""
 
     path: Path
     theta: Tensor
     about: dict[str, Any]
+    item_model: ItemModel | None = None
 
     @classmethod
     def read(cls, path: Path) -> "Initialisation":
@@ -110,6 +120,7 @@ class Initialisation:
                 about = json.loads((opened.metadata() or {}).get(KEY, "null"))
                 names = list(opened.keys())
                 theta = opened.get_tensor("theta") if "theta" in names else None
+                items = [opened.get_tensor(name).numpy() for name in _ITEMS if name in names]
         except (SafetensorError, ValueError) as error:
             raise _damaged(file, str(error)[:100]) from error
         if about is None and names not in ([], ["theta"]):
@@ -120,16 +131,16 @@ class Initialisation:
                 f"errors only, or failed, or is of an earlier version. Train it: {_training(file)}."
             )
         digest = about.get("theta_sha256")
-        if digest is not None and digest != _digest(theta.numpy()):
+        if digest is not None and digest != _digest(theta.numpy(), *items):
             raise _damaged(file, "weights that are not those it was written with")
-        return cls(file, theta, about)
+        return cls(file, theta, about, ItemModel(*items) if len(items) == len(_ITEMS) else None)
 
     def write(self, path: Path) -> None:
         """Write a file that `read` reads: the same bytes for the same weights and description."""
-        theta = self.theta.numpy()
-        about = self.about | {"theta_sha256": _digest(theta)}
+        arrays = {"theta": self.theta.numpy(), **item_arrays(self.item_model)}
+        about = self.about | {"theta_sha256": _digest(*arrays.values())}
         with replacing(path) as beside:
-            beside.write_bytes(save({"theta": theta}, {KEY: json.dumps(about, sort_keys=True)}))
+            beside.write_bytes(save(arrays, {KEY: json.dumps(about, sort_keys=True)}))
 
     @property
     def items(self) -> list[str] | None:
@@ -262,6 +273,12 @@ class Initialisation:
         y, _ = _padded([y for _, y in parts])
         asked, _ = _padded([np.maximum(query, 0) if has_items else query for _, _, query in tasks])
         y = y if self.classes else scaling.scale_y(y)
+        after: np.ndarray | float = 0.0
+        if self.item_model is not None:
+            rows = zip(x, y, weight, asked, strict=True)
+            found = [offsets(self.item_model, *row) for row in rows]
+            y = y - np.stack([of_support for of_support, _ in found])
+            after = np.stack([of_query for _, of_query in found])
         if self.about["loss"] == "cross_entropy":
             y = y.astype(np.int64)
         model = make_model(self.about, len(self.items or []) or x[0, 0].size, len(self.classes))
@@ -277,10 +294,10 @@ class Initialisation:
         )
         outputs = model.predict(u, wanted if has_items else wanted.to(dtype)).double().detach()
         if self.classes:
-            found = _probabilities(outputs).numpy()
+            predicted = _probabilities(outputs).numpy()
         else:
-            found = scaling.to_raw_y(outputs.numpy())
-        answers = [own[: len(query)] for own, (_, _, query) in zip(found, tasks, strict=True)]
+            predicted = scaling.to_raw_y(outputs.numpy() + after)
+        answers = [own[: len(query)] for own, (_, _, query) in zip(predicted, tasks, strict=True)]
         for place, own, (_, _, query) in zip(where, answers, tasks, strict=True):
             if has_items:
                 own[query < 0] = scaling.y_mean
@@ -327,8 +344,11 @@ def _training(file: Path) -> str:
         return "`snakemake train_all`"
 
 
-def _digest(theta: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(theta).tobytes()).hexdigest()
+def _digest(*arrays: np.ndarray) -> str:
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
 
 
 def _damaged(file: Path, found: str) -> BadInput:

@@ -11,18 +11,19 @@ from pipeline.data.schemas import read_metadata
 from pipeline.runs.checks import check_episodes
 from pipeline.runs.device import DTYPES
 from pipeline.runs.model import Network
+from pipeline.runs.offsets import with_offsets
 from pipeline.runs.recipe import Recipe
 
 
 def load_inputs(recipe: Recipe, tasks: Path, file: Path) -> Episodes:
-    """The frozen episodes of a setting and seed.
+    """The frozen episodes of a setting and seed, with offsets where the recipe asks for them.
 
     Raises:
         BadInput: when they were frozen for another recipe.
     """
     episodes = load_episodes(tasks, file)
     check_episodes(recipe, episodes)
-    return episodes
+    return with_offsets(episodes) if recipe.get("offset") else episodes
 
 
 def target_range(tasks: Path, episodes: Episodes) -> float:

@@ -20,7 +20,7 @@ from pipeline.runs.checks import (
     check_same_inputs,
 )
 from pipeline.runs.device import choose_device, device_name, environment, keep_freed_memory
-from pipeline.runs.initialisation import KEY, describe
+from pipeline.runs.initialisation import KEY, describe, item_arrays
 from pipeline.runs.inputs import load_inputs, target_range, untrained_start
 from pipeline.runs.model import features_of, model_of, try_model
 from pipeline.runs.progress import ProgressFile, reported
@@ -170,6 +170,7 @@ def _train_together(
             test_rows=rows,
             theta=seed.theta.cpu().numpy(),
             about={KEY: json.dumps(describe(own, seed.episodes, tasks, metrics))},
+            arrays=item_arrays(seed.episodes.items),
         )
         _report(metrics)
     for left in (checkpoint, *checkpoint.parent.glob(f".{CHECKPOINT}.*.tmp")):  # of a kill

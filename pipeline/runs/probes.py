@@ -89,6 +89,7 @@ def _small(recipe: Recipe) -> Recipe:
         # a person's own module and loss are held by their digests: the method is probed on others
         "hidden": recipe["hidden"] or HIDDEN,
         **({"loss": recipe["loss"]} if isinstance(recipe.get("loss"), str) else {}),
+        **({"offset": recipe["offset"]} if "offset" in recipe else {}),
         "evaluation": recipe["evaluation"] | {"steps": [0, 1, 10]},
         "dtype": "float64",
         "data": {

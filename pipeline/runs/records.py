@@ -4,7 +4,8 @@ In `results/{grid}/runs/{method}/{setting}/{seed}/`:
 
     curve.parquet           one row per meta-update
     test_rows.parquet       one row per predictor x meta-test step x test task
-    meta_init.safetensors   `theta`, shape (P,): the meta-learned initialisation
+    meta_init.safetensors   `theta`, shape (P,): the meta-learned initialisation (and what a
+                            prediction needs beside it, see initialisation.py)
     metrics.json            status, summary figures, cost, environment
     spec.json               the recipe (jobs/recipes.py); written LAST: no spec.json, no run
 
@@ -135,8 +136,14 @@ def write_run(
     test_rows: pd.DataFrame,
     theta: np.ndarray | None,
     about: Mapping[str, str] | None = None,
+    arrays: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Write a run's files, `spec.json` last, so that its presence means a whole run."""
+    """Write a run's files, `spec.json` last, so that its presence means a whole run.
+
+    Args:
+        about: metadata of the weights.
+        arrays: what a prediction needs beside theta.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "spec.json").unlink(missing_ok=True)
     measure = measure_in_recipe(spec)
@@ -150,7 +157,8 @@ def write_run(
         with replacing(directory / name) as beside:
             pq.write_table(table.replace_schema_metadata(None), beside)
     with replacing(directory / "meta_init.safetensors") as beside:
-        weights = {} if theta is None else {"theta": np.ascontiguousarray(theta)}
+        weights = {} if theta is None else {"theta": theta, **(arrays or {})}
+        weights = {name: np.ascontiguousarray(array) for name, array in weights.items()}
         save_file(weights, beside, metadata=dict(about) if about else None)
     write_json(directory / "metrics.json", metrics)
     write_json(directory / "spec.json", spec)

@@ -22,7 +22,7 @@ that were compared: where they still hold, the file stands for runs whose weight
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,7 @@ def _chosen(params: Params, setting: str, root: Path) -> Champion | Lacking:
     told = (*measure.metrics, measure.stderr, "n_test_tasks")
     test = {name: run.metrics[name] for name in told if name in run.metrics}
     about |= start.about | {"measure": measure.name, "validation": validation, "test": test}
-    return Champion(file, Initialisation(file, start.theta, about))
+    return Champion(file, replace(start, path=file, about=about))
 
 
 def _choice(

@@ -7,9 +7,8 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from pipeline.data.episodes import load_episodes
-from pipeline.data.pools import FrozenTasks, TaskPool
+from pipeline.data.pools import FrozenTasks, ItemModel, TaskPool
 from pipeline.runs.predictors import gaussian_items
-from pipeline.runs.predictors.gaussian_items import Items
 from tests.unit.tiny_runs import RATINGS, make_files
 
 USERS, ITEMS = 60, 6
@@ -26,7 +25,7 @@ def drawn(missing: float, users: int = USERS) -> np.ndarray:
     return np.where(holes, np.nan, table)
 
 
-def written_out(items: Items, table: np.ndarray) -> Items:
+def written_out(items: ItemModel, table: np.ndarray) -> ItemModel:
     """One iteration of EM with the moments of every user: what `step` does all at once."""
     total, square = np.zeros(ITEMS), np.zeros((ITEMS, ITEMS))
     for ratings in table:
@@ -37,10 +36,10 @@ def written_out(items: Items, table: np.ndarray) -> Items:
         rest = items.covariance - to @ np.linalg.solve(own, to.T)
         square += np.outer(guess, guess) + rest
     mean = total / len(table)
-    return Items(mean, square / len(table) - np.outer(mean, mean))
+    return ItemModel(mean, square / len(table) - np.outer(mean, mean))
 
 
-def log_likelihood(items: Items, table: np.ndarray) -> float:
+def log_likelihood(items: ItemModel, table: np.ndarray) -> float:
     found = 0.0
     for ratings in table:
         seen = ~np.isnan(ratings)
@@ -49,7 +48,7 @@ def log_likelihood(items: Items, table: np.ndarray) -> float:
     return float(found)
 
 
-def steps(table: np.ndarray, iterations: int) -> list[Items]:
+def steps(table: np.ndarray, iterations: int) -> list[ItemModel]:
     found = [gaussian_items.start(table)]
     parts = list(gaussian_items._by_size(~np.isnan(table)))
     for _ in range(iterations):
@@ -103,7 +102,7 @@ def test_it_starts_at_the_model_of_the_user_s_offset() -> None:
 def test_shrinkage_moves_towards_equal_variances_and_correlations() -> None:
     table = drawn(0.0)
     plain = gaussian_items.fit(table, 0, 1).covariance
-    half = gaussian_items.shrunk(Items(table.mean(0), plain), USERS, USERS).covariance
+    half = gaussian_items.shrunk(ItemModel(table.mean(0), plain), USERS, USERS).covariance
     target = 2 * half - plain
     off = ~np.eye(ITEMS, dtype=bool)
     np.testing.assert_allclose(np.diag(target), np.diag(plain).mean())
@@ -207,3 +206,11 @@ def test_validation_tasks_choose_the_weight(
     assert f"weight of {best:g} users" in capsys.readouterr().err
     monkeypatch.setattr(gaussian_items, "WEIGHTS", (best,))
     np.testing.assert_array_equal(gaussian_items.predict(episodes, episodes.test), chosen)
+
+
+def test_many_users_are_thinned_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gaussian_items, "ENOUGH", 20)
+    table = drawn(0.3)
+    np.testing.assert_array_equal(gaussian_items.enough(table), table[::3])
+    np.testing.assert_array_equal(gaussian_items.enough(table[:20]), table[:20])
+    assert len(gaussian_items.enough(table[:21])) == 11
