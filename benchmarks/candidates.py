@@ -67,7 +67,7 @@ class Candidate:
     Attributes:
         kind: `ours`, `baseline` or `peer`.
         make: from the work and a number K of inner steps (horizon K ALPHA) to updates.
-        absent: why it cannot be measured here, or None.
+        absent: from the device to why it cannot be measured here, or None.
         objective: which reference solution it approximates; None when it has none.
         counts: gradients and products of K steps, where the method does not count them itself.
     """
@@ -76,7 +76,7 @@ class Candidate:
     title: str
     kind: str
     make: Callable[[Work, int], Update] = field(repr=False)
-    absent: Callable[[], str | None] = field(repr=False, default=lambda: None)
+    absent: Callable[[torch.device], str | None] = field(repr=False, default=lambda _: None)
     objective: str | None = "terminal"
     counts: Callable[[int], Counts] | None = field(repr=False, default=None)
 
@@ -93,7 +93,7 @@ def _ours(
 ) -> Candidate:
     key = method or name
 
-    def absent() -> str | None:
+    def absent(_: torch.device) -> str | None:
         if key not in METHODS:
             return f"pipeline.core has no method '{key}'"
         unknown = set(options or {}) - set(inspect.signature(MetaTrainer).parameters)
@@ -132,24 +132,44 @@ def _first_order(steps: int) -> Counts:
 def _peer(
     name: str, title: str, peer: peers.Peer, *, exact: bool, module: str | None = None
 ) -> Candidate:
-    def absent() -> str | None:
-        if module is None:
-            return None
-        try:
-            importlib.import_module(module)
-        except Exception as error:  # whatever a third party's import raises is the finding
-            return f"import {module}: {type(error).__name__}: {error}"
-        return None
-
     return Candidate(
         name,
         title,
         "peer",
         lambda work, steps: peers.PeerUpdate(peer, work, steps, ALPHA, OUTER_LR),
-        absent,
+        lambda _: _not_imported(module) if module else None,
         "terminal",
         _unrolled if exact else _first_order,
     )
+
+
+def _jax(name: str, title: str, *, exact: bool) -> Candidate:
+    """A peer of jax_peers.py, which imports jax."""
+    module = "benchmarks.jax_peers"
+
+    def make(work: Work, steps: int) -> Update:
+        found: Update = importlib.import_module(module).JaxUpdate(
+            name, work, steps, ALPHA, OUTER_LR
+        )
+        return found
+
+    def absent(device: torch.device) -> str | None:
+        if device.type != "cpu":
+            return "measured on the CPU alone: the build of jax in the extra `bench` has no GPU"
+        return _not_imported(module)
+
+    return Candidate(
+        name, title, "peer", make, absent, "terminal", _unrolled if exact else _first_order
+    )
+
+
+def _not_imported(module: str) -> str | None:
+    """Why a module cannot be imported, or None."""
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # whatever a third party's import raises is the finding
+        return f"import {module}: {type(error).__name__}: {error}"
+    return None
 
 
 def _descent(steps: int) -> dict[str, Any]:
@@ -181,6 +201,9 @@ CANDIDATES: dict[str, Candidate] = {
         _peer("maml_loop", "plain unrolled MAML", peers.maml_loop, exact=True),
         _peer("higher", "higher, unrolled", peers.higher_maml, exact=True, module="higher"),
         _peer("torchopt", "torchopt MetaSGD", peers.torchopt_maml, exact=True, module="torchopt"),
+        _jax("jax_fomaml", "JAX FOMAML, compiled", exact=False),
+        _jax("jax_sweep", "JAX MAML, stored states", exact=True),
+        _jax("jax_maml", "JAX MAML, reverse mode", exact=True),
     )
 }
 

@@ -95,7 +95,7 @@ def over_horizons(
         found: dict[str, dict[str, Any]] = {}
         for name, candidate in candidates.items():
             found[name] = _entry(candidate, inner_steps)
-            if reason := candidate.absent():
+            if reason := candidate.absent(device):
                 found[name] |= {"status": "absent", "message": reason}
                 continue
             projected = _projected(latest.get(name), inner_steps)
@@ -155,8 +155,9 @@ def _result(
     inner_steps: int,
     exact: Mapping[tuple[int, str], Tensor],
 ) -> dict[str, Any]:
-    """Counts and error of the last update."""
+    """Counts and error of the last update; of a compiled one what its compiler tells."""
     result: dict[str, Any] = {"counts": asdict(counts(candidate, update, inner_steps))}
+    result |= getattr(update, "compiled", {})
     reference = exact.get((inner_steps, candidate.objective or ""))
     if reference is not None:
         result |= compare(update.gradient(), reference)

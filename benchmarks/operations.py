@@ -39,10 +39,12 @@ def entry(work: Work, name: str, inner_steps: int) -> dict[str, Any]:
     """Shares of a meta-update of candidate `name`, or the message why there are none."""
     candidate = (CANDIDATES | CAPTURED)[name]
     head = {"candidate": name, "title": candidate.title, "inner_steps": inner_steps}
-    if reason := candidate.absent():
+    if reason := candidate.absent(work.theta.device):
         return head | {"message": reason}
     update = candidate.make(work, inner_steps)
-    return head | {"message": None} | shares(update.run, work.theta.device)
+    found = shares(update.run, work.theta.device)
+    message = None if found["rows"] else "runs no operation that torch's profiler records"
+    return head | {"message": message} | found
 
 
 def shares(run: Callable[[], object], device: torch.device) -> dict[str, Any]:

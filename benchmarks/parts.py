@@ -147,12 +147,12 @@ def over_parameters(plan: Plan, record: Record) -> None:
     record["scaling"] += scaling.over_parameters(plan.device, **small)
 
 
-def index_against_dense(plan: Plan, record: Record) -> None:
-    for name, n_tasks in (("", extras.TASKS), ("_many", extras.MANY_TASKS)):
-        record["extras"][f"index_against_dense{name}"] = extras.index_against_dense(
+def of_our_own(plan: Plan, record: Record) -> None:
+    for name, (compare, n_tasks, inner_steps) in extras.COMPARISONS.items():
+        record["extras"][name] = compare(
             plan.device,
             n_tasks=n_tasks,
-            inner_steps=5 if plan.quick else extras.INNER_STEPS,
+            inner_steps=5 if plan.quick else inner_steps,
             share=plan.share(extras.SHARE_S),
         )
 
@@ -176,7 +176,7 @@ PARTS: dict[str, tuple[Step, ...]] = {
     "memory": (peak_memory,),
     "many-tasks": (many_tasks,),
     "scaling": (over_tasks, over_parameters),
-    "extras": (index_against_dense, three_seeds),
+    "extras": (of_our_own, three_seeds),
     "operations": (by_operation,),
 }
 GPU_PARTS = ("many-tasks",)
@@ -191,10 +191,10 @@ def _add_rates(entries: list[dict[str, Any]], work: Work) -> None:
 
 
 def _add_peaks(entries: list[dict[str, Any]], device: torch.device, n_tasks: int = TASKS) -> None:
-    """Peak memory of each entry that was timed, from a fresh process."""
+    """Peak memory of each entry that was timed and does not tell it, from a fresh process."""
     for number in track("memory", 0, len(entries)):
         entry = entries[number]
-        if entry["status"] == "ok":
+        if entry["status"] == "ok" and "peak_tensor_bytes" not in entry:
             entry |= memory.peaks(
                 entry["candidate"],
                 entry["inner_steps"],

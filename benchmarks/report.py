@@ -7,6 +7,10 @@ from benchmarks import operations
 from benchmarks.table import table
 
 Entry = Mapping[str, Any]
+PAIRS = {  # of the comparisons of our own code: title, and what is over what
+    "index_against_dense": ("one-hot rows / item indices", "dense", "index"),
+    "learned_rates": ("a learned rate of each parameter / none", "rated", "plain"),
+}
 
 
 def text(record: Mapping[str, Any], parts: Collection[str] | None = None) -> str:
@@ -100,7 +104,9 @@ def _horizons(record: Mapping[str, Any]) -> str:
         ("gradients + products on the way back + products for the spectral radius", _counted),
         ("GFLOP/s of these", _number("gflops", ".2f")),
     )
-    parts = [_each(record["entries"], cells), _gain(record["entries"])]
+    compiled = [entry for entry in record["entries"] if entry.get("compile_seconds")]
+    once = ("seconds to compile, once, not in the times", _number("compile_seconds", ".2f"))
+    parts = [_each(record["entries"], cells), _each(compiled, (once,)), _gain(record["entries"])]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -133,8 +139,15 @@ def _gain(entries: Sequence[Entry]) -> str:
 
 def _memory(record: Mapping[str, Any]) -> str:
     cells = (
-        ("MB of tensors: predicted to be kept for the way back / measured peak", _megabytes),
-        ("peak growth of the process, MB", _number("peak_process_bytes", ".1f", 1e-6)),
+        (
+            "MB of tensors: predicted to be kept for the way back / measured peak "
+            "(JAX: allotted by its compiler)",
+            _megabytes,
+        ),
+        (
+            "peak growth of the process, MB (not of JAX: its compiler has raised the peak before)",
+            _number("peak_process_bytes", ".1f", 1e-6),
+        ),
     )
     return _each(record["entries"], cells)
 
@@ -150,11 +163,12 @@ def _many_tasks(record: Mapping[str, Any]) -> str:
 def _extras(record: Mapping[str, Any]) -> str:
     """Ratios of our own code to itself."""
     rows = []
-    for name in ("index_against_dense", "index_against_dense_many"):
-        if found := record["extras"].get(name):
-            dense, index = found["dense"]["median"], found["index"]["median"]
-            title = f"one-hot rows / item indices, {found['tasks']} tasks, {found['method']}"
-            rows.append([title, f"{found['inner_steps']:,}", *_compared(dense, index)])
+    for name, found in record["extras"].items():
+        for key, (title, first, second) in PAIRS.items():
+            if name.startswith(key):
+                times = _compared(found[first]["median"], found[second]["median"])
+                what = f"{title}, {found['tasks']} tasks, {found['method']}"
+                rows.append([what, f"{found['inner_steps']:,}", *times])
     for entry in record["extras"].get("three_seeds", {}).get("entries", ()):
         title = f"3 seeds in one job / one alone, {entry['work']}, {entry['method']}"
         together, alone = entry["together"], entry["alone"]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def run(plan: Plan, only: str | None = None) -> Record:
         "device": device_name(plan.device),
         "processor": _processor(),
         **environment(),
+        "peers": _versions("higher", "torchopt", "jax"),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_commit": _commit(),
         "threads": THREADS,
@@ -88,6 +90,12 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _versions(*names: str) -> dict[str, str | None]:
+    """Of packages that may be missing."""
+    installed = {found.name: found.version for found in metadata.distributions()}
+    return {name: installed.get(name) for name in names}
 
 
 def _commit() -> str | None:

@@ -54,6 +54,7 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float | None:
 def _grow(what: str, works: Mapping[int, Work], inner_steps: int) -> list[dict[str, Any]]:
     """One entry per candidate: sizes, times, and the exponent over all and the last decade."""
     found = []
+    device = next(iter(works.values())).theta.device
     for name in CANDIDATE_NAMES:
         candidate = CANDIDATES[name]
         entry: dict[str, Any] = {
@@ -62,7 +63,7 @@ def _grow(what: str, works: Mapping[int, Work], inner_steps: int) -> list[dict[s
             "against": what,
             "inner_steps": inner_steps,
             "points": [],
-            "message": candidate.absent(),
+            "message": candidate.absent(device),
             "exponent": None,
             "last_decade_exponent": None,
         }

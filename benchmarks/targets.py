@@ -49,6 +49,7 @@ def _times(slower: str, steps: int, wanted: float, faster: str = "amaml_rkc") ->
 TARGETS = (
     _times("fomaml", 500, 3),
     _times("fomaml_loop", 500, 30),
+    _times("jax_fomaml", 500, 2),
     _times("torchopt", 500, 80),
     _times("higher", 500, 80),
     _times("amaml", 500, 8),
@@ -60,6 +61,7 @@ TARGETS = (
     _times("fomaml", 5_000, 9),
     Target("error of amaml_rkc, rtol 1e-3, 5,000 steps", "<=", 1e-2, ERROR, ("amaml_rkc", 5_000)),
     _times("fomaml_loop", 5_000, 80),
+    _times("jax_fomaml", 5_000, 4),
     Target(
         "time of amaml_rkc, 5,000 / 500 steps",
         "<=",

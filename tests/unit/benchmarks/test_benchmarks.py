@@ -40,7 +40,7 @@ def test_absent_and_broken_candidates_are_recorded(work):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 14.00 MiB.\nSee")
 
     chosen = {
-        "gone": Candidate("gone", "gone", "peer", broken, lambda: "import gone: no such module"),
+        "gone": Candidate("gone", "gone", "peer", broken, lambda _: "import gone: no such module"),
         "broken": Candidate("broken", "broken", "peer", broken),
         "full": Candidate("full", "full", "ours", full),
     }
@@ -57,6 +57,21 @@ def test_repetitions_are_spread_over_the_rounds():
     seconds = measure.interleaved(runs, {"a": 6, "b": 2}, torch.device("cpu"), "")
     assert [len(seconds[name]) for name in "ab"] == [6, 2]
     assert "".join(order) == "aaabaaab"
+
+
+def test_what_a_compiler_tells_is_recorded_and_shown(work):
+    def make(work, steps):
+        update = CANDIDATES["fomaml"].make(work, steps)
+        update.compiled = {"compile_seconds": 7.0, "peak_tensor_bytes": 3_000_000}
+        return update
+
+    chosen = {"compiled": Candidate("compiled", "compiled", "peer", make)}
+    entries = measure.over_horizons(work, (1,), {}, candidates=chosen, share=0.0)
+    shown = parts.empty_record() | {"entries": entries}
+    parts._add_peaks(entries, torch.device("cpu"))  # nothing of it is measured anew
+    assert entries[0]["peak_tensor_bytes"] == 3_000_000
+    assert "7.00" in report._horizons(shown)
+    assert "3.00" in report._memory(shown)
 
 
 def test_growth_ends_where_a_candidate_breaks_or_takes_too_long(monkeypatch):
@@ -143,7 +158,9 @@ def test_reasons_for_gaps_are_told_once():
         (1, 2),
         {},
         candidates={
-            "gone": Candidate("gone", "gone", "peer", CANDIDATES["fomaml"].make, lambda: "not here")
+            "gone": Candidate(
+                "gone", "gone", "peer", CANDIDATES["fomaml"].make, lambda _: "not here"
+            )
         },
     )
     told = report._remarks(parts.empty_record() | {"entries": entries})
@@ -173,6 +190,9 @@ def test_quick_run_end_to_end(tmp_path):
     assert [entry["candidate"] for entry in found["operations"]] == ["amaml_rkc", "fomaml"]
     assert all(entry["rows"] for entry in found["operations"])
     assert len(found["extras"]["three_seeds"]["entries"]) == 4
+    for name, tasks in (("learned_rates", 5), ("learned_rates_many", 40)):
+        assert found["extras"][name]["tasks"] == tasks
+        assert found["extras"][name]["ratio"] > 0
     assert all(took >= 0 for took in found["took"].values())
     assert (tmp_path / "cpu.svg").exists()
     assert (tmp_path / "cpu.png").exists()

@@ -1,19 +1,23 @@
 """Candidates do equal work: peers' gradients, the first forms, the reference, the counts."""
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks import flops, prototype, reference
+from benchmarks import flops, peers, prototype, reference
 from benchmarks.candidates import CANDIDATES, CAPTURED, counts
-from benchmarks.problem import HORIZONS, cos_mixture, digest
+from benchmarks.problem import ALPHA, HORIZONS, cos_mixture, digest
 from pipeline.core import MLP, meta_gradient
 from pipeline.core.work import Work as Counts
 
 STEPS = 4
 EXACT = ("maml_sweep", "maml_loop", "higher", "torchopt")
+JAX = [name for name in CANDIDATES if name.startswith("jax")]
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +27,7 @@ def work():
 
 def made(name, work, steps=STEPS):
     candidate = CANDIDATES[name]
-    if reason := candidate.absent():
+    if reason := candidate.absent(CPU):
         pytest.skip(reason)
     update = candidate.make(work, steps)
     update.run()
@@ -45,6 +49,65 @@ def test_unrolled_peers_compute_mamls_gradient(name, work):
 
 def test_the_plain_first_order_loop_computes_fomamls_gradient(work):
     close(made("fomaml_loop", work)[1].gradient(), made("fomaml", work)[1].gradient(), 1e-6)
+
+
+@pytest.mark.parametrize("name", JAX)
+def test_jax_peers_compute_our_gradient_as_they_are_measured(name):
+    work = cos_mixture()
+    ours = "fomaml" if name == "jax_fomaml" else "maml"
+    _, peer = made(name, work, 50)
+    close(peer.gradient(), made(ours, work, 50)[1].gradient().double(), 1e-5)
+
+
+def test_a_jax_update_steps_as_torchs_adam_does(work):
+    made("jax_fomaml", work)  # or skip
+    from benchmarks.jax_peers import JaxUpdate
+
+    plain = peers.PeerUpdate(peers.fomaml_loop, work, STEPS, ALPHA, 1e-2)
+    compiled = JaxUpdate("jax_fomaml", work, STEPS, ALPHA, 1e-2)
+    for _ in range(3):
+        plain.run()
+        compiled.run()
+        close(compiled.gradient(), plain.gradient(), 1e-6)
+
+
+def test_what_a_compiler_tells(work):
+    _, few = made("jax_sweep", work, 10)
+    _, many = made("jax_sweep", work, 110)
+    assert many.compiled["compile_seconds"] > 0
+    states = 100 * len(work.batch) * work.theta.nbytes
+    grown = many.compiled["peak_tensor_bytes"] - few.compiled["peak_tensor_bytes"]
+    assert grown == pytest.approx(states, rel=0.2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the times of threads from /proc")
+def test_jax_computes_on_one_thread(work):
+    made("jax_fomaml", work)  # or skip
+    import jax
+
+    def ticks():
+        found = {}
+        for thread in Path("/proc/self/task").iterdir():
+            fields = (thread / "stat").read_text().rpartition(")")[2].split()
+            found[thread.name] = int(fields[11]) + int(fields[12])  # in user and system mode
+        return found
+
+    a = jax.numpy.ones((2048, 2048))
+    product = jax.jit(lambda a: jax.numpy.tanh(a @ a) @ a)
+    product(a).block_until_ready()
+    before = ticks()
+    product(a).block_until_ready()
+    spent = [after - before.get(thread, 0) for thread, after in ticks().items()]
+    assert max(spent) > 0.9 * sum(spent)
+
+
+def test_without_jax_or_on_a_gpu_its_peers_are_absent(monkeypatch):
+    for name in JAX:
+        assert "CPU alone" in CANDIDATES[name].absent(torch.device("cuda"))
+    monkeypatch.delitem(sys.modules, "benchmarks.jax_peers", raising=False)
+    monkeypatch.setitem(sys.modules, "jax", None)
+    for name in JAX:
+        assert "import of jax halted" in CANDIDATES[name].absent(CPU)
 
 
 def test_the_first_forms_of_amaml_compute_its_gradient(work):
@@ -144,7 +207,7 @@ def test_counted_flops_are_those_of_the_closed_forms(work):
 
 def test_what_the_core_does_not_offer_is_absent():
     for candidate in CAPTURED.values():
-        reason = candidate.absent()
+        reason = candidate.absent(CPU)
         assert reason is None or "no option capture" in reason
 
 

@@ -105,10 +105,21 @@ def test_only_the_longest_are_listed_by_name():
 
 
 def test_an_absent_candidate_is_told(monkeypatch):
-    gone = dataclasses.replace(CANDIDATES["fomaml"], absent=lambda: "not here")
+    gone = dataclasses.replace(CANDIDATES["fomaml"], absent=lambda _: "not here")
     monkeypatch.setitem(operations.CANDIDATES, "fomaml", gone)
     entries = [operations.entry(cos_mixture(1, rows=4, hidden=(2, 2)), "fomaml", 3)]
     assert operations.text(entries) == "fomaml, batched, 3 steps: not here"
+
+
+def test_an_update_without_operations_of_torch_is_told(monkeypatch):
+    class Elsewhere:
+        def run(self):
+            pass
+
+    other = dataclasses.replace(CANDIDATES["fomaml"], make=lambda work, steps: Elsewhere())
+    monkeypatch.setitem(operations.CANDIDATES, "fomaml", other)
+    found = operations.entry(cos_mixture(1, rows=4, hidden=(2, 2)), "fomaml", 3)
+    assert found["message"] == "runs no operation that torch's profiler records"
 
 
 @pytest.mark.timeout(120)
