@@ -26,9 +26,9 @@ OWN_STYLES = {
     "maml_loop": Style("#7f7f7f", "-", "o"),
     "higher": Style("#4d4d4d", "--", "s"),
     "torchopt": Style("#999999", "-.", "D"),
-    "jax_fomaml": Style("#000000", (0, (1, 1)), "^"),
-    "jax_sweep": Style("#000000", "-", "v"),
-    "jax_maml": Style("#000000", "--", "o"),
+    "jax_fomaml": Style("#332288", (0, (1, 1)), "^"),
+    "jax_sweep": Style("#332288", "-", "v"),
+    "jax_maml": Style("#332288", "--", "o"),
 }
 
 
