@@ -35,18 +35,21 @@ def aggregation_rows(grid: str, runs: list[SettingRuns]) -> list[Row]:
     for of in runs:
         own = []
         for base in of.labels:
-            family = [base, *(label for label in of.labels if _varies(label, base))]
-            rules = {label: _training(of, label)[0] for label in family}
-            if len(set(rules.values())) > 1:
+            found = {label: _varied(label, base) for label in of.labels}
+            family = [base, *(label for label, varied in found.items() if varied)]
+            if any("aggregate" in varied for varied in found.values()):
                 own += [_row(grid, of, base, family, label) for label in family]
         correct(own)
         rows += own
     return rows
 
 
-def _varies(label: str, base: str) -> bool:
+def _varied(label: str, base: str) -> set[str]:
+    """What a label varies of a method, where it is of the two alone; otherwise nothing."""
     variant = variant_of(label)
-    return variant is not None and variant.base == base and variant.varied.keys() <= VARIED
+    if variant is None or variant.base != base or not variant.varied.keys() <= VARIED:
+        return set()
+    return set(variant.varied)
 
 
 def _training(of: SettingRuns, label: str) -> tuple[str, int]:
