@@ -78,6 +78,7 @@ def test_a_changed_formula_is_refused_and_then_trained(project: Project) -> None
     assert project.planned("train_all") == {}
 
 
+@pytest.mark.slow  # the same way as above, for another cause
 def test_rows_that_are_not_the_runs_are_said_and_trained(project: Project) -> None:
     """By the same command: all else is restored, and evidence is whole again."""
     project.set(grids__ci__keep_evidence=True, grids__ci__methods=["fomaml", "reptile"])

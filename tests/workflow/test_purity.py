@@ -40,7 +40,7 @@ def test_a_dry_run_writes_nothing(clone: Project, grid: str) -> None:
     assert not [*Path(clone.root).rglob("__pycache__")]
 
 
-@pytest.mark.parametrize("grid", IMPORTS)
+@pytest.mark.parametrize("grid", ["quickstart", pytest.param("paper", marks=pytest.mark.slow)])
 def test_a_dry_run_is_quick(clone: Project, grid: str) -> None:
     importing = (sys.executable, "-c", "import snakemake.cli, snakemake.workflow")
     dry_run = ("snakemake", "--cores", 1, "--dry-run", "--quiet", "--config", f"grid={grid}")
