@@ -219,7 +219,7 @@ def _setting_faults(name: str, params: Any) -> Iterator[str]:
                 f"settings: {name}: {what} = {need} rows, but a task of {setting.dataset} has at "
                 f"most {rows} ({source}); lower the shots or raise {source}"
             )
-    if setting.offset is not None and params.kind_of(setting.dataset) != "ratings":
+    if setting.offset is not None and not params.predicts(setting.offset, setting.dataset):
         yield (
             f"settings: {name}: found offset '{setting.offset}', but {setting.dataset} has no "
             "ratings; leave offset out"
