@@ -38,12 +38,11 @@ class FrozenTest:
         self.tasks = tasks
         self.target_range = target_range
         self.measure = CLASSES if episodes.classes else NUMBERS
-        self._offsets = [0.0 if of is None else of for of in (tasks.q_offset, tasks.s_offset)]
         self.batch = TaskBatch.from_arrays(
             tasks.sx,
-            tasks.sy - self._offsets[1],
+            tasks.sy if tasks.s_offset is None else tasks.sy - tasks.s_offset,
             tasks.qx,
-            tasks.qy - self._offsets[0],
+            tasks.qy if tasks.q_offset is None else tasks.qy - tasks.q_offset,
             support_weight=tasks.s_weight,
             query_weight=tasks.q_weight,
             dtype=like.dtype,
@@ -117,8 +116,9 @@ class FrozenTest:
         ):
             prediction, seen = (
                 self._predicted(predict(model, u, side), offset)
-                for side, offset in zip(
-                    (self.batch.query, self.batch.support), self._offsets, strict=True
+                for side, offset in (
+                    (self.batch.query, self.tasks.q_offset),
+                    (self.batch.support, self.tasks.s_offset),
                 )
             )
             rows = self.rows(predictor, step, prediction, seen)
@@ -127,8 +127,10 @@ class FrozenTest:
             frames.append(rows)
         return pd.concat(frames) if frames else empty_rows(self.measure)
 
-    def _predicted(self, outputs: np.ndarray, offset: np.ndarray | float) -> np.ndarray:
-        return log_probabilities(outputs) if self.measure is CLASSES else outputs + offset
+    def _predicted(self, outputs: np.ndarray, offset: np.ndarray | None) -> np.ndarray:
+        if self.measure is CLASSES:
+            return log_probabilities(outputs)
+        return outputs if offset is None else outputs + offset
 
 
 def predict(model: Model, u: Tensor, rows: Rows) -> np.ndarray:

@@ -63,7 +63,9 @@ def in_process(given: Recipe, steps: int, **changes: Any) -> dict[str, Any]:
     """What the child would send; garbage of other tests, freed meanwhile, would count."""
     gc.collect()
     receiver, sender = Pipe(duplex=False)
-    settings = given["settings"].get(str(steps)) or given["settings"]["5"] | {"inner_steps": steps}
+    settings = given["settings"].get(str(steps))
+    if settings is None:
+        settings = given["settings"]["5"] | {"inner_steps": steps}
     cost_profile._measure(sender, given, settings | changes, "cpu", 1)
     return receiver.recv()
 
