@@ -28,6 +28,7 @@ def default_dtype() -> Iterator[None]:
     torch.set_default_dtype(before)
 
 
+SHORT = {"horizon": 0.1, "inner_steps": 1}
 MODES: dict[str, AbstractContextManager] = {
     "inference": torch.inference_mode(),
     "no_grad": torch.no_grad(),
@@ -68,7 +69,7 @@ def test_meta_gradients(kind: str, name: str) -> None:
     batch = make_batch(features=8, support=5, query=4, **SINGLE)
     for method in METHODS:
         given = METHOD_SETTINGS[method]
-        settings = given | ({"horizon": 0.1} if "horizon" in given else {"inner_steps": 1})
+        settings = given | {key: SHORT[key] for key in SHORT.keys() & given.keys()}
         expected = meta_gradient(method, model, theta, batch, **settings)
         with mode(name):
             found = meta_gradient(method, model, theta, batch, **settings)
