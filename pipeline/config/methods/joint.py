@@ -14,7 +14,7 @@ CARD = MethodCard(
 - Time: two gradients, whatever K is.
 - Mind: it knows nothing of the training that follows.
 """,
-    style=Style("#AA4499", ":", "X"),
+    style=Style("#AA4499", ":", "h"),
     settings=MethodSettings,
     module="joint",
     function="joint",

@@ -367,9 +367,9 @@ def test_sound_parameters_are_called_sound(capsys):
 def test_a_plan_is_printed_as_tables_or_json(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert call("plan", "--grid", "ci", "--no-measure", *PARAMS) == 0
-    assert "Grid 'ci': 46 jobs, 0 done, 46 left." in capsys.readouterr().out
+    assert "Grid 'ci': 49 jobs, 0 done, 49 left." in capsys.readouterr().out
     assert call("plan", "--grid", "ci", "--no-measure", "--json", *PARAMS) == 0
-    assert json.loads(capsys.readouterr().out)["total"]["jobs"] == 46
+    assert json.loads(capsys.readouterr().out)["total"]["jobs"] == 49
     assert list(tmp_path.iterdir()) == []
 
 
