@@ -48,6 +48,10 @@ Some = Annotated[
     Field(min_length=1),
 ]
 Varied = dict[str, Some[Scalar]]  # parameter -> values, each alone
+Offset = Annotated[
+    Literal["gaussian_items"] | None,
+    Field(description="of ratings: a network learns what this predictor leaves of them"),
+]
 
 
 class Setting(Strict):
@@ -65,10 +69,7 @@ class Setting(Strict):
     validation_tasks: Count | None = Field(
         default=None, description="tasks set aside for choices; null: those of the data"
     )
-    offset: Literal["gaussian_items"] | None = Field(
-        default=None,
-        description="of ratings: a network learns what this predictor leaves of them",
-    )
+    offset: Offset = None
 
     @model_validator(mode="after")
     def _fits_its_data(self) -> "Setting":
@@ -103,10 +104,7 @@ class SettingAxes(Strict):
     validation_tasks: Count | None = Field(
         default=None, description="tasks set aside for choices; null: those of the data"
     )
-    offset: Literal["gaussian_items"] | None = Field(
-        default=None,
-        description="of ratings: a network learns what this predictor leaves of them",
-    )
+    offset: Offset = None
 
 
 class Profile(Strict):
