@@ -25,6 +25,7 @@ from pipeline.core.stopping import Stopping
 from pipeline.core.work import Work
 
 MAX_REJECTIONS = 60  # in a row
+MAX_STAGES_IN_ALL = 100_000  # of a seed's solve, each a gradient; 50 times what a study ever took
 
 
 def solve_chebyshev(
@@ -55,7 +56,7 @@ def solve_chebyshev(
 
     Raises:
         Diverged: naming the seed, and the task whose state is not finite, or when steps are
-            rejected without end.
+            rejected without end, or more than `MAX_STAGES_IN_ALL` stages are needed.
     """
     everyone = tuple(range(flow.seeds))
     memory.fit(flow.seeds)
@@ -78,8 +79,11 @@ def solve_chebyshev(
             front.advance(done, flow.seeds)
             if stopping is not None:
                 stopping.watch(done.plan.seeds, done.plan.sizes, done.end)
-        for seed, h, error in zip(plan.seeds, plan.sizes, tried.errors, strict=True):
+        for seed, h, stages, error in zip(
+            plan.seeds, plan.sizes, plan.stages, tried.errors, strict=True
+        ):
             walk, work = walks[seed], works[seed]
+            walk.stages += stages
             if error <= 1:
                 if not walk.t:  # the next solve starts where the error would be at its target
                     memory.first_steps[seed] = h * min(2.0, 0.9 / max(error, 1e-8) ** (1 / 3))
@@ -90,6 +94,12 @@ def solve_chebyshev(
                 work.rejected += 1
                 if walk.rejected > MAX_REJECTIONS:
                     raise _endless(flow, front, tried, walk, seed, h, horizon)
+            if walk.stages > MAX_STAGES_IN_ALL and not walk.arrived(horizon):
+                raise flow.of((seed,)).diverged(
+                    f"the Chebyshev solver has come to t = {walk.t:g} of {horizon:g} with "
+                    f"{walk.stages} stages (step {h:g}, spectral radius {walk.rho:g}) and takes no "
+                    "more; use a shorter horizon, a looser tolerance, or standardised data"
+                )
         del tried, done  # the recording may have let go of their points
         due = tuple(seed for seed in everyone if walks[seed].wants_radius(horizon))
         if due:

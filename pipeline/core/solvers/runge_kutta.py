@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -180,19 +180,44 @@ def integrate(
     options: dict[str, Any],
     diverged: Callable[[str], Diverged],
 ) -> Any:
-    """`torchdiffeq.odeint`, with its assertions turned into `Diverged`."""
+    """`torchdiffeq.odeint`; what it would only assert of an adaptive solver ends as `Diverged`."""
     # here, since it loads SciPy's integrators: half a second that most jobs do without
     from torchdiffeq import odeint
 
-    if solver in ADAPTIVE:
-        options = options | {"max_num_steps": MAX_STEPS}
-    try:
-        with warnings.catch_warnings():
-            # torchdiffeq warns about callbacks that a solver does not know
-            warnings.filterwarnings("ignore", message=".*callback.*")
-            return odeint(field, start, times, method=solver, rtol=rtol, atol=atol, options=options)
-    except AssertionError as error:
-        first = str(error).split("\n")[0][:80]
-        raise diverged(
-            f"{solver} gave up between t = {float(times[0]):g} and {float(times[-1]):g}: {first}"
-        ) from None
+    def diverge(why: str) -> NoReturn:
+        span = f"between t = {float(times[0]):g} and {float(times[-1]):g}"
+        raise diverged(f"{solver} gave up {span}: {why}")
+
+    with warnings.catch_warnings():
+        # torchdiffeq warns about callbacks that a solver does not know
+        warnings.filterwarnings("ignore", message=".*callback.*")
+        watched = _Watched(field, diverge) if solver in ADAPTIVE else field
+        return odeint(watched, start, times, method=solver, rtol=rtol, atol=atol, options=options)
+
+
+class _Watched:
+    """A right-hand side that looks before each step of an adaptive solver.
+
+    torchdiffeq asserts the same a moment later, but `python -O` takes assertions out, and then a
+    step of size 0 is repeated for ever.
+    """
+
+    def __init__(self, field: Any, diverge: Callable[[str], NoReturn]) -> None:
+        self._field = field
+        self._diverge = diverge
+        self._steps = 0
+
+    def __call__(self, t: Tensor, u: Any) -> Any:
+        return self._field(t, u)
+
+    def __getattr__(self, name: str) -> Any:  # other callbacks
+        return getattr(self._field, name)
+
+    def callback_step(self, t: Tensor, u: Any, h: Tensor) -> None:
+        if self._steps >= MAX_STEPS:
+            self._diverge(f"max_num_steps exceeded ({self._steps}>={MAX_STEPS})")
+        self._steps += 1
+        if not bool(t + h > t):
+            self._diverge(f"underflow in dt {h.item()}")
+        if not all(bool(torch.isfinite(part).all()) for part in (u if type(u) is tuple else (u,))):
+            self._diverge("non-finite values in state `y`")

@@ -29,6 +29,7 @@ class Walk:
     last_error: float = 0.0
     rejected: int = 0  # in a row
     age: int = 0  # accepted steps since rho was estimated
+    stages: int = 0  # of all steps, those rejected too
 
     def accept(self, h: float, error: float) -> None:
         """Go on by h; the controller looks back one step."""

@@ -1,6 +1,8 @@
 """What cannot be is refused at the border, with one sentence that names it."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from pipeline.core import (
     flat_parameters,
     meta_gradient,
 )
+from pipeline.core.solvers import chebyshev, runge_kutta
 from tests.unit.core.problems import METHOD_SETTINGS, make_batch, make_mlp, make_module
 
 NAN, INF = float("nan"), float("inf")
@@ -258,3 +261,45 @@ def test_an_overflow_names_the_task_where_it_was(method, change, scale):
     wild = TaskBatch.from_arrays(batch.support.x, loud, batch.query.x, batch.query.y)
     with pytest.raises(Diverged, match="task 1 of the batch"):
         meta_gradient(method, *make_mlp(), wild, horizon=3.0, **change)
+
+
+def scaled(scale: float) -> TaskBatch:
+    """Tasks of which the second has targets that large."""
+    batch = make_batch()
+    loud = torch.tensor([[1.0], [scale], [1.0]], dtype=torch.float64)
+    return TaskBatch.from_arrays(
+        batch.support.x, batch.support.y * loud, batch.query.x, batch.query.y * loud
+    )
+
+
+OPTIMISED = """
+from pipeline.core import meta_gradient
+from tests.unit.core.problems import make_mlp
+from tests.unit.core.test_bad_input import scaled
+assert False, "this runs without assertions"
+meta_gradient("amaml", *make_mlp(activation="softplus"), scaled(1e6), horizon=3.0)
+"""
+
+
+def test_an_underflow_ends_without_assertions_too():
+    """torchdiffeq asserts that a step is not 0; `python -O` leaves that out."""
+    command = [sys.executable, "-O", "-c", OPTIMISED]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert "Diverged: dopri5 gave up between t = 0 and 3: underflow in dt 0.0" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["amaml", "amaml_rkc"])
+def test_a_solve_without_end_is_divergence(name, monkeypatch):
+    """Targets of 1e4 ask for steps by the thousand, each of the most stages that there are."""
+    monkeypatch.setattr(runge_kutta, "MAX_STEPS", 50)
+    monkeypatch.setattr(chebyshev, "MAX_STAGES_IN_ALL", 2_000)
+    with pytest.raises(
+        Diverged, match=r"max_num_steps exceeded|with 2\d\d\d stages .*takes no more"
+    ):
+        meta_gradient(name, *make_mlp(activation="softplus"), scaled(1e4), horizon=3.0)
+
+
+def test_what_the_bounds_leave_room_for():
+    """Committed studies took 1,900 stages and 650 steps of dopri5 at most."""
+    assert chebyshev.MAX_STAGES_IN_ALL >= 50 * 1_900
+    assert runge_kutta.MAX_STEPS >= 4 * 650
