@@ -135,6 +135,24 @@ def freeze_episodes(
     tell_made(out)
 
 
+def fit_offsets(
+    tasks: Annotated[Path, typer.Argument(help="task-set parquet of ratings")],
+    episodes: Annotated[Path, typer.Argument(help="frozen-episodes parquet")],
+    out: Out,
+    setting: Setting = None,
+    seed: Seed = 0,
+    spec: Spec = None,
+    params: ParamsFile = Path("params.yaml"),
+) -> None:
+    """Fit the Gaussian models of the items that a setting's offsets are of."""
+    from pipeline.jobs.recipes import offsets_recipe
+    from pipeline.runs import offsets
+
+    recipe = given_or(spec, offsets_recipe, params, seed, setting=setting)
+    offsets.fit_offsets(tasks, episodes, out, metadata=_metadata(recipe))
+    tell_made(out)
+
+
 def _source(dataset: str) -> Any:
     from pipeline.data.sets import SOURCES
 
@@ -164,4 +182,4 @@ def _metadata(recipe: dict[str, Any]) -> dict[str, str]:
     return {"spec": canonical(recipe)}
 
 
-COMMANDS = (download, build_ratings, build_tasks, freeze_episodes)
+COMMANDS = (download, build_ratings, build_tasks, freeze_episodes, fit_offsets)

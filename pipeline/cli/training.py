@@ -25,6 +25,14 @@ from pipeline.config.card import MOST
 from pipeline.config.schema import Capture
 from pipeline.errors import BadInput
 
+Offsets = Annotated[
+    Path | None,
+    typer.Option(
+        help="what `fit-offsets` wrote, of a setting with an offset; {seed} in it, for several "
+        "seeds [default: fitted anew]"
+    ),
+]
+
 
 def meta_train(
     tasks: Annotated[Path, typer.Argument(help="task-set parquet")],
@@ -56,6 +64,7 @@ def meta_train(
         typer.Option("--keep-finished", help="leave out seeds whose record has the same recipe"),
     ] = False,
     evidence: Evidence = None,
+    offsets: Offsets = None,
     block: Annotated[
         Path | None, typer.Option(help="file to write last, when every seed has its record")
     ] = None,
@@ -81,6 +90,9 @@ def meta_train(
     recipes = given if isinstance(given, list) else [given]
     episodes_files = _of_seeds("EPISODES", episodes, recipes) if together else [episodes]
     run_dirs = _of_seeds("RUN_DIR", run_dir, recipes) if together else [run_dir]
+    of_offsets = [offsets] if offsets else None
+    if offsets and together:
+        of_offsets = _of_seeds("--offsets", offsets, recipes)
 
     if evidence is not None and keep_finished:
         from pipeline.jobs.restore import restore_runs
@@ -100,6 +112,7 @@ def meta_train(
         threads=threads,
         checkpoint_every=checkpoint_every,
         keep_finished=keep_finished,
+        offsets_files=of_offsets,
     )
     if evidence is not None:
         from pipeline.jobs.restore import CACHE
@@ -125,6 +138,7 @@ def build_reference(
     device: Device = "auto",
     threads: Threads = 1,
     evidence: Evidence = None,
+    offsets: Offsets = None,
 ) -> None:
     """Adapt the untrained start, and predict without one: what every method is compared with."""
     from pipeline.jobs.recipes import reference_recipe
@@ -134,7 +148,7 @@ def build_reference(
     from pipeline.runs import evidence as kept
     from pipeline.runs.reference import build_reference as build
 
-    rows = build(recipe, tasks, episodes, out, device=device, threads=threads)
+    rows = build(recipe, tasks, episodes, out, offsets=offsets, device=device, threads=threads)
     tell_made(out)
     if evidence is not None:
         from pipeline.jobs.restore import CACHE

@@ -50,6 +50,16 @@ def table_tasks(inputs: int, *, split: bool, is_array: bool = False) -> pa.Schem
     return _schema(**kinds, y=pa.float64())
 
 
+def item_models(items: int) -> pa.Schema:
+    """Gaussian models of so many items (pipeline/runs/offsets.py): a row each of every model."""
+    return _schema(
+        model=pa.int32(),  # 0: of all users; 1, ...: of all but those of a fold
+        item=pa.int32(),
+        mean=pa.float64(),
+        covariance=pa.list_(pa.float64(), items),
+    )
+
+
 EPISODES = _schema(
     task=pa.int32(),
     role=pa.string(),  # train | validation | test

@@ -115,6 +115,9 @@ def _data(params: Params) -> Iterator[Artifact]:
             episodes = Path(f"data/episodes/{setting}/{seed}.parquet")
             recipe = recipes.episodes_recipe(params, setting, seed)
             yield Artifact(recipe, (episodes,), episodes, (tasks,))
+            for offsets in _offsets(params, setting, seed):
+                recipe = recipes.offsets_recipe(params, setting, seed)
+                yield Artifact(recipe, (offsets,), offsets, (tasks, episodes))
 
 
 def _runs(params: Params) -> Iterator[Artifact]:
@@ -133,7 +136,11 @@ def _runs(params: Params) -> Iterator[Artifact]:
                     recipes.run_recipe(params, label, setting, seed),
                     tuple(folder / name for name in (*RUN_FILES, "spec.json")),
                     block_file(params.grid, label, setting, block_of[seed]),
-                    (tasks, Path(f"data/episodes/{setting}/{seed}.parquet")),
+                    (
+                        tasks,
+                        Path(f"data/episodes/{setting}/{seed}.parquet"),
+                        *_offsets(params, setting, seed),
+                    ),
                 )
 
 
@@ -144,7 +151,14 @@ def _references(params: Params) -> Iterator[Artifact]:
             file = Path(f"results/{params.grid}/reference/{setting}/{seed}.parquet")
             episodes = Path(f"data/episodes/{setting}/{seed}.parquet")
             recipe = recipes.reference_recipe(params, setting, seed)
-            yield Artifact(recipe, (file,), file, (tasks, episodes))
+            inputs = (tasks, episodes, *_offsets(params, setting, seed))
+            yield Artifact(recipe, (file,), file, inputs)
+
+
+def _offsets(params: Params, setting: str, seed: int) -> tuple[Path, ...]:
+    """The file of a setting's offsets, where it has some."""
+    has_them = params.settings[setting].offset
+    return (Path(f"data/episodes/{setting}/{seed}.offsets.parquet"),) if has_them else ()
 
 
 def _measurements(params: Params) -> Iterator[Artifact]:

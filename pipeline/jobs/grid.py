@@ -12,6 +12,7 @@ RULE_OF = {  # a recipe's kind, in the order of the workflow
     "ratings": "build_ratings",
     "tasks": "build_tasks",
     "episodes": "freeze_episodes",
+    "offsets": "fit_offsets",
     "reference": "build_reference",
     "run": "meta_train",
     "profile": "profile_cost",
@@ -22,7 +23,7 @@ RULE_OF = {  # a recipe's kind, in the order of the workflow
     "tracking": "log_tracking",
 }
 RULES = tuple(RULE_OF.values())
-_SEEDED = ("episodes", "reference", "run")  # kinds of which each seed has its own
+_SEEDED = ("episodes", "offsets", "reference", "run")  # kinds of which each seed has its own
 
 
 @dataclass(frozen=True)

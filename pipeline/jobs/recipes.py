@@ -36,6 +36,7 @@ JOBS = {
     "own": "pipeline.data.own_tasks",
     "tasks": "pipeline.data.task_sets",
     "episodes": "pipeline.data.episodes",
+    "offsets": "pipeline.runs.offsets",
     "run": "pipeline.runs.job",
     "reference": "pipeline.runs.reference",
     "profile": "pipeline.runs.profile",
@@ -175,6 +176,17 @@ def episodes_recipe(params: Params, setting: str, seed: int) -> Recipe:
         "scaling": given.scaling,
         "tasks": digest(tasks_recipe(params, given.dataset)),
         "code": code_digest(JOBS["episodes"]),
+    }
+
+
+def offsets_recipe(params: Params, setting: str, seed: int) -> Recipe:
+    """Recipe of `data/episodes/{setting}/{seed}.offsets.parquet`, of a setting with an offset."""
+    return {
+        "kind": "offsets",
+        "offset": params.settings[setting].offset,
+        "seed": seed,
+        "episodes": digest(episodes_recipe(params, setting, seed)),
+        "code": code_digest(JOBS["offsets"]),
     }
 
 

@@ -11,19 +11,25 @@ from pipeline.data.schemas import read_metadata
 from pipeline.runs.checks import check_episodes
 from pipeline.runs.device import DTYPES
 from pipeline.runs.model import Network
-from pipeline.runs.offsets import with_offsets
+from pipeline.runs.offsets import read_models, with_offsets
 from pipeline.runs.recipe import Recipe
 
 
-def load_inputs(recipe: Recipe, tasks: Path, file: Path) -> Episodes:
+def load_inputs(recipe: Recipe, tasks: Path, file: Path, offsets: Path | None = None) -> Episodes:
     """The frozen episodes of a setting and seed, with offsets where the recipe asks for them.
 
+    Args:
+        offsets: models that the offsets are of; None: they are fitted here.
+
     Raises:
-        BadInput: when they were frozen for another recipe.
+        BadInput: when they were made for another recipe.
     """
     episodes = load_episodes(tasks, file)
     check_episodes(recipe, episodes)
-    return with_offsets(episodes) if recipe.get("offset") else episodes
+    if not recipe.get("offset"):
+        return episodes
+    models = read_models(offsets, episodes, recipe["episodes"]) if offsets else None
+    return with_offsets(episodes, models)
 
 
 def target_range(tasks: Path, episodes: Episodes) -> float:

@@ -66,6 +66,7 @@ def run_seeds(
     threads: int = 1,
     checkpoint_every: int = 100,
     keep_finished: bool = False,
+    offsets_files: Sequence[Path] | None = None,
 ) -> list[dict[str, Any]]:
     """Meta-train as the recipes say, meta-test, and write a record into each of `run_dirs`.
 
@@ -79,6 +80,7 @@ def run_seeds(
         episodes_files, run_dirs: one for each recipe.
         capture: inner training as CUDA graphs, or `never`: numbers are the same to rounding.
         keep_finished: leave out the seeds whose folder holds a whole record of the same recipe.
+        offsets_files: of a setting with an offset, one for each recipe; None: they are fitted here.
 
     Returns:
         Each run's metrics.
@@ -93,13 +95,14 @@ def run_seeds(
     for recipe in recipes:
         check_run_recipe(recipe)
     check_job(recipes)
+    offsets: Sequence[Path | None] = offsets_files or [None] * len(recipes)
     runs = [
         given
-        for given in zip(recipes, episodes_files, run_dirs, strict=True)
+        for given in zip(recipes, episodes_files, run_dirs, offsets, strict=True)
         if not (keep_finished and holds_run(given[2], given[0]))
     ]
     if runs:
-        files = [_progress_file(own, folder) for own, _, folder in runs]
+        files = [_progress_file(own, folder) for own, _, folder, _ in runs]
         with reported(files):
             _train_together(
                 *(runs, tasks, run_dirs[0] / CHECKPOINT, place, capture, threads),
@@ -109,7 +112,7 @@ def run_seeds(
 
 
 def _train_together(
-    runs: Sequence[tuple[Recipe, Path, Path]],
+    runs: Sequence[tuple[Recipe, Path, Path, Path | None]],
     tasks: Path,
     checkpoint: Path,
     place: torch.device,
@@ -121,12 +124,12 @@ def _train_together(
     """`run_seeds` for seeds that all have to be trained."""
     recipe = runs[0][0]
     given = outer_loop(recipe)
-    loaded = [load_inputs(own, tasks, file) for own, file, _ in runs]
+    loaded = [load_inputs(own, tasks, file, offsets) for own, file, _, offsets in runs]
     features = [features_of(episodes) for episodes in loaded]
     check_same_inputs({str(run[1]): n for run, n in zip(runs, features, strict=True)})
     model = model_of(recipe, loaded[0])
     seeds = []
-    for (own, _, _), episodes, progress in zip(runs, loaded, files, strict=True):
+    for (own, *_), episodes, progress in zip(runs, loaded, files, strict=True):
         untrained = untrained_start(model, own, place)
         try_model(model, untrained, own, episodes)
         seeds.append(
@@ -160,7 +163,7 @@ def _train_together(
     }
     tested = [meta_test(seed, model) for seed in seeds]
     # all records in a moment: until the checkpoint is gone, it has what a kill would take
-    for (own, file, folder), seed, (rows, figures) in zip(runs, seeds, tested, strict=True):
+    for (own, file, folder, _), seed, (rows, figures) in zip(runs, seeds, tested, strict=True):
         metrics = figures | about | {"data": _data(seed.episodes, tasks, file)}
         write_run(
             folder,

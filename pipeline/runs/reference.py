@@ -26,6 +26,7 @@ def build_reference(
     episodes_file: Path,
     out: Path,
     *,
+    offsets: Path | None = None,
     device: str = "cpu",
     threads: int = 1,
 ) -> pd.DataFrame:
@@ -33,7 +34,7 @@ def build_reference(
 
     Args:
         recipe: as `jobs.recipes.reference_recipe` gives it.
-        tasks, episodes_file: of its setting and seed.
+        tasks, episodes_file, offsets: of its setting and seed (`load_inputs`).
         out: file to write.
 
     Raises:
@@ -41,7 +42,7 @@ def build_reference(
     """
     torch.set_num_threads(threads)
     place = choose_device(device)
-    episodes = load_inputs(recipe, tasks, episodes_file)
+    episodes = load_inputs(recipe, tasks, episodes_file, offsets)
     model = model_of(recipe, episodes)
     start = untrained_start(model, recipe, place)
     try_model(model, start, recipe, episodes)

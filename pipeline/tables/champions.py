@@ -175,7 +175,9 @@ def _choice(
         recipe = next(iter(runs.values()))[seed].spec
         tasks = root / f"data/tasks/{recipe['dataset']}.parquet"
         episodes = root / f"data/episodes/{setting}/{seed}.parquet"
-        found = load_inputs(recipe, tasks, episodes)
+        offsets = root / f"data/episodes/{setting}/{seed}.offsets.parquet"
+        has_them = "offset" in recipe and offsets.is_file()
+        found = load_inputs(recipe, tasks, episodes, offsets if has_them else None)
         if not len(found.validation.tasks):
             raise BadInput(
                 f"{episodes}: found no validation tasks, by which champions are chosen; needed "

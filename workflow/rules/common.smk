@@ -66,6 +66,7 @@ ACTIVE = PARAMS.active
 RESULTS = f"results/{GRID}"
 BLOCKS = seed_blocks(ACTIVE.seeds, ACTIVE.seeds_per_job)
 REFERENCE = f"{RESULTS}/reference/{{setting}}/{{seed}}.parquet"
+OFFSETS = "data/episodes/{setting}/{seed}.offsets.parquet"
 BLOCK_FILE = f"{RESULTS}/runs/{{method}}/{{setting}}/block_{{block}}.json"
 
 # The mark of this call: whatever is there and carries another recipe than it should takes it as
@@ -155,6 +156,19 @@ def tables_are_fresh():
 
 def tasks_of(wildcards):
     return [ancient(f"data/tasks/{dataset_of(wildcards.setting)}.parquet")]
+
+
+def offsets_of(setting, seeds):
+    """Models that the offsets of a setting are of, where it has some."""
+    if not PARAMS.settings[setting].offset:
+        return []
+    return [ancient(OFFSETS.format(setting=setting, seed=seed)) for seed in seeds]
+
+
+def offsets_option(setting, seed):
+    if not PARAMS.settings[setting].offset:
+        return ""
+    return f"--offsets {shlex.quote(OFFSETS.format(setting=setting, seed=seed))}"
 
 
 def archive_of(wildcards):

@@ -80,9 +80,31 @@ rule freeze_episodes:
         " --spec {params.spec:q} > {log:q} 2>&1"
 
 
+# Models of the items, for all methods of a setting whose ratings have an offset.
+rule fit_offsets:
+    input:
+        tasks=tasks_of,
+        episodes=ancient("data/episodes/{setting}/{seed}.parquet"),
+        stale=if_stale(OFFSETS),
+    output:
+        OFFSETS,
+    log:
+        "logs/fit_offsets/{setting}/{seed}.offsets.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        spec=recipe_of(OFFSETS),
+    shell:
+        "python -m pipeline fit-offsets {input.tasks:q} {input.episodes:q} {output:q}"
+        " --spec {params.spec:q} > {log:q} 2>&1"
+
+
 # Everything below data/ that the grid needs.
 rule data_all:
     input:
+        [offsets_of(setting, ACTIVE.seeds) for setting in ACTIVE.settings],
         expand(
             "data/episodes/{setting}/{seed}.parquet",
             setting=ACTIVE.settings,

@@ -32,6 +32,7 @@ rule build_reference:
     input:
         tasks=tasks_of,
         episodes=ancient("data/episodes/{setting}/{seed}.parquet"),
+        offsets=lambda wildcards: offsets_of(wildcards.setting, [wildcards.seed]),
         stale=if_stale(REFERENCE),
     output:
         REFERENCE,
@@ -46,11 +47,12 @@ rule build_reference:
     params:
         device=device_option,
         evidence=evidence_option,
+        offsets=lambda wildcards: offsets_option(wildcards.setting, wildcards.seed),
         spec=recipe_of(REFERENCE),
     shell:
         "python -m pipeline build-reference {input.tasks:q} {input.episodes:q} {output:q}"
-        " {params.device} --threads {threads} {params.evidence} --spec {params.spec:q}"
-        " > {log:q} 2>&1"
+        " {params.device} --threads {threads} {params.evidence} {params.offsets}"
+        " --spec {params.spec:q} > {log:q} 2>&1"
 
 
 # Seeds of a block are trained together. The records themselves are not declared: Snakemake would
@@ -63,6 +65,9 @@ rule meta_train:
             ancient(f"data/episodes/{wildcards.setting}/{seed}.parquet")
             for seed in BLOCKS[int(wildcards.block)]
         ],
+        offsets=lambda wildcards: offsets_of(
+            wildcards.setting, BLOCKS[int(wildcards.block)]
+        ),
         stale=if_stale(BLOCK_FILE),
     output:
         BLOCK_FILE,
@@ -84,11 +89,12 @@ rule meta_train:
         capture=capture_option,
         save=save_option,
         evidence=evidence_option,
+        offsets=lambda wildcards: offsets_option(wildcards.setting, "{seed}"),
         spec=recipes_of(BLOCK_FILE),
     shell:
         "python -m pipeline meta-train {input.tasks:q} {params.episodes:q} {params.runs:q}"
         " {params.device} {params.capture} --threads {threads} {params.save} --keep-finished"
-        " {params.evidence} --block {output:q} --spec {params.spec:q} > {log:q} 2>&1"
+        " {params.evidence} {params.offsets} --block {output:q} --spec {params.spec:q} > {log:q} 2>&1"
 
 
 rule profile_cost:

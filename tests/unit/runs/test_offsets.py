@@ -13,17 +13,19 @@ from pipeline.config.schema import check_params
 from pipeline.data.episodes import load_episodes
 from pipeline.data.pools import Episodes, ItemModel
 from pipeline.errors import BadInput
+from pipeline.jobs.grid import grid_jobs
 from pipeline.jobs.recipes import reference_recipe, run_recipe
 from pipeline.runs import offsets as module
 from pipeline.runs.behaviour import difference
 from pipeline.runs.initialisation import Initialisation
 from pipeline.runs.inputs import load_inputs
 from pipeline.runs.job import run, run_seeds
-from pipeline.runs.offsets import offsets, with_offsets
+from pipeline.runs.offsets import fit_offsets, offsets, with_offsets
 from pipeline.runs.predictors.gaussian_items import conditional_means
 from pipeline.runs.probes import run_behaviour, run_probe
+from pipeline.runs.recipe import canonical
 from pipeline.runs.reference import build_reference
-from tests.unit.tiny_runs import RATINGS, SYNTHETIC, make_files, recipe, tiny_config
+from tests.unit.tiny_runs import RATINGS, SYNTHETIC, make_files, recipe, tiny_config, tiny_params
 
 OFFSET = {"offset": "gaussian_items"}
 
@@ -115,6 +117,72 @@ def test_a_user_has_no_part_in_the_model_of_his_own_offsets(given, monkeypatch):
     assert of_first.shape == (1, 3)
     np.testing.assert_array_equal(offsets_of_first(module.FOLDS), before)
     assert not np.allclose(offsets_of_first(1), before)
+
+
+def fitted_to(folder: Path, files: tuple[Path, Path], episodes: str) -> Path:
+    """The file of `fit-offsets`, whose recipe says that it is of these episodes."""
+    out = folder / "offsets.parquet"
+    fit_offsets(*files, out, metadata={"spec": canonical({"episodes": episodes})})
+    return out
+
+
+def test_models_of_a_file_are_those_that_would_be_fitted(files, given, tmp_path):
+    own = recipe("amaml_rkc", RATINGS) | OFFSET
+    file = fitted_to(tmp_path, files, own["episodes"])
+    made, read = given[1], load_inputs(own, *files, file)
+    np.testing.assert_array_equal(read.items.covariance, made.items.covariance)
+    for part in ("validation", "test"):
+        for name in ("s_offset", "q_offset"):
+            found, wanted = getattr(getattr(read, part), name), getattr(getattr(made, part), name)
+            np.testing.assert_array_equal(found, wanted)
+    drawn = [one.train.draw(5, 6, 4, np.random.default_rng(1)) for one in (made, read)]
+    for found, wanted in zip(*drawn, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_run_and_its_reference_take_the_file(files, tmp_path, monkeypatch):
+    own = recipe("amaml_rkc", RATINGS) | OFFSET
+    asked = reference_recipe(tiny_params(), RATINGS, 0)
+    asked |= OFFSET | {"predictors": ["gaussian_items"]}
+    file = fitted_to(tmp_path, files, own["episodes"])
+    alone = run_seeds([own], files[0], [files[1]], [tmp_path / "alone"], device="cpu")
+    of_alone = build_reference(asked, *files, tmp_path / "alone.parquet")
+    monkeypatch.setattr(module, "fit", None)
+    monkeypatch.setattr("pipeline.runs.predictors.gaussian_items.fit", None)
+    given = ([own], files[0], [files[1]], [tmp_path / "run"])
+    found = run_seeds(*given, device="cpu", offsets_files=[file])
+    assert found[0]["nrmse"] == alone[0]["nrmse"]
+    rows = build_reference(asked, *files, tmp_path / "reference.parquet", offsets=file)
+    pd.testing.assert_frame_equal(rows, of_alone)
+
+
+def test_models_of_other_episodes_are_refused(files, tmp_path):
+    own = recipe("amaml_rkc", RATINGS) | OFFSET
+    file = fitted_to(tmp_path, files, "of another draw")
+    with pytest.raises(BadInput, match=r"fitted to other episodes; needed .* fit-offsets"):
+        load_inputs(own, *files, file)
+    with pytest.raises(BadInput, match="Parquet"):
+        load_inputs(own, *files, tmp_path / "nothing.parquet")
+
+
+def test_tasks_without_items_have_no_models(tmp_path):
+    files = make_files(tmp_path, SYNTHETIC)
+    with pytest.raises(BadInput, match="found tasks without items"):
+        fit_offsets(*files, tmp_path / "out.parquet", metadata={})
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_they_are_fitted_once_for_all_methods_of_a_seed(tmp_path):
+    config = tiny_config()
+    assert "fit_offsets" not in {job.rule for job in grid_jobs(check_params(config), tmp_path)}
+    config["grids"]["tiny"]["settings"][1] |= OFFSET
+    jobs = [job for job in grid_jobs(check_params(config), tmp_path) if job.rule == "fit_offsets"]
+    assert [job.output for job in jobs] == [
+        f"data/episodes/{RATINGS}-offset-gaussian_items/{seed}.offsets.parquet" for seed in (0, 1)
+    ]
+    assert [job.log for job in jobs] == [
+        f"logs/fit_offsets/{RATINGS}-offset-gaussian_items/{seed}.offsets.log" for seed in (0, 1)
+    ]
 
 
 def test_a_record_s_predictions_are_network_and_offset(files, tmp_path):
