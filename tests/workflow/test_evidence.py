@@ -55,6 +55,7 @@ def test_only_what_evidence_lacks_is_trained(project: Project) -> None:
     assert project.path(f"{RESULTS}/evidence/profile/another.json").is_file()
 
 
+@pytest.mark.slow  # trains; what holds and what does not is asked in tests/unit/runs
 def test_a_changed_formula_is_refused_and_then_trained(project: Project) -> None:
     """Of the methods in evidence only Reptile does another thing now."""
     project.set(grids__ci__keep_evidence=True, grids__ci__methods=["fomaml", "reptile"])

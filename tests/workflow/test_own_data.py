@@ -90,6 +90,7 @@ def test_a_faulty_file_fails_its_job_with_the_line(own: Project) -> None:
     assert own.path("data/tasks/shop.parquet").is_file()
 
 
+@pytest.mark.slow  # trains another grid
 def test_classes_go_to_the_page_and_are_predicted_for_a_new_task(own: Project) -> None:
     frame = pd.read_csv(own.path("sensors.csv"))
     frame["y"] = pd.cut(frame["y"], [-10, 2, 5, 10], labels=["low", "middle", "high"])

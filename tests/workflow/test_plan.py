@@ -26,7 +26,9 @@ def planned(project: Project, *arguments: str) -> Counter[str]:
     return jobs
 
 
-@pytest.mark.parametrize("grid", ["ci", "quickstart", "ratings", "paper"])
+@pytest.mark.parametrize(
+    "grid", ["ci", "quickstart", "ratings", pytest.param("paper", marks=pytest.mark.slow)]
+)
 def test_every_grid_counts_as_in_snakemake(fresh: Project, grid: str) -> None:
     """One job for each cell and block of seeds, a profile a method, each study."""
     wanted = planned(fresh, "--config", f"grid={grid}")

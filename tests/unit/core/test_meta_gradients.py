@@ -187,7 +187,7 @@ def one_task(batch: TaskBatch, task: int) -> TaskBatch:
 def test_backsolve_is_right_over_short_horizons_and_wrong_over_long_ones(theta, batch):
     model, settings = make_mlp()[0], {"rtol": 1e-5, "atol": 1e-7}
     errors = {}
-    for horizon in (0.5, 12.0):
+    for horizon in (0.5, 6.0):
         kept = meta_gradient(
             "amaml", model, theta, batch, horizon=horizon, step=horizon / 400, **settings
         )
@@ -199,7 +199,7 @@ def test_backsolve_is_right_over_short_horizons_and_wrong_over_long_ones(theta, 
         except Diverged:
             errors[horizon] = math.inf
     assert errors[0.5] < 1e-3
-    assert errors[12.0] > 1.0
+    assert errors[6.0] > 1.0
 
 
 class TestLinearTask:

@@ -72,7 +72,7 @@ class TestEveryMethod:
             close(together.gradient[seed], alone.gradient)
             close(take(together.adapted, (seed,), 3), alone.adapted)
 
-    @pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+    @pytest.mark.parametrize("optimiser", ["adam", pytest.param("sgd", marks=pytest.mark.slow)])
     def test_training(self, method, optimiser):
         """Five updates with solver memory; a seed leaves after the third."""
         model, settings = make_mlp()[0], dict(METHOD_SETTINGS[method])

@@ -110,6 +110,7 @@ def test_a_changed_method_is_refused_and_no_other(change, copied, today):
             assert re.search(r"\S+ is \S+ in the evidence and \S+ with this code", fault), name
 
 
+@pytest.mark.slow  # asks every method anew
 def test_another_epsilon_of_adam_touches_what_adam_trains(copied, today):
     adam = "torch.optim.Adam"
     edit(copied, f"{adam},", f"lambda theta, lr: {adam}(theta, lr=lr, eps=1e-7),")
