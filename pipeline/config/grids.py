@@ -101,6 +101,9 @@ class SettingAxes(Strict):
     training: dict[str, OwnTraining] = Field(
         default={}, description="method -> values of `training` that it has in these settings"
     )
+    meta_updates: Count | None = Field(
+        default=None, description="replaces training.meta_updates for every method here"
+    )
     validation_tasks: Count | None = Field(
         default=None, description="tasks set aside for choices; null: those of the data"
     )
@@ -157,6 +160,9 @@ class Grid(_AnyGrid):
     own_training: dict[str, dict[str, OwnTraining]] = Field(
         default={}, description="setting -> method -> values of `training` that it has there"
     )
+    own_updates: dict[str, Count] = Field(
+        default={}, description="setting -> meta-updates of every method there"
+    )
     variants: dict[str, Variant] = Field(
         default={}, description="of those methods and settings that vary another"
     )
@@ -199,7 +205,8 @@ def expanded(
         faults: list[str] = []
         labels = list(_methods(given, methods, faults))
         own_training: dict[str, dict[str, OwnTraining]] = {}
-        names = list(_settings(given, (*DATASETS, *own), own_training, faults))
+        own_updates: dict[str, int] = {}
+        names = list(_settings(given, (*DATASETS, *own), own_training, own_updates, faults))
         _check_labels(given, [label for label, _, _ in labels], faults)
         done.methods |= {label: entry for label, entry, _ in labels}
         done.settings |= {name: entry for name, entry, _ in names}
@@ -211,6 +218,7 @@ def expanded(
                 "methods": [label for label, _, _ in labels],
                 "settings": [name for name, _, _ in names],
                 "own_training": own_training,
+                "own_updates": own_updates,
                 "variants": {name: of for name, _, of in (*labels, *names) if of is not None},
             }
         )
@@ -309,11 +317,13 @@ def _settings(
     given: GridFile,
     known: Sequence[str],
     own_training: dict[str, dict[str, OwnTraining]],
+    own_updates: dict[str, int],
     faults: list[str],
 ) -> Iterator[Named]:
     """Every combination of the axes of each entry; `known` are the data sets that there are.
 
-    Puts into `own_training` what methods have for themselves in a setting.
+    Puts into `own_training` what methods have for themselves in a setting, into `own_updates` the
+    meta-updates of those that say them.
     """
     for place, axes in enumerate(given.settings):
         where = f"settings.{place}"
@@ -345,6 +355,8 @@ def _settings(
                     if (valid := _valid(Setting, values, f"{where}: ", faults)) is not None:
                         if axes.training:
                             own_training.setdefault(name, {}).update(axes.training)
+                        if axes.meta_updates is not None:
+                            own_updates[name] = axes.meta_updates
                         yield name, valid, variant
 
 

@@ -255,6 +255,8 @@ class Params(ParamsFile):
         if setting is not None:
             there = self.active.own_training.get(setting, {})
             own |= there[label].model_dump(exclude_none=True) if label in there else {}
+            if setting in self.active.own_updates:
+                own["meta_updates"] = self.active.own_updates[setting]
         return self.grid_training().model_dump() | own
 
     def grid_evaluation(self) -> Evaluation:

@@ -126,6 +126,18 @@ def test_a_method_has_its_own_training_in_a_setting():
             assert there == other
 
 
+def test_all_methods_train_longer_in_a_setting_that_says_so():
+    rows = {"dataset": "cosmixture", "shots": "8/6", "inner_steps": [3, 5], "meta_updates": 70}
+    plain = {"dataset": "alpine", "shots": "8/6", "inner_steps": 3}
+    params = crossed(settings=[rows, plain])
+    for label in params.active.methods:
+        updates = [
+            run_recipe(params, label, setting, 0)["training"]["meta_updates"]
+            for setting in params.active.settings
+        ]
+        assert updates == [70, 70, params.grid_training().meta_updates]
+
+
 def test_a_setting_has_its_own_number_of_validation_tasks():
     rows = {"dataset": "simulated", "shots": "6/4", "inner_steps": 5}
     params = crossed(settings=[rows, rows | {"validation_tasks": 7}])
