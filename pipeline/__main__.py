@@ -1,5 +1,6 @@
 """`python -m pipeline <command>`: one command per rule of the workflow."""
 
+import io
 import os
 import sys
 import traceback
@@ -13,6 +14,9 @@ if __name__ == "__main__":
     if is_job():
         hold_log()
         hand_over()
+    os.environ["MPLBACKEND"] = "agg"  # that of a notebook around this process is not here
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what its encoding lacks is escaped
+        sys.stdout.reconfigure(errors="backslashreplace")
 
     try:
         from pipeline.cli import main

@@ -5,6 +5,7 @@ torch, and only `log-tracking` loads mlflow.
 """
 
 import inspect
+import re
 import sys
 import time
 from typing import NoReturn
@@ -13,7 +14,9 @@ import typer
 
 from pipeline.cli import data, own, plan, project, report, results, status, studies, training, use
 from pipeline.errors import BadInput, of_system
-from pipeline.jobs.process import is_job, tell_done
+from pipeline.jobs.process import check_memory_limit, is_job, tell_done
+
+_OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
 
 app = typer.Typer(
     name="pipeline",
@@ -44,6 +47,7 @@ def main() -> None:
     """
     started = time.monotonic()
     try:
+        check_memory_limit("".join(sys.argv[1:2]))
         app(prog_name="python -m pipeline")
     except SystemExit as end:
         if is_job() and not end.code:
@@ -55,6 +59,16 @@ def main() -> None:
         if error.errno is None:
             raise
         _refuse(of_system(error))
+    except (MemoryError, RuntimeError) as error:  # torch has no class of its own for it
+        if not (isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error))):
+            raise
+        first = (str(error).splitlines() or [""])[0]
+        print(
+            f"error: out of memory ({first or 'nothing more was said'}). Give the job more of it, "
+            "lift its limit, or let fewer jobs run at a time; the same command goes on.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 def _refuse(error: BadInput) -> NoReturn:

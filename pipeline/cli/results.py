@@ -87,8 +87,10 @@ def log_tracking(
 ) -> None:
     """Replay finished runs into MLflow; what is there already is left alone."""
     from pipeline.files import read_json
+    from pipeline.jobs.accessories import note_unlogged
     from pipeline.jobs.readers import check_records, check_view, making
     from pipeline.tracking import replay
+    from pipeline.tracking.store import Unusable
 
     recipe = recipe_of("tracking", spec, params, grid, results_dir)
     tables = results_dir / "tables/spec.json"
@@ -101,7 +103,10 @@ def log_tracking(
         page = counts.pop("page")
         typer.echo(f"{counts}\nthe table of runs, after `mlflow ui`: {page}")
 
-    making(results_dir / "tracking.json", recipe, make)
+    try:
+        making(results_dir / "tracking.json", recipe, make)
+    except Unusable as error:
+        note_unlogged(results_dir, error)
 
 
 def log_live(
@@ -135,6 +140,7 @@ def keep_evidence(
     Training does so by itself in grids with `keep_evidence`; this is for runs that are already
     there.
     """
+    from pipeline.jobs.accessories import forget_unkept, keep
     from pipeline.jobs.restore import keep_finished
 
     of = _grid(recipe_of("tables", spec, params, grid, results_dir))
@@ -143,7 +149,12 @@ def keep_evidence(
             f"{results_dir}: found no folder of the grid '{found}'; needed results/{found}, with "
             "finished runs in it"
         )
-    typer.echo(f"{keep_finished(results_dir, **of)} runs are in {results_dir / 'evidence'}")
+
+    def add() -> None:
+        typer.echo(f"{keep_finished(results_dir, **of)} runs are in {results_dir / 'evidence'}")
+
+    if keep(results_dir / "evidence", add):
+        forget_unkept(results_dir)
 
 
 def restore_runs(

@@ -25,9 +25,10 @@ def _command(name: str, card: StudyCard) -> Callable[..., None]:
         getattr(import_module(card.module), card.function)(recipe, out, threads=threads)
         tell_made(out)
         if evidence is not None:
+            from pipeline.jobs.accessories import keep
             from pipeline.jobs.restore import keep_record
 
-            keep_record(out, evidence)
+            keep(evidence, lambda: keep_record(out, evidence))
 
     study.__name__, study.__doc__ = f"study_{name}", card.about
     return study

@@ -115,11 +115,12 @@ def meta_train(
         offsets_files=of_offsets,
     )
     if evidence is not None:
+        from pipeline.jobs.accessories import keep
         from pipeline.jobs.restore import CACHE
         from pipeline.runs.evidence import add_runs
         from pipeline.runs.probes import behaviours
 
-        add_runs(evidence, run_dirs, behaviours(CACHE))
+        keep(evidence, lambda: add_runs(evidence, run_dirs, behaviours(CACHE)))
     if block is not None:
         from pipeline.jobs.restore import write_block
 
@@ -151,10 +152,11 @@ def build_reference(
     rows = build(recipe, tasks, episodes, out, offsets=offsets, device=device, threads=threads)
     tell_made(out)
     if evidence is not None:
+        from pipeline.jobs.accessories import keep
         from pipeline.jobs.restore import CACHE
         from pipeline.runs.probes import behaviours
 
-        kept.add_reference(evidence, recipe, rows, behaviours(CACHE))
+        keep(evidence, lambda: kept.add_reference(evidence, recipe, rows, behaviours(CACHE)))
 
 
 def profile_cost(
@@ -177,9 +179,10 @@ def profile_cost(
     profile(recipe, out, device=device, threads=threads)
     tell_made(out)
     if evidence is not None:
+        from pipeline.jobs.accessories import keep
         from pipeline.jobs.restore import keep_record
 
-        keep_record(out, evidence)
+        keep(evidence, lambda: keep_record(out, evidence))
 
 
 def _of_seeds(argument: str, template: Path, recipes: list[dict[str, Any]]) -> list[Path]:

@@ -11,6 +11,7 @@ gets those and no filter.
 The time that is left is that of pipeline/jobs/timing.py.
 """
 
+import locale
 import logging
 import re
 import shlex
@@ -86,6 +87,9 @@ class Console(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether Snakemake shall show a record, which this may have rewritten."""
         event = str(getattr(record, "event", None) or "")
+        if isinstance(record.msg, str):  # Snakemake's log has the encoding of the locale
+            encoding = locale.getpreferredencoding(False)
+            record.msg = record.msg.encode(encoding, "replace").decode(encoding)
         before = record.__dict__.copy()
         with self._lock:
             shown = self._take(event, record)

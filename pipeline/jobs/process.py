@@ -9,6 +9,7 @@ import ctypes
 import fcntl
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -196,6 +197,27 @@ def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)
+
+
+# Commands that load torch, and what they need of address space: where OpenBLAS gets none while it
+# is loaded, it asks again for ever.
+LOAD_TORCH = ("meta-train", "build-reference", "profile-cost", "restore-runs", "promote", "adapt")
+LEAST_BYTES = 1_500_000_000
+
+
+def check_memory_limit(command: str) -> None:
+    """Refuse to load torch under a limit of address space that it does not fit in.
+
+    Raises:
+        BadInput: naming the limit.
+    """
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    loads = command in LOAD_TORCH or command.startswith("study-")
+    if loads and limit != resource.RLIM_INFINITY and limit < LEAST_BYTES:
+        raise BadInput(
+            f"limit of address space (`ulimit -v`): found {limit / 1e6:.0f} MB, needed "
+            f"{LEAST_BYTES / 1e6:.0f} MB and more to load torch. Lift it: `ulimit -v unlimited`."
+        )
 
 
 # What this machine offers, found out without importing torch (which takes a second).

@@ -25,7 +25,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock
 
 from pipeline.config.measures import MEASURES, NUMBERS, measure_in
 from pipeline.config.predictors import ASKED_FOR
@@ -67,6 +66,7 @@ from pipeline.runs.records import (
     write_reference,
     write_run,
 )
+from pipeline.runs.turns import turn
 
 OWN = "meta_init"
 Ask = Callable[[Recipe], Behaviour]
@@ -109,8 +109,7 @@ def add_runs(rows_file: Path, run_dirs: Sequence[Path], behaviour_of: Ask) -> No
         BadInput: when a record or the evidence is unreadable.
     """
     found = [read_run(folder) for folder in run_dirs]
-    rows_file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(rows_file.with_name(f".{rows_file.name}.lock")):
+    with turn(rows_file):
         runs, rows = read_files(rows_file)
         keep = kept_updates([run.curve for run in found])
         for run in found:
@@ -134,8 +133,7 @@ def add_reference(
     Raises:
         BadInput: when the evidence is unreadable.
     """
-    rows_file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(rows_file.with_name(f".{rows_file.name}.lock")):
+    with turn(rows_file):
         runs, rows = read_files(rows_file)
         for key in rows:
             if key[1] == recipe["seed"]:

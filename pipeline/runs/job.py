@@ -161,6 +161,7 @@ def _train_together(
         "environment": environment(),
         "git_commit": _git_commit(),
     }
+    made: list[dict[str, Any]] = []
     tested = [meta_test(seed, model) for seed in seeds]
     # all records in a moment: until the checkpoint is gone, it has what a kill would take
     for (own, file, folder, _), seed, (rows, figures) in zip(runs, seeds, tested, strict=True):
@@ -175,9 +176,11 @@ def _train_together(
             about={KEY: json.dumps(describe(own, seed.episodes, tasks, metrics))},
             arrays=item_arrays(seed.episodes.items),
         )
-        _report(metrics)
+        made.append(metrics)
     for left in (checkpoint, *checkpoint.parent.glob(f".{CHECKPOINT}.*.tmp")):  # of a kill
         left.unlink(missing_ok=True)
+    for metrics in made:
+        _report(metrics)
 
 
 def _trainer(*arguments: Any, **options: Any) -> MetaTrainer:
@@ -211,8 +214,10 @@ def _git_commit() -> str | None:
         head = subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
             cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+            errors="replace",  # a tag may be named in any encoding
             timeout=10,
             check=True,
         )

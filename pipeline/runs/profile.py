@@ -6,10 +6,12 @@ tensor allocations are recorded, then the timed ones. What runs out of memory is
 
 import multiprocessing
 import os
+import signal
 import statistics
 import sys
+import threading
 import time
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +109,7 @@ def _measure(
     sender: Connection, recipe: Recipe, settings: dict[str, Any], wanted: str, threads: int
 ) -> None:
     """In a child: send what one number of steps costs, or why that could not be measured."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         answer = _cost(recipe, settings, wanted, threads)
     except (MemoryError, RuntimeError) as error:
@@ -117,6 +120,17 @@ def _measure(
     except ValueError as error:  # settings that only the method itself can judge
         answer = _failure("refused", str(error))
     sender.send(answer)
+
+
+def _end_with_parent() -> None:
+    """Kill this process when the job that asked for it is gone, however that ended.
+
+    A fork server, whose child this may be, ends when it has neither.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _cost(recipe: Recipe, settings: dict[str, Any], wanted: str, threads: int) -> dict[str, Any]:

@@ -115,7 +115,8 @@ class Lines:
                 pace = (now - self._started) / (done - self._first)
                 left = f", {duration(pace * max(self.total - done, 0))} left"
         text = f"{self.title} {done}{of}{self.unit}{said()}{left}"
-        print(text, file=sys.stderr, flush=True)
+        with suppress(OSError):  # a log on a full disk
+            print(text, file=sys.stderr, flush=True)
 
 
 def duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,8 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.config.measures import NUMBERS, Measure
+from pipeline.errors import of_system
 from pipeline.files import replacing
-from pipeline.tracking.store import locked, probe, refusal, set_environment, store_path
+from pipeline.tracking.store import (
+    Unusable,
+    locked,
+    probe,
+    refusal,
+    set_environment,
+    store_path,
+)
 
 if TYPE_CHECKING:  # importing mlflow takes seconds: only a call pays for it
     from mlflow import MlflowClient
@@ -53,6 +62,7 @@ def opened(uri: str, grid: str, measure: Measure | None = None) -> Iterator[Expe
     with locked(path):
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
         logging.getLogger("alembic").setLevel(logging.WARNING)
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
@@ -62,8 +72,12 @@ def opened(uri: str, grid: str, measure: Measure | None = None) -> Iterator[Expe
                 artifacts = path.parent / "mlartifacts" / grid if path else None
                 number = _experiment_id(client, grid, artifacts, measure)
                 yield Experiment(client, number, artifacts)
-        except MlflowException as error:
+        except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
             raise refusal(uri, path, str(error)) from error
+        except OSError as error:
+            if error.errno is None:
+                raise
+            raise Unusable(str(of_system(error))) from error
 
 
 @contextmanager

@@ -20,6 +20,32 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 LOCK_WAIT_S = 300.0
+SOUND = "What it holds is sound: keep it."
+# What SQLite and MLflow say of a store that cannot be used -> what to do. Only a damaged file is
+# one to part with, and then it is moved away: people may have logged runs of their own in it.
+REMEDIES = (
+    (
+        ("is locked", "locking protocol"),
+        f"Another program is writing to it. {SOUND} End that program (an `mlflow` or `sqlite3` of "
+        "yours), or wait for it.",
+    ),
+    (("disk is full", "No space left"), f"The disk is full. {SOUND} Make room on the disk."),
+    (
+        ("readonly database", "unable to open", "disk I/O error", "Permission denied"),
+        f"It cannot be read and written. {SOUND} Correct the permissions of {{path}} and of its "
+        "folder, and look whether the disk is well.",
+    ),
+    (
+        ("database schema", "Can't locate revision"),
+        f"Another version of MLflow has written it. {SOUND} Use that version, or bring a copy of "
+        "it to this one's: `mlflow db upgrade {uri}`.",
+    ),
+    (
+        ("malformed", "not a database", "encrypted"),
+        "The file is damaged. Move it away: `mv {path} {path}.damaged`. This project's runs are "
+        "rebuilt from the results; what was logged by other means is in that file only.",
+    ),
+)
 PROBE_TIMEOUT_S = 5.0
 ENVIRONMENT = {  # what the user has set stands
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -30,6 +56,10 @@ ENVIRONMENT = {  # what the user has set stands
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
 }
+
+
+class Unusable(BadInput):
+    """A store that cannot be used now; results and records have no need of it."""
 
 
 def store_path(uri: str) -> Path | None:
@@ -59,13 +89,13 @@ def probe(uri: str, path: Path | None) -> None:
     """Ask for a sign of life: MLflow's own client would try again for minutes.
 
     Raises:
-        BadInput: when no server answers, or the file is no database.
+        Unusable: when no server answers, or the file is no database or held by a writer.
     """
     if path is None:
         try:
             requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_TIMEOUT_S)
         except requests.RequestException as error:
-            raise BadInput(
+            raise Unusable(
                 f"{uri}: found no server that answers within {PROBE_TIMEOUT_S:g} s "
                 f"({type(error).__name__}); needed an MLflow server. Start one with `mlflow "
                 f"server`, correct the address, or use the default `{DEFAULT_STORE}`. The "
@@ -73,22 +103,21 @@ def probe(uri: str, path: Path | None) -> None:
             ) from error
     elif path.exists():
         try:
-            with closing(sqlite3.connect(path)) as database:
+            with closing(sqlite3.connect(path, timeout=PROBE_TIMEOUT_S)) as database:
                 database.execute("PRAGMA schema_version")
         except sqlite3.Error as error:
             raise refusal(uri, path, str(error)) from error
 
 
-def refusal(uri: str, path: Path | None, reason: str) -> BadInput:
+def refusal(uri: str, path: Path | None, reason: str) -> Unusable:
     """Say why a store cannot be used, and what to do."""
     remedy = "Check the server, or use the default store."
     if path is not None:
-        remedy = (
-            f"Delete {path} and `mlartifacts/` beside it and run `log-tracking` again: the "
-            "store is rebuilt from the results."
-        )
+        known = (text for signs, text in REMEDIES if any(sign in reason for sign in signs))
+        remedy = next(known, f"{SOUND} Ask MLflow what it lacks: `mlflow db upgrade --help`.")
+        remedy = f"{remedy.format(path=path, uri=uri)} Then give the command again."
     first_line = (reason.splitlines() or [""])[0]
-    return BadInput(
+    return Unusable(
         f"{uri}: found an unusable store ({first_line}); needed an MLflow one. {remedy}"
     )
 
@@ -104,7 +133,7 @@ def locked(path: Path | None) -> Iterator[None]:
     try:
         holder = sqlite3.connect(lock, timeout=LOCK_WAIT_S, isolation_level=None)
     except sqlite3.OperationalError as error:
-        raise BadInput(
+        raise Unusable(
             f"{lock}: {error}; needed a folder in which files can be written. Give another --uri, "
             f"or use the default `{DEFAULT_STORE}`."
         ) from error
@@ -112,7 +141,9 @@ def locked(path: Path | None) -> Iterator[None]:
         try:
             holder.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
-            raise BadInput(
+            if "is locked" not in str(error):
+                raise refusal(str(lock), lock, str(error)) from error
+            raise Unusable(
                 f"{lock}: {error}: another `log-tracking` has held the store for "
                 f"{LOCK_WAIT_S:g} s. Wait for it to end, then run this one again."
             ) from error

@@ -31,13 +31,13 @@ from pipeline.config.load import read_mapping, read_parameters
 from pipeline.config.schema import load_params, with_methods_named
 from pipeline.config.studies import STUDIES
 from pipeline.errors import BadInput, of_system
-from pipeline.jobs import process, worker
+from pipeline.jobs import accessories, process, worker
 from pipeline.jobs.artifacts import fault_of, seed_blocks
 from pipeline.jobs.console import Console, asked_for_own_words
 from pipeline.jobs.grid import jobs_of
+from pipeline.jobs.handed import handed, write_handed
 from pipeline.jobs.look import jobs_left, look
 from pipeline.jobs.recipes import own_file
-from pipeline.runs.recipe import canonical
 
 try:
     PARAMS = load_params(Path("params.yaml"), config)
@@ -131,7 +131,7 @@ def recipe_of(pattern):
     """The recipe that the file of a job has to carry."""
 
     def recipe(wildcards):
-        return canonical(LOOK.artifacts[filled(pattern, wildcards)][0].recipe)
+        return handed(LOOK.artifacts[filled(pattern, wildcards)][0].recipe)
 
     return recipe
 
@@ -140,7 +140,7 @@ def recipes_of(pattern):
     """The same for a block: the recipes of all its seeds."""
 
     def recipes(wildcards):
-        return canonical([a.recipe for a in LOOK.artifacts[filled(pattern, wildcards)]])
+        return handed([a.recipe for a in LOOK.artifacts[filled(pattern, wildcards)]])
 
     return recipes
 

@@ -148,6 +148,29 @@ RECORDS = [
 ]
 
 
+# What a job could not put into evidence beside its work, once all records are there.
+KEPT = f"{MARKS}/kept.{GRID}"
+
+
+rule keep_evidence:
+    input:
+        RECORDS,
+    output:
+        temp(touch(KEPT)),
+    log:
+        f"logs/keep_evidence/{GRID}.log",
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        results=lambda wildcards: RESULTS,
+        spec=recipe_of(f"{RESULTS}/tables/spec.json"),
+    shell:
+        "python -m pipeline keep-evidence {params.results:q} --spec {params.spec:q}"
+        " > {log:q} 2>&1"
+
+
 # Every record of the grid.
 rule train_all:
     input:

@@ -407,3 +407,46 @@ def test_other_errors_are_not_swallowed(monkeypatch: Any):
     monkeypatch.setattr("pipeline.config.schema.load_params", broken)
     with pytest.raises(ZeroDivisionError):
         call("check-params")
+
+
+ASCII = """
+import runpy, sys, types
+stub = sys.modules["pipeline.cli"] = types.ModuleType("pipeline.cli")
+stub.main = lambda: print("1 \\u00b1 2")
+runpy.run_module("pipeline", run_name="__main__", alter_sys=True)
+"""
+
+
+def test_what_an_encoding_lacks_is_escaped():
+    """Whatever a command or a library prints, under `LC_ALL=C` too."""
+    plain = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", ASCII], cwd=ROOT, env=os.environ | plain, capture_output=True
+    )
+    assert done.stdout == b"1 \\xb1 2\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (MemoryError("malloc of size 4194304 failed"), "out of memory (malloc of size"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory (Default"),
+        (RuntimeError("CUDA out of memory. Tried to"), "out of memory (CUDA"),
+    ],
+)
+def test_where_memory_ends_a_message_is_given(error, said, monkeypatch, capsys):
+    def app(**options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "app", app)
+    assert call("check-params") == 1
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
+def test_other_faults_are_not_taken_for_a_lack_of_memory(monkeypatch):
+    def app(**options: Any) -> None:
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(cli, "app", app)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        call("check-params")

@@ -165,3 +165,12 @@ def test_own_words_are_left_alone() -> None:
 )
 def test_who_asked_for_own_words(arguments: str, asked: bool) -> None:
     assert asked_for_own_words(arguments.split()) is asked
+
+
+def test_what_the_locale_lacks_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snakemake's log file has the encoding of the locale."""
+    monkeypatch.setattr("locale.getpreferredencoding", lambda *_: "ascii")
+    for made in (begun(), begun(own_words=True)):
+        said = record(None, "1.002 \u00b1 0.006")
+        assert made.filter(said)
+        assert said.msg == "1.002 ? 0.006"

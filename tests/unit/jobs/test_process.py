@@ -1,11 +1,13 @@
 """The lock that goes with its process, marks of dead calls, and files of the future."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,19 @@ def test_a_lock_of_another_machine_is_left_to_people(tmp_path):
     process.hold(tmp_path)
 
 
+def test_a_file_system_without_locks_is_worked_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "no locks here")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    process.hold(tmp_path)
+    assert process.is_locked(tmp_path) is False
+    process.hold_log()
+    assert not process.is_written(tmp_path / "log")
+
+
 def test_looking_for_a_lock_writes_nothing(tmp_path):
     process.is_locked(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -134,6 +149,54 @@ def test_a_job_dies_with_the_workflow_that_asks_for_it(asked: bool, before: bool
         os.kill(pid, signal.SIGKILL)
 
 
+START = """
+import os, subprocess, sys, time
+environment = os.environ | {sys.argv[1]: str(os.getpid())}
+command = [sys.executable, "-m", "pipeline", *sys.argv[2:]]
+print(subprocess.Popen(command, env=environment, stdout=2).pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("command", ["download ml-1m OUT", "build-tables OUT", "log-tracking OUT"])
+def test_a_command_of_a_rule_dies_with_its_snakemake(command: str, tmp_path: Path) -> None:
+    """In the middle of its work: it waits for a recipe that nobody writes."""
+    recipe = tmp_path / "recipe"
+    os.mkfifo(recipe)
+    held = os.open(recipe, os.O_RDWR)
+    given = [*command.replace("OUT", str(tmp_path / "out")).split(), "--spec", f"@{recipe}"]
+    with subprocess.Popen(
+        [sys.executable, "-c", START, process.VARIABLE, *given],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as snakemake:  # fmt: skip
+        assert snakemake.stdout is not None
+        pid = int(snakemake.stdout.readline())
+        try:
+            _wait_for(lambda: str(recipe) in _open_files(pid))
+        finally:
+            snakemake.kill()
+    try:
+        _wait_for(lambda: not _runs(pid))
+    finally:
+        os.close(held)
+
+
+def _open_files(pid: int) -> list[str]:
+    found = []
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            found.append(str(handle.readlink()))
+    return found
+
+
+def _wait_for(there: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def _runs(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
@@ -146,3 +209,13 @@ def _runs(pid: int) -> bool:
 def test_hidden_gpus_are_not_there(hidden, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
     assert not process.gpu_here()
+
+
+def test_torch_is_not_loaded_where_it_does_not_fit():
+    """OpenBLAS, which is loaded with it, asks for memory again and again when it gets none."""
+    limited = f"ulimit -v 900000; exec {sys.executable} -m pipeline meta-train a b c --spec '{{}}'"
+    done = subprocess.run(
+        ["bash", "-c", limited], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: limit of address space (`ulimit -v`): found 922 MB")

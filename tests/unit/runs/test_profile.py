@@ -1,7 +1,11 @@
 """Costs: what is measured is what was allocated, and what cannot be measured is a point too."""
 
+import contextlib
 import gc
 import json
+import subprocess
+import sys
+import time
 from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
@@ -186,3 +190,50 @@ def test_settings_that_the_method_refuses_are_no_point(tmp_path, monkeypatch):
     with pytest.raises(BadInput, match=r"recipe: settings\.1: horizon must be positive"):
         profile(recipe("amaml"), tmp_path / "out.json", device="cpu")
     assert not (tmp_path / "out.json").exists()
+
+
+JOB = """
+import sys
+from pathlib import Path
+from pipeline.runs import profile
+from tests.unit.runs.test_profile import recipe
+profile._start_method = lambda place: sys.argv[1]
+given = recipe("fomaml", repeats=10**9)
+profile.profile(given, Path(sys.argv[2]), device="cpu")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_what_measures_ends_with_its_job(method, tmp_path):
+    """However that ends: the children, and the server that forks them."""
+    command = [sys.executable, "-c", JOB, method, tmp_path / "cost.json"]
+    with subprocess.Popen(command, start_new_session=True) as job:
+        wait_for(lambda: any(is_measuring(pid) for pid in session(job.pid)))
+        job.kill()
+    wait_for(lambda: not session(job.pid))
+
+
+def is_measuring(pid: int) -> bool:
+    """Whether a process has been at work for longer than its start took."""
+    tasks = [task.name for task in Path(f"/proc/{pid}/task").glob("*")]
+    spent = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11]
+    return len(tasks) > 1 and int(spent) > 20
+
+
+def session(leader: int) -> list[int]:
+    """The processes of a session, but for its leader."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, _, of = stat.read_text().rsplit(")", 1)[1].split()[:4]
+            if int(of) == leader != int(stat.parent.name) and state != "Z":
+                found.append(int(stat.parent.name))
+    return found
+
+
+def wait_for(there, seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < end
+        time.sleep(0.05)

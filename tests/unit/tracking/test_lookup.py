@@ -44,7 +44,7 @@ def test_without_a_store_none_is_made(tmp_path: Path) -> None:
 
 def test_broken_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("no database at all")
-    with pytest.raises(BadInput, match=r"unusable store.*Delete"):
+    with pytest.raises(BadInput, match=r"unusable store.*`mv "):
         logged_ids(tmp_path / "mlflow.db", "ci", [NAME])
 
 

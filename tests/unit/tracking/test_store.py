@@ -1,6 +1,8 @@
 """Stores that cannot be used: one clear message, soon, whatever is wrong."""
 
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +67,41 @@ def test_other_stores_are_refused(results: Path, uri: str) -> None:
 
 def test_file_that_is_no_database_is_refused(results: Path) -> None:
     (results.parents[1] / "mlflow.db").write_text("not a database " * 100, encoding="utf-8")
-    with pytest.raises(BadInput, match=r"not a database.*\n?.*Delete .*mlflow\.db"):
+    with pytest.raises(tracking_store.Unusable, match=r"not a database.*`mv .*mlflow\.db"):
         log(results)
+
+
+SAID = {  # by SQLite and MLflow
+    "database is locked": "Another program",
+    "database or disk is full": "Make room",
+    "attempt to write a readonly database": "permissions",
+    "unable to open database file": "permissions",
+    "Detected out-of-date database schema (found version a, but expected b)": "mlflow db upgrade",
+    "database disk image is malformed": "`mv ",
+    "file is not a database": "`mv ",
+    "something new": "keep it",
+}
+
+
+@pytest.mark.parametrize("reason", SAID)
+def test_each_cause_has_its_own_remedy(reason: str, tmp_path: Path) -> None:
+    """Only a damaged file is one to part with, and it is moved, not deleted."""
+    said = str(tracking_store.refusal("sqlite:///mlflow.db", tmp_path / "mlflow.db", reason))
+    assert SAID[reason] in said
+    assert ("is sound: keep it" in said) is ("`mv " not in said)
+    assert "elete" not in said
+
+
+def test_a_store_that_another_program_holds_is_left_alone(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking_store, "PROBE_TIMEOUT_S", 0.1)
+    store = results.parents[1] / "mlflow.db"
+    with closing(sqlite3.connect(store, isolation_level=None)) as other:
+        other.execute("CREATE TABLE mine (x)")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(tracking_store.Unusable, match=r"database is locked.*keep it"):
+            log(results)
 
 
 def test_missing_results_are_refused(results: Path) -> None:
