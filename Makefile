@@ -1,10 +1,13 @@
-# `make` says what there is. The environment is made when it is missing or pyproject.toml changed.
+# `make` says what there is. The environment is made when it is missing or pyproject.toml changed,
+# and made anew when it has no pip or was moved: its programs then name another folder.
 PYTHON ?= python3
 CORES ?= 2
 GRID ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+HOME_OF_PIP := $(shell $(BIN)/pip --version 2>/dev/null | sed -n 's,^pip .* from \(.*\)/lib.*,\1,p')
+SOUND := $(shell test "$(HOME_OF_PIP)" -ef $(VENV) && echo yes)
 CONFIG := $(if $(GRID),--config grid=$(GRID))
 KEPT := $(patsubst results/%/evidence,%,$(wildcard results/*/evidence))
 # the extra `bench`, without what it would pull in: it must not move torch
@@ -19,12 +22,16 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+ifneq ($(SOUND),yes)
+.PHONY: $(READY)
+endif
+
 setup: $(READY) ## make the environment .venv (some minutes)
 
 $(READY): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; ok = (3, 11) <= v <= (3, 13); \
 	sys.exit(not ok and "found Python %d.%d, needed 3.11 to 3.13: make PYTHON=python3.11" % v)'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test "$(SOUND)" || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
 	$(BIN)/python workflow/offline_plots.py
