@@ -110,11 +110,13 @@ def date_back(files: Iterable[Path]) -> None:
     """Give files of the future the present as their time.
 
     After a clock was set back Snakemake takes each new file for older than its inputs and stops.
+    Files of another owner, as in a shared cache that links lead to, are left as they are.
     """
     now = time.time()
     for file in files:
         if file.exists() and file.stat().st_mtime > now:
-            os.utime(file, (now, now))
+            with suppress(PermissionError):
+                os.utime(file, (now, now))
 
 
 def _locked_by_us(handle: IO[str]) -> bool:

@@ -412,18 +412,18 @@ def test_other_errors_are_not_swallowed(monkeypatch: Any):
 ASCII = """
 import runpy, sys, types
 stub = sys.modules["pipeline.cli"] = types.ModuleType("pipeline.cli")
-stub.main = lambda: print("1 \\u00b1 2")
+stub.main = lambda: print("1 \\u00b1 2", __import__("os").environ["MPLBACKEND"])
 runpy.run_module("pipeline", run_name="__main__", alter_sys=True)
 """
 
 
-def test_what_an_encoding_lacks_is_escaped():
-    """Whatever a command or a library prints, under `LC_ALL=C` too."""
-    plain = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0"}
+def test_an_odd_environment_stops_no_command():
+    """What an encoding lacks is escaped; a notebook's way to draw is not taken over."""
+    plain = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0", "MPLBACKEND": "nope"}
     done = subprocess.run(
         [sys.executable, "-c", ASCII], cwd=ROOT, env=os.environ | plain, capture_output=True
     )
-    assert done.stdout == b"1 \\xb1 2\n", done.stderr
+    assert done.stdout == b"1 \\xb1 2 agg\n", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,18 @@ def test_files_of_the_future_get_the_present(tmp_path):
     assert not gone.exists()
 
 
+def test_files_of_another_owner_keep_their_time(tmp_path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    shared, link = tmp_path / "shared", tmp_path / "link"
+    shared.touch()
+    os.utime(shared, (time.time() + 864000,) * 2)
+    link.symlink_to(shared)
+    monkeypatch.setattr(os, "utime", refuse)
+    process.date_back([link])
+
+
 @pytest.mark.parametrize("asked", [True, False])
 @pytest.mark.parametrize("before", [True, False], ids=["already gone", "goes later"])
 def test_a_job_dies_with_the_workflow_that_asks_for_it(asked: bool, before: bool) -> None:
