@@ -203,8 +203,17 @@ def _watch(parent: int) -> None:
 
 # Commands that load torch, and what they need of address space: where OpenBLAS gets none while it
 # is loaded, it asks again for ever.
-LOAD_TORCH = ("meta-train", "build-reference", "profile-cost", "restore-runs", "promote", "adapt")
+LOAD_TORCH = (
+    *("meta-train", "build-reference", "fit-offsets", "profile-cost", "keep-evidence"),
+    *("restore-runs", "promote", "adapt"),
+)
 LEAST_BYTES = 1_500_000_000
+
+
+def torch_fits() -> bool:
+    """Whether the limit of address space leaves room to load torch."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return limit == resource.RLIM_INFINITY or limit >= LEAST_BYTES
 
 
 def check_memory_limit(command: str) -> None:
@@ -213,9 +222,9 @@ def check_memory_limit(command: str) -> None:
     Raises:
         BadInput: naming the limit.
     """
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     loads = command in LOAD_TORCH or command.startswith("study-")
-    if loads and limit != resource.RLIM_INFINITY and limit < LEAST_BYTES:
+    if loads and not torch_fits():
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         raise BadInput(
             f"limit of address space (`ulimit -v`): found {limit / 1e6:.0f} MB, needed "
             f"{LEAST_BYTES / 1e6:.0f} MB and more to load torch. Lift it: `ulimit -v unlimited`."

@@ -73,7 +73,7 @@ def start(code: Path, log: Path) -> None:
         code: the folder that holds `pipeline`, as jobs have it.
         log: what the worker says; each job has a log of its own.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" or not process.torch_fits():
         return
     name = secrets.token_hex(16)
     with suppress(OSError), socket.socket(socket.AF_UNIX) as listener:

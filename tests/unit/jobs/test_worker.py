@@ -160,3 +160,13 @@ def test_a_worker_that_cannot_load_is_named_at_the_end(
     worker.stop()
     assert "logs/worker.log: the process that jobs are forked from" in capsys.readouterr().err
     assert "half an environment" in (tmp_path / "logs/worker.log").read_text()
+
+
+def test_none_is_started_where_torch_does_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would load torch for ever, and its jobs would wait for it."""
+    monkeypatch.setattr(worker, "_STARTED", [])
+    monkeypatch.setattr("resource.getrlimit", lambda _: (900_000_000, 900_000_000))
+    worker.start(tmp_path, tmp_path / "worker.log")
+    assert worker._STARTED == []
