@@ -4,7 +4,8 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it over `path` if the block succeeds.
 
     The temporary file is removed when the block raises, so `path` is either the old
-    whole file or the new whole one.
+    whole file or the new whole one; after a power cut, too: it is on the disk before its name is.
 
     Raises:
         OSError: naming `path`, where nothing can be written there.
@@ -28,7 +29,10 @@ def replacing(path: Path) -> Iterator[Path]:
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield beside
+        _put_on_disk(beside)
         beside.replace(path)
+        with suppress(OSError):  # a file system that cannot say so of folders
+            _put_on_disk(path.parent)
     except OSError as error:
         if error.filename == str(beside):
             error.filename = str(path)
@@ -36,6 +40,34 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # where it could not be written
             beside.unlink(missing_ok=True)
+
+
+def _put_on_disk(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+_TEMPORARY = re.compile(r"\..+\.(\d+)\.tmp(-journal)?")  # of `replacing`, and what SQLite adds
+
+
+def remove_leftovers(tops: Iterable[Path], here: Path) -> None:
+    """Delete temporary files of killed processes: in `tops`, below them, and in `here`."""
+    for path in (*here.glob(".*.tmp*"), *(p for top in tops for p in top.rglob(".*.tmp*"))):
+        if (found := _TEMPORARY.fullmatch(path.name)) and not _runs(int(found[1])):
+            path.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

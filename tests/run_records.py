@@ -15,7 +15,7 @@ import pandas as pd
 from pipeline.config.measures import CLASSES, NUMBERS, Measure
 from pipeline.config.variants import variant_of
 from pipeline.data.schemas import read_metadata
-from pipeline.files import parse_json, write_json
+from pipeline.files import parse_json
 from pipeline.runs.metrics import derived_errors
 from pipeline.runs.records import (
     TEST_ROWS_SCHEMA,
@@ -26,6 +26,7 @@ from pipeline.runs.records import (
     write_reference,
     write_run,
 )
+from pipeline.seals import write_sealed
 
 METHODS = (
     *("maml", "maml1", "maml_sweep", "fomaml"),
@@ -95,7 +96,7 @@ def write_grid(
                     measure=measure,
                 )
         if profiles:
-            write_json(root / "profile" / f"{label}.json", profile(label))
+            write_sealed(root / "profile" / f"{label}.json", profile(label))
     return root
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.files import write_json
+from pipeline.seals import write_sealed
 from pipeline.tables.files import write_table
 from pipeline.tables.studies import STUDY_COLUMNS, study_rows
 
@@ -100,7 +100,7 @@ def noise_record(cosines: dict[str, float | None] | None = None) -> dict[str, An
 def study_tables(root: Path, **records: dict[str, Any]) -> dict[str, pd.DataFrame]:
     """Tables read back from the CSV that `build-tables` would write of these records."""
     for name, record in records.items():
-        write_json(root / "studies" / f"{name}.json", record)
+        write_sealed(root / "studies" / f"{name}.json", record)
     found = {}
     for name, rows in study_rows(root).items():
         write_table(root / "tables", name, STUDY_COLUMNS[name], rows)

@@ -39,8 +39,8 @@ def download(
 ) -> None:
     """Put a raw archive in place: from a local folder, else from its official addresses."""
     from pipeline.data.download import obtain
-    from pipeline.files import write_json
     from pipeline.jobs.recipes import archive_recipe
+    from pipeline.seals import digests, write_sealed
 
     source = _source(dataset)
     recipe = given_or(spec, archive_recipe, params, dataset)
@@ -48,7 +48,8 @@ def download(
     if source.simulated:
         simulated = take(recipe, "simulated")["simulated"]
     obtain(source, out, raw_dir=raw_dir, retries=retries, timeout_s=timeout, simulated=simulated)
-    write_json(out.with_suffix(".json"), {"spec": recipe})  # beside it: what it was got for
+    # beside it: what it was got for, and which bytes came
+    write_sealed(out.with_suffix(".json"), {"spec": recipe, "files": digests([out])})
     tell_made(out)
 
 

@@ -86,9 +86,9 @@ def log_tracking(
     grid: GridName = None,
 ) -> None:
     """Replay finished runs into MLflow; what is there already is left alone."""
-    from pipeline.files import read_json
     from pipeline.jobs.accessories import note_unlogged
     from pipeline.jobs.readers import check_records, check_view, making
+    from pipeline.seals import read_sealed
     from pipeline.tracking import replay
     from pipeline.tracking.store import Unusable
 
@@ -96,7 +96,7 @@ def log_tracking(
     tables = results_dir / "tables/spec.json"
     check_view(tables, recipe["tables"], "tables")
     check_view(results_dir / "figures/spec.json", recipe["figures"], "figures")
-    check_records(results_dir, read_json(tables))
+    check_records(results_dir, read_sealed(tables))
 
     def make() -> None:
         counts = replay.log_tracking(results_dir, uri=_uri(uri, recipe), **_grid(recipe))

@@ -129,7 +129,9 @@ def load_episodes(tasks: Path, episodes: Path) -> Episodes:
     Raises:
         BadInput: a file of another kind, or episodes that were frozen from other tasks.
     """
-    lines, about = schemas.read_rows(episodes, schemas.EPISODES), schemas.read_metadata(episodes)
+    data = schemas.file_bytes(episodes)
+    lines = schemas.rows_in(episodes, data, schemas.EPISODES)
+    about = schemas.metadata_in(episodes, data)
     given = read_tasks(tasks, seed=about["seed"])
     _check_same_tasks(tasks, episodes, given, lines, about)
     scaling = Scaling(**about["scaling"])

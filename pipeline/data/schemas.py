@@ -1,11 +1,12 @@
 """The Parquet files of the data layer: their columns, and how they are written and read.
 
-Every file carries a JSON object under the schema-metadata key `pipeline`. The same rows and
-the same object give the same bytes.
+Every file carries a JSON object under the schema-metadata key `pipeline`, and a seal
+(pipeline/seals.py). The same rows and the same object give the same bytes.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import BadInput
-from pipeline.files import parse_json, replacing
+from pipeline.files import parse_json
+from pipeline.seals import BLANK, KEY, sealed_bytes, sealing
 
 METADATA_KEY = b"pipeline"
 GROUP = 1 << 20  # rows that are written at a time
@@ -78,25 +80,34 @@ def write_rows(
     encoded = json.dumps(metadata, sort_keys=True, allow_nan=False).encode("utf-8")
     described = schema.with_metadata({METADATA_KEY: encoded})
     length = len(columns[schema.names[0]])
-    with (
-        replacing(path) as beside,
-        pq.ParquetWriter(beside, described, compression="zstd") as writer,
-    ):
+    with sealed_parquet(path, described, compression="zstd") as writer:
         for start in range(0, max(length, 1), GROUP):
             part = slice(start, start + GROUP)
             arrays = [_to_arrow(columns[field.name][part], field.type) for field in schema]
             writer.write_table(pa.Table.from_arrays(arrays, schema=described))
 
 
+@contextmanager
+def sealed_parquet(path: Path, schema: pa.Schema, **options: Any) -> Iterator[pq.ParquetWriter]:
+    """A writer of a sealed file, which is there, whole, when the block has ended."""
+    with sealing(path) as beside, pq.ParquetWriter(beside, schema, **options) as writer:
+        writer.add_key_value_metadata({KEY: BLANK})
+        yield writer
+
+
 def read_rows(path: Path, schema: pa.Schema) -> dict[str, np.ndarray]:
     """Read all columns of a file as arrays of one length.
 
     Raises:
-        BadInput: no such file, not Parquet, or other columns than those of `schema`.
+        BadInput: no such file, damaged, not Parquet, or other columns than those of `schema`.
     """
-    _check_exists(path)
+    return rows_in(path, file_bytes(path), schema)
+
+
+def rows_in(path: Path, data: bytes, schema: pa.Schema) -> dict[str, np.ndarray]:
+    """The same of bytes that `file_bytes` has read."""
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(pa.BufferReader(data))
     except (pa.ArrowInvalid, OSError) as error:
         raise _not_ours(path, f"no readable Parquet ({str(error)[:120]})", schema) from error
     if not table.schema.equals(schema, check_metadata=False):
@@ -119,30 +130,27 @@ def _to_numpy(column: pa.ChunkedArray) -> np.ndarray:
     return column.combine_chunks().flatten().to_numpy().reshape(len(column), -1)
 
 
-def column_names(path: Path) -> list[str]:
-    """Names of a file's columns.
+def names_in(path: Path, data: bytes) -> list[str]:
+    """Names of the columns of what `file_bytes` has read.
 
     Raises:
-        BadInput: no such file, or not Parquet.
+        BadInput: not Parquet.
     """
-    _check_exists(path)
-    try:
-        return list(pq.read_schema(path).names)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise _not_ours(path, f"no readable Parquet ({str(error)[:120]})", None) from error
+    return list(_schema_in(path, data).names)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """Return the JSON object stored under `pipeline` in a Parquet file's schema metadata.
 
     Raises:
-        BadInput: no such file, not Parquet, or written by something else.
+        BadInput: no such file, damaged, not Parquet, or written by something else.
     """
-    _check_exists(path)
-    try:
-        stored = (pq.read_schema(path).metadata or {}).get(METADATA_KEY)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise _not_ours(path, f"no readable Parquet ({str(error)[:120]})", None) from error
+    return metadata_in(path, file_bytes(path))
+
+
+def metadata_in(path: Path, data: bytes) -> dict[str, Any]:
+    """The same of bytes that `file_bytes` has read."""
+    stored = (_schema_in(path, data).metadata or {}).get(METADATA_KEY)
     if stored is None:
         raise _not_ours(path, "no metadata", None)
     try:
@@ -151,12 +159,25 @@ def read_metadata(path: Path) -> dict[str, Any]:
         raise _not_ours(path, f"no JSON object under 'pipeline' ({error})", None) from error
 
 
-def _check_exists(path: Path) -> None:
+def _schema_in(path: Path, data: bytes) -> pa.Schema:
+    try:
+        return pq.read_schema(pa.BufferReader(data))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _not_ours(path, f"no readable Parquet ({str(error)[:120]})", None) from error
+
+
+def file_bytes(path: Path) -> bytes:
+    """The bytes of a file of this pipeline, verified, for those who need both rows and metadata.
+
+    Raises:
+        BadInput: no such file, or damaged.
+    """
     if not path.is_file():
         raise BadInput(
             f"{path}: found no such file, but a Parquet file of this pipeline is needed. "
             "Run the step that writes it first, or correct the path."
         )
+    return sealed_bytes(path)
 
 
 def _described(schema: pa.Schema) -> str:

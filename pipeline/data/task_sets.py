@@ -56,7 +56,9 @@ def build_rating_tasks(
     Raises:
         BadInput: fewer items than asked for, or no user with enough ratings.
     """
-    columns, about = schemas.read_rows(ratings, schemas.RATINGS), schemas.read_metadata(ratings)
+    data = schemas.file_bytes(ratings)
+    columns = schemas.rows_in(ratings, data, schemas.RATINGS)
+    about = schemas.metadata_in(ratings, data)
     n_items = n_items or len(np.unique(columns["item"]))
     kept = _most_rated(ratings, columns["item"], n_items)
     is_kept = np.isin(columns["item"], kept)
@@ -228,13 +230,14 @@ def read_tasks(path: Path, *, seed: int) -> TaskSet:
     Raises:
         BadInput: another kind of file, or a seed that was not drawn into it.
     """
-    about = schemas.read_metadata(path)
+    data = schemas.file_bytes(path)
+    about = schemas.metadata_in(path, data)
     kind = about.get("kind", "ratings")
     if kind == "table":
         shape = about.get("shape")
         size = math.prod(shape) if shape else len(about["inputs"])
         kinds = schemas.table_tasks(size, split="splits" in about, is_array=bool(shape))
-        columns = schemas.read_rows(path, kinds)
+        columns = schemas.rows_in(path, data, kinds)
         task = columns["task"]
         if shape:
             x = columns["x"].reshape(-1, *shape)
@@ -242,7 +245,7 @@ def read_tasks(path: Path, *, seed: int) -> TaskSet:
             x = np.stack([columns[f"x{place}"] for place in range(size)], axis=1)
         identity, kept = about["fingerprint"], []
     elif kind == "synthetic":
-        columns = schemas.read_rows(path, schemas.SYNTHETIC_TASKS)
+        columns = schemas.rows_in(path, data, schemas.SYNTHETIC_TASKS)
         if seed not in about["seeds"]:
             raise BadInput(
                 f"{path}: found the tasks of seeds {about['seeds']}, but those of seed {seed} "
@@ -252,7 +255,7 @@ def read_tasks(path: Path, *, seed: int) -> TaskSet:
         x = np.stack([columns["x0"], columns["x1"]], axis=1)
         identity, kept = about["fingerprints"][str(seed)], ["n_train", "n_test", "points"]
     else:
-        columns = schemas.read_rows(path, schemas.RATING_TASKS)
+        columns = schemas.rows_in(path, data, schemas.RATING_TASKS)
         task, x = columns["task"], columns["item"].astype(np.int64)
         identity, kept = about["fingerprint"], ["n_items", "min_ratings"]
     tasks, starts, counts = group_rows(task)

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from pipeline.errors import BadInput, of_system
-from pipeline.files import read_json, write_json
 from pipeline.jobs.process import is_job
+from pipeline.seals import read_sealed, write_sealed
 
 UNKEPT = ".unkept"  # in a grid's results, while some of its records are to be put into evidence
 TRACKING = "tracking.json"
@@ -57,7 +57,7 @@ def note_unlogged(results_dir: Path, error: BadInput) -> None:
     """
     if not is_job():
         raise error
-    write_json(results_dir / TRACKING, {"not_logged": str(error)})
+    write_sealed(results_dir / TRACKING, {"not_logged": str(error)})
     print(f"error: {error} All else is made; the next `snakemake` logs it.", file=sys.stderr)
 
 
@@ -70,7 +70,7 @@ def left_undone(results_dir: Path) -> list[str]:
             "why); the next `snakemake` tries again."
         )
     with suppress(OSError, ValueError, KeyError, TypeError):
-        found = read_json(results_dir / TRACKING)["not_logged"]
+        found = read_sealed(results_dir / TRACKING)["not_logged"]
         lines.append(f"MLflow has not been told: {found} The next `snakemake` tries again.")
     return lines
 

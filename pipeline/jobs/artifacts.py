@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.config.schema import Params
-from pipeline.data.schemas import read_metadata
-from pipeline.files import read_json
+from pipeline.data.schemas import metadata_in
 from pipeline.jobs import recipes
 from pipeline.runs.recipe import Recipe
+from pipeline.seals import listed_fault, parse_sealed, seal_fault, sealed_bytes
 
 RUN_FILES = ("curve.parquet", "test_rows.parquet", "meta_init.safetensors", "metrics.json")
 
@@ -65,29 +65,55 @@ def seed_blocks(seeds: Iterable[int], size: int) -> dict[int, list[int]]:
 
 
 def fault_of(artifact: Artifact, root: Path = Path()) -> str | None:
-    """Why an artifact is not what it should be; None when it is."""
+    """Why an artifact is not what it should be; None when it is.
+
+    Of a fault of one file its name comes first.
+    """
     missing = [path.name for path in artifact.files if not (root / path).exists()]
     if missing:
         return f"no {', '.join(missing)}"
-    found = carried_recipe(root / artifact.files[-1])
+    *others, carrier = (root / path for path in artifact.files)
+    data = carrier.read_bytes()
+    if fault := seal_fault(data):
+        return f"{carrier.name}: {fault}"
+    found, listed = _carried(carrier, data)
     if found is None:
         return "carries no readable recipe"
     keys = sorted(found.keys() | artifact.recipe.keys())
     differing = [key for key in keys if found.get(key) != artifact.recipe.get(key)]
-    return f"made with another {', '.join(differing)}" if differing else None
+    if differing:
+        return f"made with another {', '.join(differing)}"
+    for path in others:
+        if path.suffix in SEALED and (fault := seal_fault(path.read_bytes())):
+            return f"{path.name}: {fault}"
+    return listed_fault(carrier.parent, listed)
+
+
+SEALED = (".parquet", ".json", ".safetensors")
+LISTED = "files"  # digests of files that cannot carry a seal, beside the recipe
 
 
 def carried_recipe(path: Path) -> Recipe | None:
-    """The recipe that a file carries; None when it has none or is broken."""
+    """The recipe that a file carries; None when it has none or is damaged."""
+    try:
+        return _carried(path, sealed_bytes(path))[0]
+    except (OSError, ValueError):
+        return None
+
+
+def _carried(path: Path, data: bytes) -> tuple[Recipe | None, dict[str, str]]:
+    """The recipe in the bytes of a file, and the digests of files beside it."""
+    listed: dict[str, str] = {}
     try:
         if path.suffix == ".parquet":
-            recipe = json.loads(read_metadata(path)["spec"])
+            recipe = json.loads(metadata_in(path, data)["spec"])
         else:
-            recipe = read_json(path)
-            recipe = recipe if path.name == "spec.json" else recipe["spec"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return recipe if isinstance(recipe, dict) else None
+            held = parse_sealed(data)
+            listed = held.pop(LISTED, {})
+            recipe = held if path.name == "spec.json" else held["spec"]
+    except (ValueError, KeyError, TypeError):
+        return None, {}
+    return (recipe if isinstance(recipe, dict) else None), listed
 
 
 def _data(params: Params) -> Iterator[Artifact]:

@@ -32,6 +32,7 @@ OUTSIDE = {
     "pipeline.runs.device": "the device and its allocator are no part of a recipe",
     "pipeline.runs.own_code": "finds what a recipe holds a digest of",
     "pipeline.runs.progress": "tells how far a job is",
+    "pipeline.seals": "refuses damaged files",
 }
 # Packages of which every module is outside; of the others only the `__init__`.
 WHOLE = ("pipeline.config.schema", "pipeline.jobs")

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.data.sets import SOURCES
-from pipeline.files import read_json
 from pipeline.runs.recipe import Recipe, canonical
 from pipeline.runs.records import holds_run
+from pipeline.seals import read_sealed
 
 OF_NO_COST = ("kind", "label", "setting", "dataset", "seed", "episodes", "code")
 
@@ -82,7 +82,7 @@ class Recorded:
         for recipe, folder in runs:
             if not holds_run(folder, recipe):
                 continue
-            said = read_json(folder / "metrics.json")
+            said = read_sealed(folder / "metrics.json")
             if said["status"] == "ok" and said["device"] == device and said["meta_updates"]:
                 share = said["train_seconds"] / said["meta_updates"]
                 key = (shape(recipe), said["seeds_in_job"])

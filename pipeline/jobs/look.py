@@ -10,8 +10,10 @@ from pathlib import Path
 from pipeline.config.schema import Params
 from pipeline.jobs.artifacts import Artifact, fault_of, grid_artifacts
 from pipeline.runs.recipe import digest
+from pipeline.seals import DAMAGED, NO_SEAL, seal_fault
 
 RECORDS = ("reference", "run", "profile", "study")  # kinds that training and measuring make
+SHOWN = 10  # of many damaged files
 VIEWS = ("tables", "figures", "report", "tracking")  # and what is made of them, in this order
 
 
@@ -24,6 +26,7 @@ class Look:
         faults: why some are not what they should be.
         stale: those with a fault whose file is there, which Snakemake alone would leave.
         lost: files of the artifacts that have a fault and that evidence does not give back.
+        damaged: of those whose bytes are not those that were written, which file and why.
         restored: blocks of runs, profiles and studies that committed evidence gives back.
         broken: what is said of evidence that contradicts itself and so gives nothing back.
     """
@@ -32,6 +35,7 @@ class Look:
     faults: Mapping[str, str]
     stale: frozenset[str]
     lost: frozenset[Path]
+    damaged: Mapping[str, str]
     restored: tuple[str, ...]
     broken: tuple[str, ...] = ()
 
@@ -59,13 +63,22 @@ def look(params: Params, root: Path = Path()) -> Look:
         kept = restore.restorable(params, faulty, root)
         given_back, broken = set(kept.files), tuple(restore.broken_lines(kept.broken))
     faults: dict[str, str] = {}
+    damaged: dict[str, str] = {}
     restored = []
     for output, group in artifacts.items():
-        carriers = {artifact.files[-1] for artifact in group}
-        lost = carriers & found.keys()
-        if not lost and (root / output).exists():
+        place = root / output
+        why = {path: found[path] for a in group if (path := a.files[-1]) in found}
+        lost = why.keys()
+        if not place.exists():
+            why = why or {Path(output): f"no {place.name}"}
+        elif group[0].recipe["kind"] == "run" and (fault := seal_fault(place.read_bytes())):
+            why = why | {Path(output): f"{place.name}: {fault}"}  # the block's, no carrier
+        if not why:
             continue
-        faults[output] = found[min(lost)] if lost else f"no {Path(output).name}"
+        faults[output] = next(iter(why.values()))
+        lines = [f"{file.parent.as_posix()}/{said}" for file, said in why.items()]
+        if lines := [line for line in lines if line.endswith((DAMAGED, NO_SEAL))]:
+            damaged[output] = "\n".join(lines)
         # a block without its own file, as after another `seeds_per_job`, lacks nothing else
         if group[0].recipe["kind"] in RECORDS and lost <= given_back:
             restored.append(output)
@@ -73,9 +86,17 @@ def look(params: Params, root: Path = Path()) -> Look:
     for output in [o for o in faults if o.startswith("data/raw/")]:
         if output.replace("/raw/", "/ratings/").replace(".zip", ".parquet") not in faults:
             del faults[output]
+            damaged.pop(output, None)
     stale = frozenset(output for output in faults if (root / output).exists())
     not_there = frozenset(found.keys() - given_back)
-    return Look(artifacts, faults, stale, not_there, tuple(restored), broken)
+    return Look(artifacts, faults, stale, not_there, damaged, tuple(restored), broken)
+
+
+def damage_lines(found: Look) -> list[str]:
+    """What is damaged, a line each; of many the first."""
+    lines = "\n".join(found.damaged.values()).splitlines()
+    more = [f"... and {len(lines) - SHOWN} more files like these"] if len(lines) > SHOWN else []
+    return lines[:SHOWN] + more
 
 
 def by_stage(params: Params, root: Path = Path()) -> dict[str, dict[str, str]]:
@@ -91,9 +112,11 @@ def by_stage(params: Params, root: Path = Path()) -> dict[str, dict[str, str]]:
 def jobs_left(found: Look) -> set[str]:
     """Outputs that have to be made: records, what is made of those, and the data these need.
 
-    Data that are not there are left alone as long as nothing needs them.
+    Data that are not there, or of another recipe, are left alone as long as nothing needs them.
+    Damaged ones are not: they would be found by whoever reads them next.
     """
-    left = {o for o in found.faults if not o.startswith("data/")} - set(found.restored)
+    left = {o for o in found.faults if not o.startswith("data/") or o in found.damaged}
+    left -= set(found.restored)
     made = left | set(found.restored)
     for output, group in found.artifacts.items():
         if group[0].recipe["kind"] in VIEWS and made & _inputs(group):

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.errors import BadInput
-from pipeline.files import write_json
 from pipeline.jobs.artifacts import carried_recipe
 from pipeline.runs.recipe import Recipe, digest
+from pipeline.seals import write_sealed
 
 SHOWN = 3  # of many faults
 
@@ -79,4 +79,4 @@ def making(carrier: Path, recipe: Recipe, make: Callable[[], object]) -> None:
     """Call `make`, and let what it made carry its recipe: taken away before, written last."""
     carrier.unlink(missing_ok=True)
     make()
-    write_json(carrier, recipe if carrier.name == "spec.json" else {"spec": recipe})
+    write_sealed(carrier, recipe if carrier.name == "spec.json" else {"spec": recipe})

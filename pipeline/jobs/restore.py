@@ -31,6 +31,7 @@ from pipeline.runs.evidence_files import Key, check_behaviour, is_there
 from pipeline.runs.probes import behaviour_of, behaviours, known_fault
 from pipeline.runs.recipe import Recipe
 from pipeline.runs.records import read_reference
+from pipeline.seals import is_whole, read_sealed, write_sealed
 
 IN_ROWS = ("run", "reference")  # kinds that evidence keeps in the two files of a setting
 IN_JSON = ("profile", "study")  # and those it keeps as they are
@@ -105,7 +106,7 @@ def restore_records(params: Params, root: Path = Path()) -> Restored:
                 continue
             record = read_json(kept_record(file))
             del record["behaviour"]
-            write_json(file, record | {"spec": recipe})
+            write_sealed(file, record | {"spec": recipe})
             done.files.append(file)
     for setting, wanted in by_setting.items():
         of_setting = restore(evidence_file(results, setting), wanted, ask)
@@ -140,19 +141,19 @@ def broken_lines(broken: Mapping[Path, Sequence[str]]) -> list[str]:
 
 
 def _write_blocks(artifacts: Iterable[Artifact], root: Path) -> None:
-    """The file of each block whose records are whole, where it is missing."""
+    """The file of each block whose records are whole, where it is missing or damaged."""
     blocks: dict[Path, list[Artifact]] = {}
     for artifact in artifacts:
         if artifact.recipe["kind"] == "run":
             blocks.setdefault(root / artifact.output, []).append(artifact)
     for file, runs in blocks.items():
-        if not file.exists() and not any(fault_of(run, root) for run in runs):
+        if not is_whole(file) and not any(fault_of(run, root) for run in runs):
             write_block(file, [run.recipe for run in runs])
 
 
 def write_block(file: Path, recipes: Iterable[Recipe]) -> None:
     """What a training job leaves when the records of all its seeds are whole."""
-    write_json(file, {"seeds": sorted(recipe["seed"] for recipe in recipes)})
+    write_sealed(file, {"seeds": sorted(recipe["seed"] for recipe in recipes)})
 
 
 def _refusals(refused: dict[Path, str]) -> list[str]:
@@ -211,7 +212,7 @@ def keep_record(record: Path, kept: Path | None = None) -> None:
     """
     if not record.is_file():
         return
-    found = read_json(record)
+    found = read_sealed(record)
     write_json(kept or kept_record(record), found | {"behaviour": behaviour_of(found["spec"])})
 
 

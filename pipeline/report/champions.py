@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-
 from pipeline.config.titles import label_title
 from pipeline.errors import BadInput
 from pipeline.report.blocks import Block, Cell, Head, Row, Table
 from pipeline.report.numbers import number
+from pipeline.runs.weights import read_arrays
 
 _NAMES = [Head("setting", tone="left")]
 _HEADS = [
@@ -61,12 +60,11 @@ def _row(file: Path, about: dict[str, Any]) -> Row:
 
 
 def _description(file: Path) -> dict[str, Any]:
-    """What a champion's file says of it; its weights are not read."""
+    """What a champion's file says of it."""
     try:
-        with safe_open(file, framework="np") as opened:
-            about: dict[str, Any] = json.loads(opened.metadata()["initialisation"])
-            return about | {"validation": about["validation"], "test": about["test"]}
-    except (SafetensorError, OSError, ValueError, LookupError, TypeError) as error:
+        about: dict[str, Any] = json.loads(read_arrays(file)[1]["initialisation"])
+        return about | {"validation": about["validation"], "test": about["test"]}
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise BadInput(
             f"{file}: found no readable champion ({str(error)[:80]}); needed a file of `python -m "
             "pipeline promote`. Delete it, or choose again with that command."

@@ -11,9 +11,9 @@ from typing import Any
 
 from pipeline.config.titles import TRIVIAL, UNTRAINED, label_order, setting_order
 from pipeline.errors import BadInput
-from pipeline.files import read_json
 from pipeline.report.grid_tables import Values, read_table
 from pipeline.runs.recipe import digest
+from pipeline.seals import Damaged, read_sealed
 
 # columns of a row that may name a method
 LABEL_COLUMNS = ("label", "method", "other", "reference", "released", "fixed")
@@ -103,7 +103,7 @@ def _read(results_dir: Path, row: Values) -> Run:
     if not (directory / "spec.json").is_file():
         return Run(*names, row, directory)
     try:
-        metrics, spec = (read_json(directory / f"{name}.json") for name in ("metrics", "spec"))
+        metrics, spec = (read_sealed(directory / f"{name}.json") for name in ("metrics", "spec"))
         return Run(
             *names,
             row,
@@ -115,6 +115,8 @@ def _read(results_dir: Path, row: Values) -> Run:
             settings=spec.get("settings"),
             network=_network(spec),
         )
+    except Damaged:
+        raise
     except (OSError, ValueError, AttributeError) as error:
         raise BadInput(
             f"{directory}: unreadable run record ({error}); needed the metrics.json and spec.json "

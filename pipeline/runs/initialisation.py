@@ -13,7 +13,6 @@ A champion (pipeline/tables/champions.py) is such a file, which says also how it
 rows with ids and categories as people have them: pipeline/runs/use.py.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -23,8 +22,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 from torch import Tensor
 
 from pipeline.config.measures import measure_in
@@ -33,11 +30,12 @@ from pipeline.data.own_files import Kind, OwnColumns
 from pipeline.data.pools import Episodes, ItemModel, Scaling, pad_rows
 from pipeline.data.schemas import read_metadata
 from pipeline.errors import BadInput
-from pipeline.files import read_json, replacing
 from pipeline.runs.device import DTYPES
 from pipeline.runs.model import make_model
 from pipeline.runs.offsets import offsets
 from pipeline.runs.recipe import Recipe
+from pipeline.runs.weights import read_arrays, write_arrays
+from pipeline.seals import Damaged, read_sealed
 
 KEY = "initialisation"
 _ITEMS = ("item_mean", "item_covariance")
@@ -119,13 +117,15 @@ class Initialisation:
                 "file of a champion."
             )
         try:
-            with safe_open(file, framework="pt") as opened:
-                about = json.loads((opened.metadata() or {}).get(KEY, "null"))
-                names = list(opened.keys())
-                theta = opened.get_tensor("theta") if "theta" in names else None
-                items = [opened.get_tensor(name).numpy() for name in _ITEMS if name in names]
-        except (SafetensorError, ValueError) as error:
+            arrays, told = read_arrays(file)
+            about = json.loads(told.get(KEY, "null"))
+        except Damaged as error:
+            raise _damaged(file, error.fault) from error
+        except ValueError as error:
             raise _damaged(file, str(error)[:100]) from error
+        names = sorted(arrays)
+        theta = torch.tensor(arrays["theta"]) if "theta" in names else None
+        items = [arrays[name] for name in _ITEMS if name in names]
         if about is None and names not in ([], ["theta"]):
             raise _damaged(file, f"tensors of something else: {', '.join(names[:3])}")
         if theta is None or about is None:
@@ -133,9 +133,6 @@ class Initialisation:
                 f"{file}: found no weights: the run was restored from evidence, which keeps its "
                 f"errors only, or failed, or is of an earlier version. Train it: {_training(file)}."
             )
-        digest = about.get("theta_sha256")
-        if digest is not None and digest != _digest(theta.numpy(), *items):
-            raise _damaged(file, "weights that are not those it was written with")
         if len(items) not in (0, len(_ITEMS)):
             raise _damaged(file, f"one of the tensors {' and '.join(_ITEMS)} without the other")
         model = ItemModel(*(of.astype(np.float64) for of in items)) if items else None
@@ -144,9 +141,7 @@ class Initialisation:
     def write(self, path: Path) -> None:
         """Write a file that `read` reads: the same bytes for the same weights and description."""
         arrays = {"theta": self.theta.numpy(), **item_arrays(self.item_model)}
-        about = self.about | {"theta_sha256": _digest(*arrays.values())}
-        with replacing(path) as beside:
-            beside.write_bytes(save(arrays, {KEY: json.dumps(about, sort_keys=True)}))
+        write_arrays(path, arrays, {KEY: json.dumps(self.about, sort_keys=True)})
 
     @property
     def items(self) -> list[str] | None:
@@ -340,7 +335,7 @@ def training_command(grid: str, dataset: str, label: str, setting: str, seed: in
 def _training(file: Path) -> str:
     """How to train the run in whose folder a file lies."""
     try:
-        spec = read_json(file.parent / "spec.json")
+        spec = read_sealed(file.parent / "spec.json")
         grid = file.resolve().parts[-6]
         command = training_command(
             grid, spec["dataset"], spec["label"], spec["setting"], spec["seed"]
@@ -348,13 +343,6 @@ def _training(file: Path) -> str:
         return f"`snakemake data_all --config grid={grid}`, then `{command}`"
     except (OSError, ValueError, LookupError, TypeError):
         return "`snakemake train_all`"
-
-
-def _digest(*arrays: np.ndarray) -> str:
-    found = hashlib.sha256()
-    for array in arrays:
-        found.update(np.ascontiguousarray(array).tobytes())
-    return found.hexdigest()
 
 
 def _damaged(file: Path, found: str) -> BadInput:

@@ -13,7 +13,7 @@ from pipeline.config.schema import Capture
 from pipeline.core import MetaTrainer
 from pipeline.data.pools import Episodes
 from pipeline.errors import BadInput
-from pipeline.files import file_digest, read_json
+from pipeline.files import file_digest
 from pipeline.runs.checks import (
     check_job,
     check_run_recipe,
@@ -29,6 +29,7 @@ from pipeline.runs.records import holds_run, write_run
 from pipeline.runs.seed import SeedTraining
 from pipeline.runs.testing import meta_test
 from pipeline.runs.training import MetaTraining
+from pipeline.seals import read_sealed
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -108,7 +109,7 @@ def run_seeds(
                 *(runs, tasks, run_dirs[0] / CHECKPOINT, place, capture, threads),
                 *(checkpoint_every, files),
             )
-    return [read_json(folder / "metrics.json") for folder in run_dirs]
+    return [read_sealed(folder / "metrics.json") for folder in run_dirs]
 
 
 def _train_together(

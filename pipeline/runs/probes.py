@@ -28,10 +28,11 @@ from pipeline.config.measures import MEASURES, NUMBERS, measure_in
 from pipeline.data import schemas
 from pipeline.data.cards import OF_CLASSES
 from pipeline.data.families import FAMILIES, PROFILED
-from pipeline.files import file_digest, read_json, write_json
+from pipeline.files import file_digest
 from pipeline.runs.behaviour import SCALES, Behaviour, difference
 from pipeline.runs.recipe import Recipe, digest, flow_time
 from pipeline.runs.records import read_run, since_added
+from pipeline.seals import read_sealed, write_sealed
 
 INNER_STEPS = 100  # K of the probe, where the recipe's is not smaller
 UPDATES = 3
@@ -232,7 +233,7 @@ def study_behaviour(probe: Recipe) -> Behaviour:
     with tempfile.TemporaryDirectory(prefix="behaviour-") as folder:
         out = Path(folder) / "study.json"
         getattr(study, f"study_{probe['study']}")(probe, out)
-        record = {name: value for name, value in read_json(out).items() if name != "spec"}
+        record = {name: value for name, value in read_sealed(out).items() if name != "spec"}
     return dict(_leaves("", record))
 
 
@@ -257,7 +258,7 @@ def behaviour_of(recipe: Recipe, cache: Path | None = None) -> Behaviour:
         return found
     found = measure(probe)
     if kept is not None:
-        write_json(kept, found)
+        write_sealed(kept, found)
     return found
 
 
@@ -289,7 +290,7 @@ def _answer(kept: Path | None) -> Behaviour | None:
     if kept is None or not kept.is_file():
         return None
     try:
-        found: Behaviour = read_json(kept)
+        found: Behaviour = read_sealed(kept)
     except (ValueError, OSError):  # unreadable: measured again
         return None
     return found

@@ -24,11 +24,11 @@ from pipeline.core import MLP, TaskBatch, meta_gradient
 from pipeline.data.families import PROFILED
 from pipeline.data.synthetic import draw_tasks
 from pipeline.errors import BadInput
-from pipeline.files import write_json
 from pipeline.runs.checks import check_profile_recipe
 from pipeline.runs.device import DTYPES, choose_device, device_name, keep_freed_memory
 from pipeline.runs.progress import track
 from pipeline.runs.recipe import Recipe
+from pipeline.seals import write_sealed
 
 POINTS = 100  # support and query rows of each task, half each
 LIMIT_S = 900.0  # seconds for one number of steps
@@ -60,7 +60,7 @@ def profile(recipe: Recipe, out: Path, *, device: str = "auto", threads: int = 1
         if answer["status"] == "refused":
             raise BadInput(f"recipe: settings.{steps}: {answer['message']}")
         entries.append({"inner_steps": int(steps), **answer})
-    write_json(
+    write_sealed(
         out,
         {
             "spec": recipe,

@@ -9,6 +9,8 @@ In `results/{grid}/runs/{method}/{setting}/{seed}/`:
     metrics.json            status, summary figures, cost, environment
     spec.json               the recipe (jobs/recipes.py); written LAST: no spec.json, no run
 
+Each is sealed (pipeline/seals.py).
+
 A record restored from committed evidence (pipeline/runs/evidence.py) says `restored` in
 metrics.json; its meta_init.safetensors is empty, its curve holds the updates that tables show.
 
@@ -27,6 +29,7 @@ ratings; `global_mean`, `support_mean` for the synthetic families). The schema m
 recipe under `spec`.
 """
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -36,16 +39,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from pipeline.config.measures import MEASURES, NUMBERS, Measure, measure_in, measure_of
-from pipeline.data.schemas import column_names, read_rows, write_rows
+from pipeline.data.schemas import file_bytes, names_in, rows_in, sealed_parquet, write_rows
 from pipeline.errors import BadInput
-from pipeline.files import read_json, replacing, write_json
 from pipeline.runs.agreement import run_fault
 from pipeline.runs.recipe import canonical
+from pipeline.runs.weights import read_arrays, write_arrays
+from pipeline.seals import Damaged, parse_sealed, read_sealed, sealed_bytes, write_sealed
 
 FILES = ("curve.parquet", "test_rows.parquet", "meta_init.safetensors", "metrics.json", "spec.json")
 METRICS = tuple(NUMBERS.metrics)
@@ -154,23 +155,20 @@ def write_run(
         known = dict.fromkeys([*frame, *(n for n in since_added(measure) if n in schema.names)])
         whole = frame.reindex(columns=list(known))
         table = pa.Table.from_pandas(whole, schema=schema, preserve_index=False)
-        with replacing(directory / name) as beside:
-            pq.write_table(table.replace_schema_metadata(None), beside)
-    with replacing(directory / "meta_init.safetensors") as beside:
-        weights = {} if theta is None else {"theta": theta, **(arrays or {})}
-        weights = {name: np.ascontiguousarray(array) for name, array in weights.items()}
-        save_file(weights, beside, metadata=dict(about) if about else None)
-    write_json(directory / "metrics.json", metrics)
-    write_json(directory / "spec.json", spec)
+        with sealed_parquet(directory / name, schema) as writer:
+            writer.write_table(table.replace_schema_metadata(None))
+    weights = {} if theta is None else {"theta": theta, **(arrays or {})}
+    write_arrays(directory / "meta_init.safetensors", weights, about or {})
+    write_sealed(directory / "metrics.json", metrics)
+    write_sealed(directory / "spec.json", spec)
 
 
 def holds_run(directory: Path, spec: Mapping[str, Any]) -> bool:
-    """Whether a folder holds a whole run that was made from this recipe."""
-    if not all((directory / name).is_file() for name in FILES):
-        return False
+    """Whether a folder holds a whole, undamaged run that was made from this recipe."""
     try:
-        return bool(read_json(directory / "spec.json") == dict(spec))
-    except (OSError, ValueError):  # unreadable: made again
+        *_, last = [sealed_bytes(directory / name) for name in FILES]
+        return bool(parse_sealed(last) == dict(spec))
+    except (OSError, ValueError):  # made again
         return False
 
 
@@ -178,7 +176,8 @@ def read_run(directory: Path) -> RunRecord:
     """Read a finished run.
 
     Raises:
-        BadInput: when a file is missing or unreadable, or test rows are not those of the metrics.
+        BadInput: when a file is missing, damaged or unreadable, or test rows are not those of the
+            metrics.
     """
     missing = [name for name in FILES if not (directory / name).is_file()]
     if missing:
@@ -189,14 +188,16 @@ def read_run(directory: Path) -> RunRecord:
     try:
         run = RunRecord(
             directory,
-            read_json(directory / "spec.json"),
-            read_json(directory / "metrics.json"),
+            read_sealed(directory / "spec.json"),
+            read_sealed(directory / "metrics.json"),
             _read_curve(directory / "curve.parquet"),
-            pd.read_parquet(directory / "test_rows.parquet"),
-            load_file(directory / "meta_init.safetensors").get("theta"),
+            _read_frame(directory / "test_rows.parquet"),
+            read_arrays(directory / "meta_init.safetensors")[0].get("theta"),
         )
         fault = run_fault(run.spec, run.metrics, run.test_rows)
-    except (ValueError, TypeError, OSError, KeyError, SafetensorError) as error:
+    except Damaged:
+        raise
+    except (ValueError, TypeError, OSError, KeyError) as error:
         raise BadInput(
             f"{directory}: unreadable run record ({error}); needed the files that "
             "`meta-train` wrote. Delete the folder and run `snakemake` again."
@@ -209,8 +210,12 @@ def read_run(directory: Path) -> RunRecord:
     return run
 
 
+def _read_frame(path: Path) -> pd.DataFrame:
+    return pd.read_parquet(io.BytesIO(sealed_bytes(path)))
+
+
 def _read_curve(path: Path) -> pd.DataFrame:
-    curve = pd.read_parquet(path)
+    curve = _read_frame(path)
     names = dict.fromkeys([*curve, *since_added(measure_of_curve(curve))])
     return curve.reindex(columns=list(names))
 
@@ -243,8 +248,9 @@ def read_reference(path: Path) -> pd.DataFrame:
     Raises:
         BadInput: when the file is missing or unreadable.
     """
-    measure = measure_in(column_names(path))
-    return pd.DataFrame(read_rows(path, test_rows_schema(measure)))
+    data = file_bytes(path)
+    measure = measure_in(names_in(path, data))
+    return pd.DataFrame(rows_in(path, data, test_rows_schema(measure)))
 
 
 def validation_error(run: RunRecord) -> float:

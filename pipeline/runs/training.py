@@ -1,5 +1,6 @@
 """The meta-updates of one job, of one seed or several: checkpoints, and an end on request."""
 
+import io
 import pickle
 import signal
 import sys
@@ -16,11 +17,11 @@ from torch import Tensor
 from pipeline.core import MetaTrainer, Progress, TaskBatch
 from pipeline.core.meta import SeedsDiverged
 from pipeline.errors import BadInput
-from pipeline.files import replacing
 from pipeline.runs.ledger import Fidelity
 from pipeline.runs.progress import track
 from pipeline.runs.recipe import job_digest, outer_loop
 from pipeline.runs.seed import SeedTraining
+from pipeline.seals import BLANK, Damaged, sealed_bytes, sealing
 
 # Checkpoints of a meta-training job, named by the recipe, or recipes, they belong to.
 
@@ -28,9 +29,12 @@ _BROKEN = (OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError, 
 
 
 def save_checkpoint(path: Path, recipe_digest: str, state: dict[str, Any]) -> None:
-    """Write a checkpoint, whole or not at all."""
-    with replacing(path) as beside:
-        torch.save({"recipe": recipe_digest, "state": state}, beside)
+    """Write a checkpoint, whole or not at all: a line with its seal, and what torch saves."""
+    saved = io.BytesIO()
+    torch.save({"recipe": recipe_digest, "state": state}, saved)
+    with sealing(path) as beside, beside.open("wb") as file:
+        file.write(f"{BLANK}\n".encode())
+        file.write(saved.getbuffer())
 
 
 def load_checkpoint(path: Path, recipe_digest: str) -> dict[str, Any] | None:
@@ -41,11 +45,15 @@ def load_checkpoint(path: Path, recipe_digest: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
+        saved = io.BytesIO(sealed_bytes(path)[len(BLANK) + 1 :])
+        stored = torch.load(saved, map_location="cpu", weights_only=True)
         if not isinstance(stored, dict):
             raise TypeError(f"holds a {type(stored).__name__}")
         recipe: str = stored["recipe"]
         state: dict[str, Any] = stored["state"]
+    except Damaged as error:
+        print(f"{path}: checkpoint: {error.fault}; starting anew", file=sys.stderr)
+        return None
     # what a broken pickle raises depends on where it is broken
     except (*_BROKEN, pickle.UnpicklingError) as error:
         first = str(error).split("\n")[0]

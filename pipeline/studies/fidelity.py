@@ -13,11 +13,11 @@ import torch
 
 from pipeline.core import MLP
 from pipeline.core.fidelity import compare
-from pipeline.files import write_json
 from pipeline.runs.checks import check_fidelity_recipe
 from pipeline.runs.device import DTYPES
 from pipeline.runs.progress import listed
 from pipeline.runs.recipe import Recipe, flow_time
+from pipeline.seals import write_sealed
 from pipeline.studies.problems import (
     draw_study_tasks,
     initialisations,
@@ -38,7 +38,7 @@ def study_fidelity(recipe: Recipe, out: Path, *, threads: int = 1) -> None:
     total = recipe["batches"] * record_count(recipe, "inner_steps", "methods")
     found = (record for family in recipe["families"] for record in _family(recipe, family))
     records = listed("fidelity of meta-gradients: record", found, total)
-    write_json(out, {"spec": recipe, "records": records})
+    write_sealed(out, {"spec": recipe, "records": records})
 
 
 def _family(recipe: Recipe, family: str) -> Iterator[dict[str, Any]]:

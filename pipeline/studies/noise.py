@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from pipeline.core import MLP, Diverged, meta_gradient
-from pipeline.files import write_json
 from pipeline.runs.checks import check_noise_recipe
 from pipeline.runs.device import DTYPES
 from pipeline.runs.progress import listed
 from pipeline.runs.recipe import Recipe
+from pipeline.seals import write_sealed
 from pipeline.studies.problems import draw_study_tasks, initialisations, record_count
 
 BATCH_STREAM = 2  # of the generator that draws meta-batches; the short training has 1
@@ -35,7 +35,7 @@ def study_noise(recipe: Recipe, out: Path, *, threads: int = 1) -> None:
     total = record_count(recipe, "inner_steps", "methods")
     found = (record for family in recipe["families"] for record in _family(recipe, family))
     records = listed("agreement of meta-batches: record", found, total)
-    write_json(out, {"spec": recipe, "records": records})
+    write_sealed(out, {"spec": recipe, "records": records})
 
 
 def _family(recipe: Recipe, family: str) -> Iterator[dict[str, Any]]:

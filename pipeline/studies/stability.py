@@ -13,11 +13,11 @@ import torch
 
 from pipeline.core import MLP, meta_gradient
 from pipeline.core.fidelity import compare
-from pipeline.files import write_json
 from pipeline.runs.checks import check_stability_recipe
 from pipeline.runs.device import DTYPES
 from pipeline.runs.progress import listed
 from pipeline.runs.recipe import Recipe
+from pipeline.seals import write_sealed
 from pipeline.studies.problems import (
     draw_study_tasks,
     initialisations,
@@ -44,7 +44,7 @@ def study_stability(recipe: Recipe, out: Path, *, threads: int = 1) -> None:
     given = recipe["stiffness"]
     total = len(recipe["families"]) * (len(given["scales"]) + 1) * len(given["horizons"]) * SOLVERS
     stiffness = listed("stiffness: record", stiffness_records(recipe), total)
-    write_json(out, {"spec": recipe, "records": records, "stiffness": stiffness})
+    write_sealed(out, {"spec": recipe, "records": records, "stiffness": stiffness})
 
 
 def _family(recipe: Recipe, family: str) -> Iterator[dict[str, Any]]:

@@ -11,9 +11,9 @@ from pipeline.config.measures import Measure, measure_in
 from pipeline.config.methods import BUDGET
 from pipeline.config.titles import label_order
 from pipeline.errors import BadInput
-from pipeline.files import read_json
 from pipeline.runs import records
 from pipeline.runs.records import AVERAGED, kept_updates, thinned
+from pipeline.seals import Damaged, read_sealed
 from pipeline.tables.files import Row
 from pipeline.tables.grid import SettingRuns
 from pipeline.tables.main import pooled_errors
@@ -115,9 +115,11 @@ def _profile(results_dir: Path, label: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        profile = read_json(path)
+        profile = read_sealed(path)
         for entry in profile["entries"]:
             _entry(entry)
+    except Damaged:
+        raise
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(
             f"{path}: unreadable cost profile ({error!r}); needed what `profile-cost` wrote. "

@@ -13,7 +13,7 @@ from pipeline.config.methods import WAYS
 from pipeline.config.studies import NO_REFERENCE, STIFF, STUDIES
 from pipeline.config.titles import DATASETS, label_order
 from pipeline.errors import BadInput
-from pipeline.files import read_json
+from pipeline.seals import Damaged, read_sealed
 from pipeline.tables.files import Row
 
 INITIALISATIONS = ("untrained", "trained")
@@ -59,7 +59,9 @@ def study_rows(results_dir: Path) -> dict[str, list[Row]]:
         if not path.is_file():
             continue
         try:
-            tables |= _TABLES[study](read_json(path))
+            tables |= _TABLES[study](read_sealed(path))
+        except Damaged:
+            raise
         except (ValueError, KeyError, TypeError) as error:
             raise BadInput(
                 f"{path}: unreadable study ({error!r}); needed what `study-{study}` wrote. "

@@ -19,7 +19,6 @@ from rich.progress import track
 
 from pipeline.config.measures import Measure
 from pipeline.errors import BadInput
-from pipeline.files import read_json
 from pipeline.runs.records import (
     FILES,
     measure_in_recipe,
@@ -27,6 +26,7 @@ from pipeline.runs.records import (
     read_run,
     reference_file,
 )
+from pipeline.seals import read_sealed
 from pipeline.tracking.content import (
     Content,
     content_digest,
@@ -101,7 +101,7 @@ def log_tracking(
             digest = content_digest([*files, reference, profile])
             run = _keep_one(experiment, old, digest)
             if run is None:
-                cost = read_json(profile) if profile.is_file() else None
+                cost = read_sealed(profile) if profile.is_file() else None
                 record, rows = read_run(directory), read_reference(reference)
                 content = run_content(record, rows, cost)
                 begun = unfinished(old, content.tags["recipe"])
@@ -133,7 +133,7 @@ def _measure(results_dir: Path, cells: Iterable[tuple[str, str, int]]) -> Measur
     for label, setting, seed in cells:
         spec = results_dir / "runs" / label / setting / str(seed) / "spec.json"
         if spec.is_file():
-            return measure_in_recipe(read_json(spec))
+            return measure_in_recipe(read_sealed(spec))
     return None
 
 

@@ -1,11 +1,22 @@
 """Files are whole or not there."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from pipeline.files import file_digest, parse_json, read_json, replacing, write_json, write_text
+from pipeline.files import (
+    file_digest,
+    parse_json,
+    read_json,
+    remove_leftovers,
+    replacing,
+    write_json,
+    write_text,
+)
 
 
 def write_half(path: Path, fault: type[BaseException]) -> None:
@@ -102,3 +113,29 @@ def test_the_name_beside_it_is_nobodys_business(tmp_path):
 def test_what_is_no_json_is_a_value_error(text):
     with pytest.raises(ValueError, match=r"\w"):
         parse_json(text)
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    left = [f".mlflow.db.{gone.pid}.tmp", f".mlflow.db.{gone.pid}.tmp-journal"]
+    deep = tmp_path / "results/a/figures"
+    deep.mkdir(parents=True)
+    kept = [deep / f".a.svg.{os.getpid()}.tmp", deep / "a.1.tmp", tmp_path / "other/.a.1.tmp"]
+    kept[-1].parent.mkdir()
+    lost = [*(tmp_path / name for name in left), deep / f".memory.svg.{gone.pid}.tmp"]
+    for path in (*kept, *lost):
+        path.touch()
+    remove_leftovers([tmp_path / "results", tmp_path / "none"], here=tmp_path)
+    assert [path.exists() for path in kept] == [True] * 3
+    assert not any(path.exists() for path in lost)
+
+
+def test_a_file_is_on_the_disk_before_its_name_is(tmp_path, monkeypatch):
+    """After a power cut a name stands for a whole file."""
+    order = []
+    fsync, rename = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda opened: (order.append("fsync"), fsync(opened))[1])
+    monkeypatch.setattr(Path, "replace", lambda a, b: (order.append("rename"), rename(a, b))[1])
+    write_text(tmp_path / "a.txt", "text")
+    assert order == ["fsync", "rename", "fsync"]

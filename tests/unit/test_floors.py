@@ -14,7 +14,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "pipeline"
 FLOORS = (  # from the ground up
-    ("errors", "files"),
+    ("errors", "files", "seals"),
     ("core",),
     ("data",),
     ("config",),

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.files import read_json
 from pipeline.jobs.artifacts import seed_blocks
 from pipeline.runs.evidence_files import read_files, write_files
+from pipeline.seals import read_sealed
 from tests.workflow.project import Project
 
 RESULTS = "results/ci"
@@ -45,7 +45,7 @@ def test_only_what_evidence_lacks_is_trained(project: Project) -> None:
 
     project.snakemake("train_all")
     runs = project.path(f"{RESULTS}/runs")
-    told = {path.parent: read_json(path) for path in runs.glob("*/*/*/metrics.json")}
+    told = {path.parent: read_sealed(path) for path in runs.glob("*/*/*/metrics.json")}
     # a job that starts for a restored run, because its episodes were frozen again, leaves it
     assert {folder.parts[-3] for folder, said in told.items() if "restored" not in said} == {
         "another"
@@ -75,7 +75,7 @@ def test_a_changed_formula_is_refused_and_then_trained(project: Project) -> None
     assert project.planned()["meta_train"] == _blocks(project)
     project.snakemake("train_all")
     for told in project.path(f"{RESULTS}/runs").glob("*/*/*/metrics.json"):
-        assert ("restored" in read_json(told)) is (told.parts[-4] == "fomaml"), told
+        assert ("restored" in read_sealed(told)) is (told.parts[-4] == "fomaml"), told
     assert project.planned("train_all") == {}
 
 
@@ -96,7 +96,7 @@ def test_rows_that_are_not_the_runs_are_said_and_trained(project: Project) -> No
     assert f"{name}: found" in said
     for told in project.path(f"{RESULTS}/runs").glob("*/*/*/metrics.json"):
         trained = told.parts[-4:-1] == ("fomaml", rows_file.stem, str(mine[1]))
-        assert ("restored" in read_json(told)) is not trained, told
+        assert ("restored" in read_sealed(told)) is not trained, told
     assert len(read_files(rows_file)[1][mine]) == len(rows[mine])
     assert f"{name}: found" not in project.snakemake("train_all", "--dry-run")
     assert project.planned("train_all") == {}

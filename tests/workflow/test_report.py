@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import read_json
+from pipeline.seals import read_sealed
 from tests.unit.report.page_reader import of, read_page
 from tests.workflow.conftest import METHODS
 from tests.workflow.project import Project
@@ -48,7 +48,7 @@ def test_page_names_every_run_and_the_commit(finished: Project) -> None:
     assert len(runs) == len(METHODS) * 2 * 2  # settings, seeds
     for run in runs:
         assert str(run.relative_to(finished.root)) in text
-    commits = {read_json(run / "metrics.json")["git_commit"] for run in runs}
+    commits = {read_sealed(run / "metrics.json")["git_commit"] for run in runs}
     assert all(commit[:12] in text for commit in commits)
     assert len(of(elements, "img")) == len([*finished.path("results/ci/figures").glob("*.svg")])
 
@@ -69,16 +69,22 @@ def test_commands_that_explain_prints_remake_the_run(project: Project) -> None:
     commands = [line.split("remake")[1].strip() for line in said.splitlines() if "remake" in line]
     table, workflow, training = commands
     folder = project.path(f"results/ci/runs/fomaml/{SETTING}/1")
-    before = read_json(folder / "spec.json"), read_json(folder / "metrics.json")["nrmse"]
+    before = read_sealed(folder / "spec.json"), read_sealed(folder / "metrics.json")["nrmse"]
 
     project.run(*shlex.split(training))
-    assert (read_json(folder / "spec.json"), read_json(folder / "metrics.json")["nrmse"]) == before
+    assert (
+        read_sealed(folder / "spec.json"),
+        read_sealed(folder / "metrics.json")["nrmse"],
+    ) == before
 
     remove, make = workflow.split(" && ")
     project.run(*shlex.split(remove))
     assert not folder.exists()
     project.run(*shlex.split(make))
-    assert (read_json(folder / "spec.json"), read_json(folder / "metrics.json")["nrmse"]) == before
+    assert (
+        read_sealed(folder / "spec.json"),
+        read_sealed(folder / "metrics.json")["nrmse"],
+    ) == before
 
     assert "build_tables" in project.run(*shlex.split(table), "--dry-run")
 

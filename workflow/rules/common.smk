@@ -31,12 +31,13 @@ from pipeline.config.load import read_mapping, read_parameters
 from pipeline.config.schema import load_params, with_methods_named
 from pipeline.config.studies import STUDIES
 from pipeline.errors import BadInput, of_system
+from pipeline.files import remove_leftovers
 from pipeline.jobs import accessories, process, worker
 from pipeline.jobs.artifacts import fault_of, seed_blocks
 from pipeline.jobs.console import Console, asked_for_own_words
 from pipeline.jobs.grid import jobs_of
 from pipeline.jobs.handed import handed, write_handed
-from pipeline.jobs.look import jobs_left, look
+from pipeline.jobs.look import damage_lines, jobs_left, look
 from pipeline.jobs.recipes import own_file
 
 try:
@@ -78,9 +79,11 @@ if "PIPELINE_CALL" not in os.environ:  # not a job of a call
     os.environ["PIPELINE_CALL"] = uuid.uuid4().hex[:12]
     if LOOK.broken:
         print(*LOOK.broken, sep="\n", file=sys.stderr)
+    for line in damage_lines(LOOK):
+        print(line, file=sys.stderr)
     if LOOK.stale:
         print(
-            f"{len(LOOK.stale)} files were made by another recipe ({min(LOOK.stale)}, ...): the "
+            f"{len(LOOK.stale)} files are not what they should be ({min(LOOK.stale)}, ...): the "
             "targets all, train_all and data_all make what they need of them anew.",
             file=sys.stderr,
         )

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import read_json, write_json
 from pipeline.jobs.costs import Recorded, Seconds, job_seconds, shape
 from pipeline.runs.job import run_seeds
 from pipeline.runs.recipe import Recipe
+from pipeline.seals import read_sealed, write_sealed
 from tests.unit.tiny_runs import RATINGS, SYNTHETIC, make_files, recipe
 
 
@@ -63,8 +63,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Recipe, Path]]:
     folders = [root / str(seed) for seed in (0, 1)]
     run_seeds(recipes, files[0][0], [file for _, file in files], folders, device="cpu")
     for folder, train, test in zip(folders, (50.0, 70.0), (3.0, 5.0), strict=True):
-        metrics = read_json(folder / "metrics.json")
-        write_json(
+        metrics = read_sealed(folder / "metrics.json")
+        write_sealed(
             folder / "metrics.json", metrics | {"train_seconds": train, "test_seconds": test}
         )
     return list(zip(recipes, folders, strict=True))
@@ -98,6 +98,6 @@ def test_runs_that_are_stale_or_failed_say_nothing(runs, tmp_path):
     failed.mkdir()
     for file in folder.iterdir():
         (failed / file.name).write_bytes(file.read_bytes())
-    metrics = read_json(failed / "metrics.json")
-    write_json(failed / "metrics.json", metrics | {"status": "failed"})
+    metrics = read_sealed(failed / "metrics.json")
+    write_sealed(failed / "metrics.json", metrics | {"status": "failed"})
     assert Recorded([(given, failed)], "cpu", Other()).run(given, 2).update == -1.0

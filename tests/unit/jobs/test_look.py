@@ -9,13 +9,14 @@ import pytest
 
 from pipeline.config.schema import Params
 from pipeline.errors import BadInput
-from pipeline.files import read_json, write_json
 from pipeline.jobs.artifacts import carried_recipe, fault_of, grid_artifacts
-from pipeline.jobs.look import Look, jobs_left, look
+from pipeline.jobs.look import Look, damage_lines, jobs_left, look
 from pipeline.jobs.plan import grid_runs
 from pipeline.jobs.restore import keep_finished
 from pipeline.runs.evidence import evidence_file
 from pipeline.runs.evidence_files import read_files, write_files
+from pipeline.runs.records import FILES
+from pipeline.seals import read_sealed, write_sealed
 from tests import run_records
 from tests.unit.jobs.finished_grid import BLOCK, RUN, params, spoil_run
 from tests.unit.tiny_runs import RATINGS, ROOT, SYNTHETIC
@@ -78,6 +79,32 @@ def test_a_broken_recipe_is_none(text, root):
     assert carried_recipe(root / "results/tiny/profile/maml.json") is None
 
 
+@pytest.mark.parametrize(
+    "name", [f"{RUN}/{name}" for name in FILES] + [BLOCK, "results/tiny/profile/maml.json"]
+)
+def test_a_flipped_bit_of_a_record_is_said_and_makes_its_job_stale(name, root):
+    output = BLOCK if RUN in name else name
+    flip(root / name)
+    found = seen(root)
+    assert found.stale == {output}
+    assert damage_lines(found) == [f"{name}: damaged: its bytes are not those that were written"]
+    assert output in {*jobs_left(found), *found.restored}
+
+
+def test_damaged_data_are_made_again_and_others_not(root):
+    name = "data/tasks/cosmixture.parquet"
+    flip(root / name)
+    assert name in jobs_left(seen(root))
+    (root / name).unlink()
+    assert jobs_left(seen(root)) == set()
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
 def test_times_say_nothing(root):
     for number, path in enumerate(sorted(root.rglob("*"), reverse=True)):
         if path.is_file():
@@ -123,7 +150,7 @@ def test_content_of_a_link_is_what_counts(root, tmp_path):
     place.rename(kept)
     place.symlink_to(kept)
     assert seen(root).faults == {}
-    write_json(kept, read_json(kept) | {"code": "old"})
+    write_sealed(kept, read_sealed(kept) | {"code": "old"})
     assert seen(root).stale == {TABLES}
     kept.unlink()
     assert TABLES in seen(root).faults
@@ -141,9 +168,9 @@ def test_evidence_gives_back_what_holds(tmp_path):
     )  # fmt: skip
     for recipe, folder in grid_runs(given, tmp_path):
         if folder.is_dir():
-            write_json(folder / "spec.json", recipe)
+            write_sealed(folder / "spec.json", recipe)
     spoiled = results / f"runs/imaml/{RATINGS}/0/spec.json"
-    write_json(spoiled, read_json(spoiled) | {"dtype": "float64"})
+    write_sealed(spoiled, read_sealed(spoiled) | {"dtype": "float64"})
     keep_finished(results, **of)
     shutil.rmtree(results / "runs")
     found = look(given, tmp_path)
@@ -172,7 +199,7 @@ def test_evidence_that_contradicts_itself_is_said_and_not_counted_on(spoil, tmp_
     run_records.write_grid(results, profiles=False, n_tasks=2, inner_steps=5, steps=STEPS, **of)
     for recipe, folder in grid_runs(given, tmp_path):
         if folder.is_dir():
-            write_json(folder / "spec.json", recipe)
+            write_sealed(folder / "spec.json", recipe)
     keep_finished(results, **of)
     shutil.rmtree(results / "runs")
     rows_file = evidence_file(results, SYNTHETIC)
@@ -187,7 +214,7 @@ def test_evidence_that_contradicts_itself_is_said_and_not_counted_on(spoil, tmp_
         assert Path(RUN[:-1] + "0", "spec.json") not in found.lost
         return
     if spoil == "profile":
-        write_json(results / "evidence/profile/maml.json", {"spec": {}, "behaviour": None})
+        write_sealed(results / "evidence/profile/maml.json", {"spec": {}, "behaviour": None})
     else:
         rows_file.unlink()
     with pytest.raises(BadInput, match="git checkout"):
@@ -210,7 +237,7 @@ def test_a_fault_says_what_differs(root):
     (run,) = (a for a in grid_artifacts(params(), root) if a.files[-1] == Path(RUN, "spec.json"))
     assert fault_of(run, root) is None
     spec = root / RUN / "spec.json"
-    write_json(spec, read_json(spec) | {"seed": 9, "new": 1})
+    write_sealed(spec, read_sealed(spec) | {"seed": 9, "new": 1})
     fault = fault_of(run, root)
     assert fault is not None
     assert {"seed", "new"} <= set(fault.replace(",", "").split())

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.schema import Params
-from pipeline.files import read_json, write_json
 from pipeline.jobs.grid import RULES, Job, grid_jobs
 from pipeline.jobs.plan import grid_runs
 from pipeline.jobs.recipes import profile_recipe
 from pipeline.jobs.restore import keep_finished
 from pipeline.runs.recipe import canonical
+from pipeline.seals import read_sealed, write_sealed
 from tests import run_records
 from tests.unit.jobs.finished_grid import RUN, params, spoil_run
 from tests.unit.tiny_runs import METHODS, RATINGS, SYNTHETIC
@@ -107,11 +107,12 @@ def test_what_evidence_holds_is_not_left(tmp_path):
     of = {"methods": list(grid.methods), "settings": list(grid.settings), "seeds": [0, 1]}
     run_records.write_grid(results, **of, inner_steps=5, steps=(0, 1, 3, 5))
     for recipe, folder in grid_runs(given, tmp_path):
-        write_json(folder / "spec.json", recipe)
+        write_sealed(folder / "spec.json", recipe)
     for method in grid.methods:
-        write_json(results / f"profile/{method}.json", {"spec": profile_recipe(given, method)})
-    write_json(
-        tmp_path / RUN / "spec.json", read_json(tmp_path / RUN / "spec.json") | {"dtype": "float64"}
+        write_sealed(results / f"profile/{method}.json", {"spec": profile_recipe(given, method)})
+    write_sealed(
+        tmp_path / RUN / "spec.json",
+        read_sealed(tmp_path / RUN / "spec.json") | {"dtype": "float64"},
     )
     shutil.rmtree(tmp_path / RUN.replace("imaml", "fomaml"))
     (results / "profile/maml.json").unlink()
@@ -123,7 +124,7 @@ def test_what_evidence_holds_is_not_left(tmp_path):
     assert sorted(trained) == [("fomaml", [1]), ("imaml", [1])]
     assert [job.label for job in left if job.rule == "profile_cost"] == ["maml"]
     # committed tables of a clone: records restored later are newer, so Snakemake makes them anew
-    write_json(results / "tables/summary.json", {})
+    write_sealed(results / "tables/summary.json", {})
     assert {job.rule for job in grid_jobs(given, tmp_path) if not job.done} >= set(AFTER)
     without = params().model_copy(update={"grids": {"tiny": params().active}})
     assert all(not job.done for job in grid_jobs(without, tmp_path) if job.rule == "meta_train")
@@ -154,7 +155,7 @@ def test_an_archive_that_is_there_is_not_downloaded(root):
         (root / f"data/{name}/simulated.parquet").unlink()
     assert left(root)["build_ratings"] == 1
     assert left(root)["download"] == 0
-    write_json(root / "data/raw/simulated.json", {"spec": {}})
+    write_sealed(root / "data/raw/simulated.json", {"spec": {}})
     assert left(root)["download"] == 1
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from pipeline import cli
 from pipeline.errors import BadInput
-from pipeline.files import read_json, write_json
 from pipeline.jobs.artifacts import grid_artifacts
 from pipeline.jobs.readers import SHOWN, check_records, check_view, making
 from pipeline.runs.recipe import Recipe, canonical, digest
+from pipeline.seals import read_sealed, write_sealed
 from tests.unit.jobs.finished_grid import RUN, params
 from tests.unit.tiny_runs import METHODS
 
@@ -70,10 +70,10 @@ def test_other_records_are_refused(name, spoil, root, tables):
     elif spoil == "broken":
         file.write_text("{")
     else:
-        held = read_json(file)
+        held = read_sealed(file)
         recipe = held.get("spec", held)
         recipe["code"] = "old"
-        write_json(file, held)
+        write_sealed(file, held)
     with pytest.raises(BadInput) as refused:
         check_records(root / RESULTS, tables)
     assert str(file) in str(refused.value)
@@ -100,7 +100,7 @@ def test_a_view_of_the_recipe_is_taken(root, tables):
 
 def test_another_view_is_refused(root, tables):
     file = root / CARRIERS["build-tables"]
-    write_json(file, tables | {"code": "old"})
+    write_sealed(file, tables | {"code": "old"})
     with pytest.raises(BadInput) as refused:
         check_view(file, digest(tables), "build_tables")
     for part in (str(file), digest(tables), digest(tables | {"code": "old"}), "build_tables"):
@@ -124,7 +124,7 @@ def test_another_view_is_refused(root, tables):
 )
 def test_a_command_refuses_what_it_should_not_read(command, spoilt, root, monkeypatch, capsys):
     before = (root / CARRIERS[command]).read_bytes()
-    write_json(root / spoilt, read_json(root / spoilt) | {"code": "old"})
+    write_sealed(root / spoilt, read_sealed(root / spoilt) | {"code": "old"})
     assert call(root, command, monkeypatch) == 2
     said = capsys.readouterr().err
     assert spoilt in said
@@ -146,7 +146,7 @@ def test_a_command_that_ends_half_way_leaves_no_carrier(command, root, monkeypat
 
 def test_a_killed_process_leaves_no_carrier(tmp_path):
     carrier = tmp_path / "spec.json"
-    write_json(carrier, {"old": True})
+    write_sealed(carrier, {"old": True})
     pid = os.fork()
     if pid == 0:
         making(carrier, {"new": True}, lambda: os.kill(os.getpid(), signal.SIGKILL))
@@ -162,4 +162,4 @@ def test_a_carrier_is_written_last(name, held, tmp_path):
     order = []
     making(tmp_path / name, {"a": 1}, lambda: order.append((tmp_path / name).exists()))
     assert order == [False]
-    assert read_json(tmp_path / name) == held
+    assert read_sealed(tmp_path / name) == held

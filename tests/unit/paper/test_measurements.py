@@ -2,9 +2,9 @@
 
 import pytest
 
-from pipeline.files import write_json
 from pipeline.paper.claims import ALL, FAILS, HOLDS, IN_PART, NOT_JUDGED
 from pipeline.paper.measurements import PROFILE, measurement_claims
+from pipeline.seals import write_sealed
 from pipeline.tables.series import cost_rows
 
 STEPS = (1, 50, 100, 300, 500)
@@ -29,7 +29,7 @@ def rows_of(root, peaks=None, seconds=None, stability=()):
             | {"seconds": seconds.get(label, flat(0.2))[step], "peak_bytes": peak}
             for step, peak in by_step.items()
         ]
-        write_json(root / "profile" / f"{label}.json", {"device": "cpu", "entries": entries})
+        write_sealed(root / "profile" / f"{label}.json", {"device": "cpu", "entries": entries})
     rows = measurement_claims(cost_rows(root, list(peaks)), stability)
     return {(row["claim"], row["setting"]): row for row in rows}
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from pipeline.errors import BadInput
 from pipeline.files import file_digest
 from pipeline.jobs.recipes import report_recipe
+from pipeline.runs.weights import write_arrays
 from tests.unit.report.page_reader import of, page
 from tests.unit.tiny_runs import tiny_params
 
@@ -29,7 +29,7 @@ ABOUT = {
 def write(results: Path, about: object = ABOUT) -> Path:
     file = results / "champions/cosmixture-8shot.safetensors"
     file.parent.mkdir(exist_ok=True)
-    save_file({"theta": np.zeros(2)}, file, metadata={"initialisation": json.dumps(about)})
+    write_arrays(file, {"theta": np.zeros(2)}, {"initialisation": json.dumps(about)})
     return file
 
 

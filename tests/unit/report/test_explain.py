@@ -1,15 +1,14 @@
 """`explain`: each value with its definition, its runs and the commands that remake them."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import BadInput
-from pipeline.files import read_json
 from pipeline.report.explain import explain
 from pipeline.report.grid_tables import read_table, table_names
 from pipeline.runs.recipe import digest
+from pipeline.seals import read_sealed, write_sealed
 from tests.unit.report.conftest import SETTINGS
 
 SYNTHETIC, RATINGS = SETTINGS
@@ -39,7 +38,7 @@ def test_runs_of_a_mean_over_seeds(results):
     assert "runs     2, seeds 0, 1" in said
     for seed in (0, 1):
         folder = results / "runs/amaml" / SYNTHETIC / str(seed)
-        metrics, spec = read_json(folder / "metrics.json"), read_json(folder / "spec.json")
+        metrics, spec = read_sealed(folder / "metrics.json"), read_sealed(folder / "spec.json")
         assert f"  {folder}  (seed {seed})" in said
         for fact in (digest(spec), metrics["git_commit"], metrics["data"]["fingerprint"]):
             assert fact in said
@@ -98,7 +97,7 @@ def test_costs_come_from_profiles(results):
 
 def test_restored_runs_and_their_evidence(results):
     path = results / "runs/amaml" / SYNTHETIC / "0/metrics.json"
-    path.write_text(json.dumps(read_json(path) | {"restored": True}))
+    write_sealed(path, read_sealed(path) | {"restored": True})
     evidence = results / "evidence" / f"{SYNTHETIC}.parquet"
     evidence.parent.mkdir()
     evidence.write_bytes(b"")

@@ -159,5 +159,5 @@ def test_missing_tables_are_named(results):
 
 def test_unreadable_record_is_named(results):
     (results / "runs/amaml" / SYNTHETIC / "0/metrics.json").write_text("{")
-    with pytest.raises(BadInput, match=r"amaml.*unreadable run record"):
+    with pytest.raises(BadInput, match=r"amaml.*metrics\.json: no seal in it"):
         build_report(results, grid="test")

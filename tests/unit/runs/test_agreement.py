@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import BadInput
-from pipeline.files import read_json, write_json
 from pipeline.runs.agreement import reference_fault, run_fault
 from pipeline.runs.records import read_run
+from pipeline.seals import read_sealed, write_sealed
 from tests import run_records
 from tests.table_files import SETTING
 
@@ -90,16 +90,16 @@ def test_a_reference_on_other_tasks(column: str) -> None:
     assert reference_fault(METRICS, other, OWN) is not None
 
 
-@pytest.mark.parametrize("spoil", ["edited", "copied", "null"])
+@pytest.mark.parametrize("spoil", ["edited", "copied", "empty"])
 def test_a_local_record_that_does_not_agree_is_refused(spoil: str, tmp_path: Path) -> None:
     mine, other = (run_records.write_one(tmp_path, METHOD, SETTING, seed) for seed in (0, 1))
     read_run(mine)
     if spoil == "edited":
-        write_json(mine / "metrics.json", read_json(mine / "metrics.json") | {"nrmse": 0.01})
+        write_sealed(mine / "metrics.json", read_sealed(mine / "metrics.json") | {"nrmse": 0.01})
     elif spoil == "copied":
         (mine / "test_rows.parquet").write_bytes((other / "test_rows.parquet").read_bytes())
     else:
-        write_json(mine / "metrics.json", None)
+        write_sealed(mine / "metrics.json", {})
     with pytest.raises(BadInput) as refused:
         read_run(mine)
     assert str(mine) in str(refused.value)

@@ -13,11 +13,11 @@ import pytest
 
 from pipeline.config.measures import CLASSES, MEASURES, NUMBERS, Measure
 from pipeline.errors import BadInput
-from pipeline.files import read_json, write_json
 from pipeline.jobs.restore import keep_finished
 from pipeline.runs.evidence import Restored, add_reference, add_runs, evidence_file, restore
 from pipeline.runs.evidence_files import read_files, runs_schema, write_files
 from pipeline.runs.records import REFERENCE_PARAMETERS, read_reference, read_run, reference_file
+from pipeline.seals import read_sealed, write_sealed
 from tests import run_records
 from tests.table_files import SETTING, build
 
@@ -58,7 +58,7 @@ def carriers(root: Path, setting: str = SETTING) -> list[Path]:
 
 
 def wanted(root: Path, setting: str = SETTING) -> list[tuple[Path, dict]]:
-    return [(path, read_json(path)) for path in carriers(root, setting)]
+    return [(path, read_sealed(path)) for path in carriers(root, setting)]
 
 
 def written(rows_file: Path) -> dict[str, bytes]:
@@ -125,7 +125,7 @@ def test_the_order_of_jobs_changes_no_byte(grid: Path, tmp_path: Path) -> None:
 
 def test_a_reference_may_come_before_the_runs(each_grid: Path, tmp_path: Path) -> None:
     one, other = (evidence_file(tmp_path / name, SETTING) for name in ("one", "other"))
-    spec = read_json(carriers(each_grid)[0])
+    spec = read_sealed(carriers(each_grid)[0])
     reference = read_reference(reference_file(each_grid, SETTING, 0))
     add_runs(one, folders(each_grid), number)
     add_reference(one, spec, reference, number)
@@ -158,7 +158,7 @@ def test_code_that_behaves_as_it_did_restores_under_the_new_recipe(grid: Path) -
     runs = [(folder, spec | {"code": "of today"}) for folder, spec in wanted(grid)]
     shutil.rmtree(grid / "runs")
     assert restore(evidence_file(grid, SETTING), runs, number).files == carriers(grid)
-    assert read_json(folders(grid)[0] / "spec.json")["code"] == "of today"
+    assert read_sealed(folders(grid)[0] / "spec.json")["code"] == "of today"
 
 
 def test_code_that_gives_another_number_is_refused_with_its_name(grid: Path) -> None:
@@ -176,9 +176,9 @@ def test_code_that_gives_another_number_is_refused_with_its_name(grid: Path) -> 
 def test_a_record_that_is_there_is_left_alone(grid: Path) -> None:
     keep_finished(grid, **GRID)
     mine = folders(grid)[0]
-    write_json(mine / "metrics.json", read_json(mine / "metrics.json") | {"mine": 1})
+    write_sealed(mine / "metrics.json", read_sealed(mine / "metrics.json") | {"mine": 1})
     assert restore(evidence_file(grid, SETTING), wanted(grid), number).files == []
-    assert read_json(mine / "metrics.json")["mine"] == 1
+    assert read_sealed(mine / "metrics.json")["mine"] == 1
 
 
 def test_a_run_made_anew_takes_the_place_of_the_old_one(grid: Path) -> None:
@@ -215,8 +215,8 @@ def full_grid(root: Path) -> dict:
     """A grid whose runs say all that their reference depends on; the recipe of one run."""
     given = {"hidden": [4], "evaluation": {"steps": [0]}, "dtype": "float32", "data": {}}
     for path in carriers(root):
-        write_json(path, read_json(path) | given)
-    return read_json(carriers(root)[0])
+        write_sealed(path, read_sealed(path) | given)
+    return read_sealed(carriers(root)[0])
 
 
 def test_a_reference_comes_back_as_it_was(each_grid: Path) -> None:

@@ -11,6 +11,7 @@ from pipeline.core.aggregate import Spread
 from pipeline.errors import BadInput
 from pipeline.runs.recipe import outer_loop
 from pipeline.runs.records import NORMS, read_run, validation_error
+from tests.sealed_frames import write_frame
 from tests.unit.runs.test_seed_jobs import cut_short
 from tests.unit.seed_runs import SEEDS, Paths, all_equal, alone, make, recipes, together
 from tests.unit.tiny_runs import SYNTHETIC, recipe
@@ -135,7 +136,7 @@ def test_the_curve_tells_how_norms_are_spread(files, tmp_path):
 def test_a_record_from_before_has_no_norms(files, tmp_path):
     run = trained(files, tmp_path)[0]
     path = run.directory / "curve.parquet"
-    pd.read_parquet(path).drop(columns=[*NORMS, AVERAGE]).to_parquet(path)
+    write_frame(pd.read_parquet(path).drop(columns=[*NORMS, AVERAGE]), path)
     found = read_run(run.directory)
     assert found.curve.columns.tolist() == run.curve.columns.tolist()
     assert found.curve["norm_median"].isna().all()

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from pipeline.errors import BadInput
-from pipeline.files import read_json
 from pipeline.jobs import recipes
 from pipeline.runs import profile as cost_profile
 from pipeline.runs.profile import profile, tensor_peak
 from pipeline.runs.recipe import Recipe, canonical
+from pipeline.seals import read_sealed
 from tests.unit.tiny_runs import METHODS, tiny_params
 
 CPU = torch.device("cpu")
@@ -154,7 +154,7 @@ def test_a_profile_holds_every_number_of_steps(tmp_path: Path, capfd):
     """Measured in real processes."""
     out = tmp_path / "new/fomaml.json"
     profile(recipe(), out, device="cpu")
-    found = read_json(out)
+    found = read_sealed(out)
     assert found["spec"] == recipe()
     assert (found["method"], found["label"], found["device"]) == ("fomaml", "fomaml", "cpu")
     assert [entry["inner_steps"] for entry in found["entries"]] == [1, 5]

@@ -65,7 +65,7 @@ def test_a_missing_column_is_not_filled_in(tmp_path):
 
 
 @pytest.mark.parametrize("again", [False, True])
-@pytest.mark.parametrize("broken", ["save_file", "write_json"])
+@pytest.mark.parametrize("broken", ["write_arrays", "write_sealed"])
 def test_a_crash_leaves_no_spec(broken, again, tmp_path, monkeypatch):
     """Nor the spec of an older run beside newer files."""
     if again:
@@ -84,13 +84,13 @@ def test_a_crash_leaves_no_spec(broken, again, tmp_path, monkeypatch):
 
 def test_the_spec_is_written_last(tmp_path, monkeypatch):
     there = []
-    write_json = records.write_json
+    write_sealed = records.write_sealed
 
     def watch(path: Any, value: Any) -> None:
         there.append((path.name, {p.name for p in tmp_path.iterdir()}))
-        write_json(path, value)
+        write_sealed(path, value)
 
-    monkeypatch.setattr(records, "write_json", watch)
+    monkeypatch.setattr(records, "write_sealed", watch)
     write_run(tmp_path, **content())
     assert there[-1] == ("spec.json", set(FILES) - {"spec.json"})
 
@@ -108,7 +108,7 @@ def test_a_missing_file_is_named(name, tmp_path):
 def test_an_unreadable_file_is_bad_input(name, content_of, tmp_path):
     write_run(tmp_path, **content())
     (tmp_path / name).write_bytes(content_of)
-    with pytest.raises(BadInput, match="unreadable run record"):
+    with pytest.raises(BadInput, match=f"{name}: no seal in it: damaged"):
         read_run(tmp_path)
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from safetensors.numpy import save_file
 
 from pipeline.cli import app
 from pipeline.errors import BadInput
 from pipeline.runs.initialisation import Initialisation
 from pipeline.runs.use import adapt_to, locate
+from pipeline.runs.weights import write_arrays
 from tests.unit import trained
 from tests.unit.tiny_runs import RATINGS, SYNTHETIC
 from tests.unit.trained import Made, files_of, rows_of
@@ -250,6 +250,6 @@ def test_a_name_in_other_case_is_guessed(made: Made, tmp_path: Path) -> None:
 
 
 def test_tensors_of_something_else_are_no_initialisation(tmp_path: Path) -> None:
-    save_file({"weight": np.zeros(3)}, tmp_path / "other.safetensors")
+    write_arrays(tmp_path / "other.safetensors", {"weight": np.zeros(3)}, {})
     with pytest.raises(BadInput, match="tensors of something else: weight"):
         Initialisation.read(tmp_path / "other.safetensors")

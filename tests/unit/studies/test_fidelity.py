@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import BadInput
-from pipeline.files import read_json
+from pipeline.seals import read_sealed
 from pipeline.studies.fidelity import study_fidelity
 from tests.unit.studies.small import SHIPPED, recipe
 
@@ -17,7 +17,7 @@ LABELS = list(SHIPPED["grids"]["ci"]["studies"]["fidelity"]["methods"])
 def study(tmp_path_factory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("study") / "fidelity.json"
     study_fidelity(recipe("fidelity", inner_steps=[100, 1], batches=2), out)
-    return read_json(out)
+    return read_sealed(out)
 
 
 def errors(study: dict[str, Any], label: str, steps: int, what: str = "relative_error") -> list:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pipeline.errors import BadInput
-from pipeline.files import read_json
+from pipeline.seals import read_sealed
 from pipeline.studies.noise import agreement, study_noise
 from tests.unit.studies.small import recipe
 
@@ -18,7 +18,7 @@ LABELS = ["fomaml", "reptile", "amaml_rkc"]
 def study(tmp_path_factory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("study") / "noise.json"
     study_noise(recipe("noise", inner_steps=[100, 1], batches=4), out)
-    return read_json(out)
+    return read_sealed(out)
 
 
 def test_the_record_holds_every_case(study):
@@ -73,7 +73,7 @@ def test_a_direction_that_diverged_is_counted_and_left_out(tmp_path: Path):
     given = recipe("noise", inner_steps=[10], batches=3, methods=["reptile", "amaml_rkc"])
     given["methods"]["reptile"]["settings"]["10"]["inner_lr"] = 1e30
     study_noise(given, tmp_path / "out.json")
-    rows = {r["label"]: r for r in read_json(tmp_path / "out.json")["records"][:2]}
+    rows = {r["label"]: r for r in read_sealed(tmp_path / "out.json")["records"][:2]}
     assert rows["reptile"]["n_diverged"] == 3
     assert rows["reptile"]["pairwise_cosine"] is None
     assert rows["amaml_rkc"]["n_diverged"] == 0

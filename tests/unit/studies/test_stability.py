@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import BadInput
-from pipeline.files import read_json
+from pipeline.seals import read_sealed
 from pipeline.studies.stability import study_stability
 from tests.unit.studies.small import recipe
 
@@ -24,7 +24,7 @@ def study(tmp_path_factory) -> dict[str, Any]:
         stiffness={"inner_steps": [100], "scales": [1.0]},
     )
     study_stability(given, out)
-    return read_json(out)
+    return read_sealed(out)
 
 
 def error(study: dict[str, Any], method: str, horizon: float) -> list[float]:

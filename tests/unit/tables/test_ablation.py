@@ -1,6 +1,5 @@
 """Effects of switched points, worked out by hand from records laid down."""
 
-import json
 import shutil
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from pipeline.errors import BadInput
 from pipeline.paper.markdown import ablation_markdown
+from pipeline.seals import read_sealed, write_sealed
 from pipeline.tables.ablation import ablation_rows, outcome, setting_title
 from pipeline.tables.grid import read_grid
 from pipeline.tables.paired import holm
@@ -140,7 +140,7 @@ def test_missing_runs_of_ours_are_named(root):
 def test_runs_that_differ_in_more_than_the_point_are_refused(root):
     for seed in SEEDS:
         path = root / "ablation-data/runs/amaml" / f"{COS}-scaling-released/{seed}/spec.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | {"training": {"outer_lr": 1}}))
+        write_sealed(path, read_sealed(path) | {"training": {"outer_lr": 1}})
     with pytest.raises(BadInput, match=r"found training .*needed None.*one point only"):
         data_rows(root)
 

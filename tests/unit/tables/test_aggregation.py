@@ -9,7 +9,7 @@ from pipeline.config.load import read_config
 from pipeline.config.schema import check_params
 from pipeline.config.tables import tables_of
 from pipeline.figures.aggregation import draw_aggregation
-from pipeline.files import read_json, write_json
+from pipeline.seals import read_sealed, write_sealed
 from tests import varied_runs
 from tests.table_files import build, read
 
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for file in (root / "runs" / label).rglob("spec.json"):
             training = {"meta_batch": size, "outer_lr": 0.001}
             training |= {} if rule == "mean" else {"aggregate": rule}
-            write_json(file, read_json(file) | {"training": training})
+            write_sealed(file, read_sealed(file) | {"training": training})
     return build(root, **of, settings=list(SETTINGS))
 
 

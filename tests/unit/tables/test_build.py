@@ -9,6 +9,7 @@ import pytest
 from pipeline.config.titles import METHODS, TRIVIAL, label_order, setting_order
 from tests import known_errors, run_records
 from tests.known_errors import COSMIXTURE, JESTER
+from tests.sealed_frames import write_frame
 from tests.table_files import SETTING, build, read, row
 
 STEPS = (0, 5)
@@ -135,7 +136,7 @@ def test_bytes_do_not_depend_on_the_order_of_arguments_or_rows(small):
     }
     for label in ("fomaml", "amaml"):
         path = small / "runs" / label / SETTING / "1" / "test_rows.parquet"
-        pd.read_parquet(path).sample(frac=1, random_state=0).to_parquet(path, index=False)
+        write_frame(pd.read_parquet(path).sample(frac=1, random_state=0), path)
     build(small, methods=["amaml", "fomaml"], seeds=[1, 0])
     assert contents() == first
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
 from pipeline.cli import app
 from pipeline.config.predictors import ASKED_FOR
 from pipeline.config.schema import check_params, load_params, on_grid
 from pipeline.data import schemas
 from pipeline.errors import BadInput
-from pipeline.files import read_json, write_json
 from pipeline.runs.initialisation import KEY, Initialisation
 from pipeline.runs.records import read_run, write_run
 from pipeline.runs.use import answer_mixed, example
+from pipeline.runs.weights import read_arrays, write_arrays
+from pipeline.seals import read_sealed, write_sealed
 from pipeline.tables.champions import champion_file, champions_text, lacking_text, promote
 from tests.unit import promoted
 from tests.unit.promoted import METHODS, config, params
@@ -125,7 +125,7 @@ def test_a_file_stands_for_runs_whose_weights_are_not_here(root: Path) -> None:
     champions, _ = promote(params(), root)
     kept = {champion.setting: champion.file.read_bytes() for champion in champions}
     lost = folder(root, "imaml", SYNTHETIC, 1)
-    save_file({}, lost / "meta_init.safetensors")
+    write_arrays(lost / "meta_init.safetensors", {}, {})
     shutil.rmtree(folder(root, "fomaml", RATINGS, 0))
     champions, lacking = promote(params(), root)
     assert lacking == []
@@ -149,7 +149,7 @@ def test_only_the_chosen_run_needs_its_weights(root: Path) -> None:
         champion_file(root / "results/tiny", setting).unlink()
         for file in weights:
             if file.parts[-3] == setting and file.parts[-4] in (METHODS[0], about["label"]):
-                save_file({}, file)
+                write_arrays(file, {}, {})
     champions, lacking = promote(params(evidence=True), root)
     assert champions == []
     said = lacking_text(params(evidence=True), lacking)
@@ -194,8 +194,8 @@ def test_a_failed_run_is_no_candidate(root: Path) -> None:
         champion.setting: champion.start.about["label"] for champion in promote(params(), root)[0]
     }
     failed = folder(root, best[SYNTHETIC], SYNTHETIC, 1)
-    metrics = read_json(failed / "metrics.json")
-    write_json(failed / "metrics.json", metrics | {"status": "failed", "message": "diverged"})
+    metrics = read_sealed(failed / "metrics.json")
+    write_sealed(failed / "metrics.json", metrics | {"status": "failed", "message": "diverged"})
     again = promote(params(), root)[0][0].start.about
     assert again["label"] != best
     assert best not in again["validation"]["methods"]
@@ -204,9 +204,9 @@ def test_a_failed_run_is_no_candidate(root: Path) -> None:
 def test_a_diverging_start_loses(root: Path) -> None:
     best = promote(params(), root)[0][0].start.about
     own = folder(root, best["label"], SYNTHETIC, best["seed"]) / "meta_init.safetensors"
-    theta = load_file(own)["theta"]
+    theta = read_arrays(own)[0]["theta"]
     about = json.dumps(Initialisation.read(own).about)
-    save_file({"theta": np.full_like(theta, 1e30)}, own, metadata={"initialisation": about})
+    write_arrays(own, {"theta": np.full_like(theta, 1e30)}, {"initialisation": about})
     again = promote(params(), root)[0][0].start.about
     assert again["label"] != best["label"]
     other = next(o for o in again["validation"]["others"] if o["label"] == best["label"])

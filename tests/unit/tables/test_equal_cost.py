@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.files import read_json, write_json
+from pipeline.seals import read_sealed, write_sealed
 from pipeline.tables.equal_cost import peak_at, reference_machine
 from tests import run_records
+from tests.sealed_frames import write_frame
 from tests.table_files import build, read, row
 
 SETTING = "cosmixture-50shot-50val"
@@ -25,7 +26,7 @@ def test_rows_are_validated_updates_with_the_mean_cost_of_the_seeds(tmp_path):
     curve = pd.read_parquet(path)
     curve[["process_seconds", "validation_nrmse"]] *= 3.0  # twice as much on average
     curve["hvps"] += 10
-    curve.to_parquet(path)
+    write_frame(curve, path)
     rows = read(build(tmp_path, **GRID | {"methods": ["fomaml"]}), "equal_cost")
     one = pd.read_parquet(tmp_path / "runs/fomaml" / SETTING / "0/curve.parquet")
     one = one[one["validation_nrmse"].notna()]
@@ -50,7 +51,7 @@ def test_errors_are_not_the_best_so_far(tmp_path):
     curve = pd.read_parquet(path)
     last = curve.index[curve["validation_nrmse"].notna()][-1]
     curve.loc[last, "validation_nrmse"] = 7.0
-    curve.to_parquet(path)
+    write_frame(curve, path)
     rows = read(build(tmp_path, **GRID | {"methods": ["fomaml"], "seeds": [0]}), "equal_cost")
     assert rows[-1]["validation_nrmse"] == "7"
 
@@ -60,10 +61,10 @@ def test_products_that_autograd_takes_are_counted_and_the_peak_is_at_the_unrolle
     write(tmp_path, inner_steps=200)
     for seed in (0, 1):
         folder = tmp_path / "runs/maml" / SETTING / str(seed)
-        spec = read_json(folder / "spec.json")
-        write_json(folder / "spec.json", spec | {"settings": {"inner_steps": 20}})
+        spec = read_sealed(folder / "spec.json")
+        write_sealed(folder / "spec.json", spec | {"settings": {"inner_steps": 20}})
         curve = pd.read_parquet(folder / "curve.parquet")
-        curve.assign(hvps=0).to_parquet(folder / "curve.parquet")
+        write_frame(curve.assign(hvps=0), folder / "curve.parquet")
     rows = read(build(tmp_path, **GRID), "equal_cost")
     maml = [r for r in rows if r["label"] == "maml"]
     for found in maml:
@@ -102,8 +103,8 @@ def test_seconds_are_those_of_the_machine_of_fomaml(tmp_path):
 
     def ran_on(label, seed, platform):
         file = tmp_path / "runs" / label / SETTING / str(seed) / "metrics.json"
-        metrics = read_json(file)
-        write_json(file, metrics | {"environment": {"platform": platform, "torch": "2.13"}})
+        metrics = read_sealed(file)
+        write_sealed(file, metrics | {"environment": {"platform": platform, "torch": "2.13"}})
 
     for label in ("fomaml", "maml", "imaml"):
         for seed in (0, 1):

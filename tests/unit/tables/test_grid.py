@@ -9,6 +9,7 @@ import pytest
 from pipeline.errors import BadInput
 from pipeline.tables.grid import SettingRuns, read_grid
 from tests import run_records
+from tests.sealed_frames import write_frame
 
 SETTING = "simulated-10shot-15val-50steps"
 STEPS = (0, 5)
@@ -63,7 +64,7 @@ def test_a_run_in_another_runs_folder_is_refused(small):
 
 def change_rows(root: Path, label: str, change: Any) -> None:
     path = root / "runs" / label / SETTING / "0" / "test_rows.parquet"
-    change(pd.read_parquet(path)).to_parquet(path, index=False)
+    write_frame(change(pd.read_parquet(path)), path)
 
 
 def test_other_query_rows_are_refused(small):

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 
 from pipeline.figures.norms import draw_norms
-from pipeline.files import read_json, write_json
 from pipeline.runs.records import NORMS
+from pipeline.seals import read_sealed, write_sealed
 from pipeline.tables.files import cell
 from tests import run_records
+from tests.sealed_frames import write_frame
 from tests.table_files import SETTING, build, read, row
 
 METHODS = ["fomaml", "amaml"]
@@ -26,14 +27,14 @@ def grid(tmp_path):
             scale = (1 + int(folder.name)) * curve["update"].to_numpy(float)
             for place, name in enumerate(NORMS):
                 curve[name] = scale * (place + 1)
-            curve.to_parquet(folder / "curve.parquet")
+            write_frame(curve, folder / "curve.parquet")
     return tmp_path
 
 
 def ask(grid, label, aggregate):
     for folder in (grid / "runs" / label / SETTING).iterdir():
-        spec = read_json(folder / "spec.json")
-        write_json(folder / "spec.json", spec | {"training": {"aggregate": aggregate}})
+        spec = read_sealed(folder / "spec.json")
+        write_sealed(folder / "spec.json", spec | {"training": {"aggregate": aggregate}})
 
 
 def test_norms_are_means_over_seeds_of_all_methods(grid):
@@ -57,7 +58,7 @@ def test_runs_of_before_have_no_row(grid):
     ask(grid, "amaml", "unit")
     for folder in (grid / "runs" / "fomaml" / SETTING).iterdir():
         curve = pd.read_parquet(folder / "curve.parquet")
-        curve.drop(columns=[*NORMS]).to_parquet(folder / "curve.parquet")
+        write_frame(curve.drop(columns=[*NORMS]), folder / "curve.parquet")
     assert {r["label"] for r in read(build(grid), "norms")} == {"amaml"}
 
 

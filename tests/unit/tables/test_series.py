@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import BadInput
-from pipeline.files import write_json
 from pipeline.runs.records import MAX_ROWS, kept_updates
+from pipeline.seals import write_sealed
 from pipeline.tables.files import cell
 from tests import run_records
 from tests.table_files import SETTING, build, read, row
@@ -82,6 +82,6 @@ def test_profiles_may_be_absent_and_out_of_memory_has_no_numbers(tmp_path):
 
 
 def test_a_broken_profile_is_named(small):
-    write_json(small / "profile" / "amaml.json", {"entries": [{"inner_steps": 1}]})
+    write_sealed(small / "profile" / "amaml.json", {"entries": [{"inner_steps": 1}]})
     with pytest.raises(BadInput, match=r"amaml\.json: unreadable cost profile"):
         build(small)

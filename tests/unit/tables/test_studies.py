@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.config.studies import STUDIES
 from pipeline.errors import BadInput
-from pipeline.files import write_json
+from pipeline.seals import write_sealed
 from pipeline.tables.files import csv_text
 from pipeline.tables.studies import STUDY_COLUMNS, study_rows
 from tests.study_records import fidelity_record, noise_record, stability_record
@@ -16,7 +16,7 @@ from tests.study_records import fidelity_record, noise_record, stability_record
 
 def write(root: Path, **records: dict[str, Any]) -> Path:
     for name, record in records.items():
-        write_json(root / "studies" / f"{name}.json", record)
+        write_sealed(root / "studies" / f"{name}.json", record)
     return root
 
 
@@ -85,7 +85,7 @@ def test_what_has_no_converged_reference_is_not_judged(tmp_path):
             entry["reference_gap"] = 1.0
             if entry["status"] == "ok":
                 entry["relative_error"] = 1.0
-    write_json(tmp_path / "studies" / "stability.json", record)
+    write_sealed(tmp_path / "studies" / "stability.json", record)
     rows = study_rows(tmp_path)["stability"]
     unjudged = [row for row in rows if row["status"] == "no reference"]
     assert {(r["initialisation"], r["horizon"]) for r in unjudged} == {("trained", 50.0)}

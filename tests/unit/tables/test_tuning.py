@@ -11,9 +11,10 @@ from pipeline.config.schema import check_params
 from pipeline.config.titles import label_order, label_title
 from pipeline.config.variants import told
 from pipeline.errors import BadInput
-from pipeline.files import read_json, write_json
 from pipeline.jobs.recipes import profile_recipe, run_recipe
+from pipeline.seals import read_sealed, write_sealed
 from tests import varied_runs
+from tests.sealed_frames import write_frame
 from tests.table_files import build, read
 
 RAW = read_config(Path(__file__).parents[3] / "params.yaml")
@@ -44,13 +45,13 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for label, (validation, _) in ENDS.items():
         for seed, last in enumerate(validation):
             folder = root / "runs" / label / SETTING / str(seed)
-            spec = read_json(folder / "spec.json")
+            spec = read_sealed(folder / "spec.json")
             rate = 0.01 if label == FAST else 0.001
-            write_json(folder / "spec.json", spec | {"training": {"outer_lr": rate}})
+            write_sealed(folder / "spec.json", spec | {"training": {"outer_lr": rate}})
             curve = pd.read_parquet(folder / "curve.parquet")
             # lower on the way: the last meta-update counts. Rows in another order: updates do
             curve["validation_nrmse"] = [0.01] * (len(curve) - 1) + [last or 0.0]
-            curve.iloc[::-1].to_parquet(folder / "curve.parquet")
+            write_frame(curve.iloc[::-1], folder / "curve.parquet")
     return build(root, **of, settings=[SETTING])
 
 

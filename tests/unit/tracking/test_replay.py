@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.files import read_json
 from pipeline.runs.records import METRICS, read_reference, read_run, reference_file
+from pipeline.seals import read_sealed
 from tests import tracked_project
 from tests.tracked_project import (
     NOTHING,
@@ -61,7 +61,7 @@ def test_histories_come_back_as_recorded(project: Path) -> None:
 def test_cost_profile_is_drawn_against_inner_steps(project: Path) -> None:
     log(project)
 
-    entries = read_json(project / "results/ci/profile/maml.json")["entries"]
+    entries = read_sealed(project / "results/ci/profile/maml.json")["entries"]
     run = runs(project)[f"maml/{SETTING}/0"]
     expected = {e["inner_steps"]: e["seconds"] for e in entries if e["status"] == "ok"}
     assert history(project, run, "cost_seconds") == pytest.approx(expected)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BadInput
-from pipeline.files import read_json, write_json
 from pipeline.runs.records import read_run
+from pipeline.seals import read_sealed, write_sealed
 from tests import tracked_project
 from tests.tracked_project import (
     GRID,
@@ -63,7 +63,7 @@ def test_second_call_changes_nothing_and_a_changed_record_is_replaced(project: P
     assert after[f"amaml/{SETTING}/0"].info.run_id == first[f"amaml/{SETTING}/0"]
 
     profile = project / "results/ci/profile/amaml.json"
-    write_json(profile, read_json(profile) | {"entries": []})
+    write_sealed(profile, read_sealed(profile) | {"entries": []})
     assert log(project) == NOTHING | {"unchanged": 1, "replaced": 1}
     assert "cost_seconds" not in runs(project)[f"amaml/{SETTING}/0"].data.metrics
 
@@ -131,7 +131,7 @@ def test_experiment_deleted_by_hand_comes_back(project: Path) -> None:
 
 def test_broken_record_is_refused(project: Path) -> None:
     (project / "results/ci/runs/maml" / SETTING / "0" / "curve.parquet").write_bytes(b"cut")
-    with pytest.raises(BadInput, match="unreadable run record"):
+    with pytest.raises(BadInput, match=r"curve\.parquet: no seal in it"):
         log(project)
 
 
