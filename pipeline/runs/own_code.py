@@ -112,7 +112,9 @@ def said(error: BaseException) -> str:
 def _place(error: BaseException) -> str:
     """The last line of the person's own code on the way to an error, or to what caused it."""
     cause: BaseException | None = error
-    while cause is not None:
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:  # errors may name each other as causes
+        seen.add(id(cause))
         for frame in reversed(traceback.extract_tb(cause.__traceback__)):
             if _is_own(Path(frame.filename)):
                 return f"{_short(frame.filename)}: line {frame.lineno}: "

@@ -155,12 +155,13 @@ def runs_by_name(client: "MlflowClient", experiment: str) -> dict[str, list["Run
     known: dict[str, list[Run]] = {}
     token = None
     while True:
+        before = token
         page = client.search_runs([experiment], page_token=token)
         for run in page:
             if "rule" in run.data.tags:
                 known.setdefault(str(run.info.run_name), []).append(run)
         token = page.token
-        if not token:
+        if not token or token == before:  # a server that stays on its page would go on for ever
             return known
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import BadInput
-from pipeline.runs.own_code import load, module_file
+from pipeline.runs.own_code import load, module_file, said
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +89,10 @@ def test_a_module_that_is_another_here_is_refused(folder: Path, monkeypatch) -> 
     monkeypatch.setitem(sys.modules, "own_twin", sys.modules["pathlib"])
     with pytest.raises(BadInput, match="two modules have that name"):
         load("own_twin.Net", "models.mine")
+
+
+@pytest.mark.timeout(20)
+def test_errors_that_name_each_other_as_causes_are_told() -> None:
+    first, second = TypeError("first"), TypeError("second")
+    first.__cause__, second.__cause__ = second, first
+    assert said(first) == "TypeError: first"

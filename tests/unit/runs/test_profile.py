@@ -204,7 +204,7 @@ profile.profile(given, Path(sys.argv[2]), device="cpu")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-@pytest.mark.parametrize("method", ["fork", "forkserver"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("forkserver", marks=pytest.mark.slow)])
 def test_what_measures_ends_with_its_job(method, tmp_path):
     """However that ends: the children, and the server that forks them."""
     command = [sys.executable, "-c", JOB, method, tmp_path / "cost.json"]

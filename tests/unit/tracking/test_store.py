@@ -114,3 +114,15 @@ def test_a_place_where_no_store_can_be_made_is_named(results: Path) -> None:
         log_tracking(results, uri="sqlite:////proc/x.db", **GRID)
     assert "/proc/x.db" in str(refused.value)
     assert "--uri" in str(refused.value)
+
+
+@pytest.mark.timeout(20)
+def test_a_server_that_stays_on_its_page_is_left() -> None:
+    class Page(list[Any]):
+        token = "again"
+
+    class Client:
+        def search_runs(self, *_: Any, **__: Any) -> Page:
+            return Page()
+
+    assert tracking_store.runs_by_name(Client(), "1") == {}  # type: ignore[arg-type]
