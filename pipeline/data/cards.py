@@ -37,6 +37,7 @@ class RatingSet:
         licence, citation: one line each.
         advice: what to do when the content is not what was expected, beyond the usual.
         simulated: made here by a generator, and labelled so wherever it is shown.
+        largest: bytes that the archive may have, and its member once unpacked.
         users: threshold -> users with at least so many ratings of the 100 most-rated items, as
             `build_rating_tasks` counts them: tables are rebuilt where no rating is at hand.
     """
@@ -61,6 +62,7 @@ class RatingSet:
     citation: str
     advice: str = ""
     simulated: bool = False
+    largest: int = 100_000_000
     users: Mapping[int, int] = field(default_factory=dict)
 
 

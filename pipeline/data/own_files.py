@@ -1,14 +1,16 @@
 """Columns of a person's own file: CSV of any delimiter, or Parquet.
 
-A column is read as what it is said to hold. What does not fit is refused, with its line.
+A column is read as what it is said to hold. What does not fit is refused, with its line. The
+readers of Arrow work in a process of their own, which hands over a part of the rows at a time.
 """
 
 import csv
 import difflib
-import io
 import math
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from pipeline.data.isolated import Ended, isolated
 from pipeline.errors import BadInput
 
 # Of a column; any: numbers or texts, as the values are; array: lists of one length
@@ -31,6 +34,7 @@ TEXT = (".csv", ".tsv", ".tab", ".txt", ".dat", ".psv")
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
 _BLOCK = 1 << 24  # bytes of text that are parsed at a time
 _HEAD = 1 << 16  # bytes that tell delimiter and kinds
+_SECONDS = 120.0  # that reading may take, and one more for each 10^6 bytes of the file
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 
 LARGEST = 1e38
@@ -104,12 +108,12 @@ def read_columns(
 
     Raises:
         BadInput: no such file, neither text nor Parquet, no such column, a line of another width,
-            text among numbers, infinity, no rows.
+            text among numbers, infinity, no rows, more than fits into the memory.
     """
     _check_there(path)
     if path.suffix.lower() in PARQUET:
-        _check_names(path, wanted, _parquet_schema(path).names)
-        table = pq.read_table(path, columns=list(wanted))
+        _check_names(path, wanted, _parquet_names(path))
+        table = _table(path, _parquet_parts, list(wanted))
         separator = None
     else:
         names, separator = _header(path, delimiter)
@@ -119,13 +123,50 @@ def read_columns(
                 f"{path}: column '{arrays[0]}': needed lists of numbers, which text cannot have. "
                 "Bring Parquet, or a column for each number: `inputs: [pixel*]`."
             )
-        table = _read_text(path, wanted, names, separator)
+        table = _table(path, _text_parts, wanted, names, separator)
     if not len(table):
         raise BadInput(f"{path}: found no rows, needed rows below the header.")
     found = OwnColumns(path, {}, {}, {}, separator)
     for name, kind in wanted.items():
-        _add(found, name, kind, table.column(name).combine_chunks())
+        try:
+            _add(found, name, kind, table.column(name).combine_chunks())
+        except pa.ArrowException as error:  # of types that nobody thought of
+            said = " ".join(str(error).split())[:120]
+            raise BadColumn(f"{path}: column '{name}': cannot be read: {said}.") from None
     return found
+
+
+def _table(path: Path, parts: Callable[..., Iterator[Any]], *given: Any) -> pa.Table:
+    """What `parts(path, ...)` yields, a schema and then batches of rows."""
+    schema, batches, room = None, [], _most_memory()
+    for part in _alone(path, parts, *given):
+        if schema is None:
+            schema = part
+            continue
+        batches.append(part)
+        room -= part.nbytes
+        if room < 0:
+            raise BadInput(
+                f"{path}: found columns of more than {_most_memory() / 1e9:.0f} GB, half of this "
+                "machine's memory. Take fewer rows or columns, or a larger machine."
+            )
+    return pa.Table.from_batches(batches, schema)
+
+
+def _alone(path: Path, work: Callable[..., Iterator[Any]], *given: Any) -> Iterator[Any]:
+    seconds = _SECONDS + path.stat().st_size / 1e6
+    try:
+        yield from isolated(work, path, *given, seconds=seconds, memory=_most_memory())
+    except Ended as ended:
+        raise BadInput(
+            f"{path}: cannot be read: {ended}. Needed an undamaged "
+            f"{'Parquet file' if path.suffix.lower() in PARQUET else 'text'}; write it anew."
+        ) from None
+
+
+def _most_memory() -> int:
+    """Bytes that reading may take: half of the machine's."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def read_mapped(
@@ -223,7 +264,8 @@ def _text_of(value: Any) -> str | None:
 def rows_as_given(path: Path, *, delimiter: str | None = None) -> tuple[list[str], list[list[str]]]:
     """Names of all columns of a file that `read_columns` takes, and its rows as texts."""
     if path.suffix.lower() in PARQUET:
-        table = pq.read_table(path)
+        _parquet_names(path)
+        table = _table(path, _parquet_parts, None)
         columns = [_as_texts(column) for column in table]
         return list(table.column_names), [list(row) for row in zip(*columns, strict=True)]
     names, separator = _header(path, delimiter)
@@ -245,7 +287,7 @@ def column_names(path: Path, *, delimiter: str | None = None) -> list[str]:
     """
     _check_there(path)
     if path.suffix.lower() in PARQUET:
-        return list(_parquet_schema(path).names)
+        return _parquet_names(path)
     return _header(path, delimiter)[0]
 
 
@@ -291,12 +333,38 @@ def _check_names(
 
 
 def _parquet_schema(path: Path) -> pa.Schema:
+    [schema] = _alone(path, _schema_alone)
+    return schema
+
+
+def _schema_alone(path: Path) -> Iterator[pa.Schema]:
     try:
-        return pq.read_schema(path)
+        yield pq.read_schema(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise BadInput(
             f"{path}: found no readable Parquet ({str(error)[:120]}). Write it anew, or as CSV."
         ) from error
+
+
+def _parquet_names(path: Path) -> list[str]:
+    names = list(_parquet_schema(path).names)
+    _refuse_same(f"{path}", names)
+    return names
+
+
+def _refuse_same(where: str, names: Sequence[str]) -> None:
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise BadInput(f"{where}: names the column '{twice[0]}' twice. Rename one of them.")
+
+
+def _parquet_parts(path: Path, columns: list[str] | None) -> Iterator[Any]:
+    """The schema of some columns (None: of all), and their rows, checked whole."""
+    with pq.ParquetFile(path) as file:
+        kept = file.schema_arrow.names if columns is None else columns
+        yield pa.schema([file.schema_arrow.field(name) for name in kept])
+        for batch in file.iter_batches(columns=columns):
+            batch.validate(full=True)  # that texts are UTF-8, say
+            yield batch.select(kept)
 
 
 def _header(path: Path, delimiter: str | None) -> tuple[list[str], str]:
@@ -314,14 +382,15 @@ def _header(path: Path, delimiter: str | None) -> tuple[list[str], str]:
     if "\0" in text:
         raise BadInput(f"{path}: found no text. Save it as CSV in UTF-8, or as Parquet.")
     separator = delimiter or max(DELIMITERS, key=text.count)
-    if len(separator) != 1:
+    if len(separator) != 1 or not separator.isascii() or separator in '\0\r\n"':
         raise BadInput(
-            f"{path}: delimiter: found {separator!r}, needed one character, such as ';'; without "
-            "one it is found by looking."
+            f"{path}: delimiter: found {separator!r}, needed one ASCII character, such as ';'; "
+            "without one it is found by looking."
         )
-    names = [name.strip() for name in next(csv.reader(io.StringIO(text), delimiter=separator))]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise BadInput(f"{path}: line 1: names the column '{twice[0]}' twice. Rename one of them.")
+    names = [name.strip() for name in next(csv.reader([text], delimiter=separator))]
+    if not any(names):
+        raise BadInput(f"{path}: line 1: found no names of columns, needed a header line.")
+    _refuse_same(f"{path}: line 1", names)
     return names, separator
 
 
@@ -329,15 +398,17 @@ def _lines(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Number and values of each line below the header that is not empty."""
     with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
         reader = csv.reader(file, delimiter=separator)
-        next(reader)
-        for row in reader:
-            if row:
-                yield reader.line_num, row
+        with suppress(csv.Error):  # of a field of more than 131,072 characters
+            next(reader)
+            for row in reader:
+                if row:
+                    yield reader.line_num, row
 
 
-def _read_text(
+def _text_parts(
     path: Path, wanted: Mapping[str, Kind], names: Sequence[str], separator: str
-) -> pa.Table:
+) -> Iterator[Any]:
+    """The schema of some columns, and their rows."""
     kinds = _kinds_at_start(path, wanted, names, separator)
     types = {
         name: pa.float64() if kind == "number" else pa.dictionary(pa.int32(), pa.string())
@@ -355,7 +426,8 @@ def _read_text(
                 strings_can_be_null=True,
             ),
         ) as reader:
-            return reader.read_all()
+            yield reader.schema
+            yield from reader
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise _unreadable(path, names, kinds, separator, str(error)) from error
 
@@ -446,7 +518,7 @@ def _add(found: OwnColumns, name: str, kind: Kind, column: pa.Array) -> None:
         if kind == "any":
             _refuse_numbers(found, name)
         return
-    numbers = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
+    numbers = pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     found.numbers[name] = np.asarray(numbers, dtype=np.float64)
     _refuse_infinite(found, name)
 
@@ -474,7 +546,7 @@ def _array(found: OwnColumns, name: str, column: pa.Array) -> np.ndarray:
             f"{found.path}: column '{name}' holds {column.type}, needed lists of numbers. Leave "
             "`shape` out where inputs are no arrays."
         )
-    numbers = pc.cast(level, pa.float64()).to_numpy(zero_copy_only=False)
+    numbers = pc.cast(level, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     values = np.full((len(column), *shape), np.nan)
     values[valid] = numbers.reshape(-1, *shape) if numbers.size else np.nan
     return values

@@ -1,6 +1,6 @@
 """From an archive to checked ratings: choose the reader, then check every value."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.cards import RatingSet
+from pipeline.data.isolated import Ended, isolated
 from pipeline.data.parsers_excel import read_sheet
 from pipeline.data.parsers_text import Layout, Place, read_delimited
 from pipeline.data.parsers_zip import read_member, refusal
@@ -31,8 +32,12 @@ def reader_of(format: str) -> Reader:
 _TOLERANCE = 1e-4
 
 
+SECONDS = 300.0  # that reading an archive may take, of a second or two
+_BYTES = 1 << 30  # that its reader may ask for, and ten times what the member may have
+
+
 def parse_archive(source: RatingSet, archive: Path) -> pd.DataFrame:
-    """Parse and check the ratings in `archive`.
+    """Parse and check the ratings in `archive`, in a process of its own.
 
     Returns:
         Columns user int32, item int32, rating float32, sorted by user then item; ids as they
@@ -42,6 +47,16 @@ def parse_archive(source: RatingSet, archive: Path) -> pd.DataFrame:
         BadInput: anything wrong with the archive, naming the member, the line or cell, what
             was found, what is needed, and the remedy.
     """
+    memory = _BYTES + 10 * source.largest
+    try:
+        [frame] = isolated(_parsed, source, archive, seconds=SECONDS, memory=memory)
+    except Ended as ended:
+        needed = f"an undamaged '{source.member}'"
+        raise refusal(source, archive, "cannot be read", str(ended), needed) from None
+    return frame
+
+
+def _parsed(source: RatingSet, archive: Path) -> Iterator[pd.DataFrame]:
     frame, place = reader_of(source.format)(source, archive, read_member(source, archive))
     if frame.empty:
         raise refusal(source, archive, source.member, "no ratings", "at least one rating")
@@ -51,7 +66,7 @@ def parse_archive(source: RatingSet, archive: Path) -> pd.DataFrame:
     _check_ratings(source, archive, rating, place)
     order = _sorted_unique(source, archive, user, item, place)
     hundredths = np.rint(rating[order] * 100)
-    return pd.DataFrame(
+    yield pd.DataFrame(
         {
             "user": user[order].astype(np.int32),
             "item": item[order].astype(np.int32),

@@ -13,7 +13,7 @@ import pandas as pd
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
 from pipeline.data.cards import RatingSet
-from pipeline.data.parsers_zip import refusal
+from pipeline.data.parsers_zip import clip, refusal
 
 NOT_RATED = 99.0
 
@@ -85,7 +85,7 @@ def _read_cells(
                 source,
                 archive,
                 f"{source.member}, row {i + first_row + 1}, column {_column_letters(column)}",
-                f"{row[column]!r}"[:60],
+                clip(repr(row[column])),
                 f"a number ({NOT_RATED:g} where the joke was not rated)",
             )
         cells[i] = np.asarray(row, dtype=np.float64)
@@ -98,7 +98,7 @@ def _open_sheet(source: RatingSet, archive: Path, content: bytes) -> CalamineShe
         workbook = CalamineWorkbook.from_filelike(io.BytesIO(content))
         return workbook.get_sheet_by_index(0)
     except CalamineError as error:
-        found = f"something else ({str(error)[:120]})"
+        found = f"something else ({clip(str(error))})"
         raise refusal(source, archive, source.member, found, "an Excel 97 workbook") from error
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.csv as csv
 
 from pipeline.data.cards import RatingSet
-from pipeline.data.parsers_zip import refusal
+from pipeline.data.parsers_zip import clip, refusal
 
 _FIELDS = ("user", "item", "rating", "timestamp")
 _PATTERNS = (r"-?\d{1,9}", r"-?\d{1,9}", r"-?\d{1,4}(?:\.\d{1,6})?", r"-?\d{1,18}")
@@ -24,7 +24,6 @@ _WANTED = (
     "a decimal number",
     "an integer",
 )
-_SHOWN_CHARACTERS = 60
 
 Place = Callable[[int], str]
 
@@ -106,7 +105,7 @@ def _header_end(source: RatingSet, archive: Path, content: bytes, layout: Layout
     found = line.rstrip(b"\r").decode("utf-8-sig", errors="replace")
     if found != layout.header:
         where = f"{source.member}, line 1"
-        raise refusal(source, archive, where, f"'{_clip(found)}'", f"the header '{layout.header}'")
+        raise refusal(source, archive, where, f"'{clip(found)}'", f"the header '{layout.header}'")
     return len(line) + len(newline)
 
 
@@ -123,16 +122,10 @@ def _malformed(
     if len(cells) != len(_FIELDS):
         needed = f"{len(_FIELDS)} columns ({', '.join(_FIELDS)}) separated by {separator!r}"
         plural = "column" if len(cells) == 1 else "columns"
-        found = f"{len(cells)} {plural} in '{_clip(line)}'"
+        found = f"{len(cells)} {plural} in '{clip(line)}'"
         return refusal(source, archive, where, found, needed)
     for i, cell in enumerate(cells):
         if not re.fullmatch(_PATTERNS[i], cell, flags=re.ASCII):
             where = f"{where}, column {i + 1} ({_FIELDS[i]})"
-            return refusal(source, archive, where, f"'{_clip(cell)}'", _WANTED[i])
-    return refusal(source, archive, where, f"'{_clip(line)}'", "one rating per line")
-
-
-def _clip(text: str) -> str:
-    """Keep an error message to one short line."""
-    short = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
-    return "".join(character if character.isprintable() else "�" for character in short)
+            return refusal(source, archive, where, f"'{clip(cell)}'", _WANTED[i])
+    return refusal(source, archive, where, f"'{clip(line)}'", "one rating per line")

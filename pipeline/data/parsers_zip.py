@@ -1,13 +1,13 @@
 """Read one member out of a zip archive; say clearly what is wrong with a bad archive."""
 
 import zipfile
-import zlib
 from pathlib import Path
 
 from pipeline.data.cards import RatingSet
 from pipeline.errors import BadInput
 
 _SHOWN_MEMBERS = 8
+_SHOWN_CHARACTERS = 60  # of a text that stands in the archive
 
 
 def remedy(source: RatingSet) -> str:
@@ -33,7 +33,8 @@ def read_member(source: RatingSet, archive: Path) -> bytes:
     """Return the bytes of `source.member` in the zip `archive`, CRC checked.
 
     Raises:
-        BadInput: no such file, not a zip, damaged or truncated, or the member is missing.
+        BadInput: no such file, not a zip, damaged or truncated, the member is missing or larger
+            than `source.largest`.
     """
     if not archive.is_file():
         raise refusal(source, archive, "", "no such file", f"the archive of {source.title}")
@@ -48,16 +49,21 @@ def read_member(source: RatingSet, archive: Path) -> bytes:
                     _listed(names),
                     f"'{source.member}' ({source.title})",
                 )
+            size = opened.getinfo(source.member).file_size  # no more than that is unpacked
+            if size > source.largest:
+                needed = f"at most {source.largest:,} bytes"
+                raise refusal(source, archive, source.member, f"{size:,} bytes", needed)
             return opened.read(source.member)
-    # RuntimeError: an encrypted member; NotImplementedError: an unknown compression method.
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except (BadInput, MemoryError):
+        raise
+    except Exception as error:  # what a damaged zip can raise is not listed anywhere
         raise refusal(
             source,
             archive,
             "not a whole zip archive",
-            f"{archive.stat().st_size:,} bytes ({str(error) or type(error).__name__})",
+            f"{archive.stat().st_size:,} bytes ({clip(str(error)) or type(error).__name__})",
             f"an undamaged zip with '{source.member}'",
-        ) from error
+        ) from None
 
 
 def read_comment(archive: Path) -> str:
@@ -71,5 +77,11 @@ def _listed(names: list[str]) -> str:
     if not names:
         return "no members"
     more = len(names) - _SHOWN_MEMBERS
-    shown = ", ".join(f"'{name}'" for name in names[:_SHOWN_MEMBERS])
+    shown = ", ".join(f"'{clip(name)}'" for name in names[:_SHOWN_MEMBERS])
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def clip(text: str) -> str:
+    """A text of the archive's as one short line that a terminal can show."""
+    short = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+    return "".join(character if character.isprintable() else "�" for character in short)

@@ -24,6 +24,7 @@ OUTSIDE = {
     "pipeline.core.methods": "the registry: a recipe names the module of its method",
     "pipeline.data.cards": "what decides a number stands in recipes or in a family's module",
     "pipeline.data.families": "the registry: a recipe names the module of its family",
+    "pipeline.data.isolated": "bounds what it is given to do",
     "pipeline.data.sets": "the registry: what reading takes of a card stands in recipes",
     "pipeline.errors": "a message",
     "pipeline.files": "writes what it is given",

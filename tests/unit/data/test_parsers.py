@@ -1,5 +1,10 @@
 """Archives in all four formats: what was packed comes back, and every fault is named."""
 
+import os
+import time
+from contextlib import suppress
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -102,6 +107,60 @@ def test_truncated_archive(stored, tmp_path):
     message = refusal("ml-100k", archive)
     assert "not a whole zip archive" in message
     assert f"{archive.stat().st_size:,} bytes" in message
+
+
+def test_every_cut_of_an_archive_is_one_message(tmp_path):
+    archive = write_archive(tmp_path / "a.zip", "ml-100k", some_ratings(2, 2))
+    whole = archive.read_bytes()
+    for size in range(0, len(whole), 7):
+        archive.write_bytes(whole[:size])
+        assert "--config raw_dir=" in refusal("ml-100k", archive)
+
+
+def test_every_spoilt_byte_of_the_directory_is_one_message(tmp_path):
+    """`zipfile` ends in an OSError at some of them."""
+    archive = write_archive(tmp_path / "a.zip", "ml-100k", some_ratings(2, 2))
+    whole = archive.read_bytes()
+    for place in range(whole.index(b"PK\x01\x02"), len(whole), 2):
+        archive.write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
+        with suppress(BadInput):
+            parse_archive(SOURCES["ml-100k"], archive)
+
+
+@pytest.mark.parametrize(
+    ("reader", "said"),
+    [
+        (lambda *_: (_ for _ in ()).throw(Panic("index 7")), "cannot be read: found Panic: index"),
+        (lambda *_: time.sleep(60), "cannot be read: found no end after 0.3 s"),
+        (lambda *_: bytearray(16 << 30), "of memory asked for, but an undamaged"),
+        (lambda *_: os.abort(), "cannot be read: found the reader crashed (SIGABRT)"),
+    ],
+)
+def test_a_reader_that_breaks_is_one_message(reader, said, tmp_path, monkeypatch, capfd):
+    archive = write_archive(tmp_path / "a.zip", "jester-1", some_ratings())
+    monkeypatch.setattr("pipeline.data.parsers.reader_of", lambda _: reader)
+    monkeypatch.setattr("pipeline.data.parsers.SECONDS", 0.3 if "end after" in said else 60.0)
+    message = refusal("jester-1", archive)
+    assert said in message
+    assert "--config raw_dir=" in message
+    assert capfd.readouterr().err == ""
+
+
+class Panic(BaseException):
+    """As Rust code raises it."""
+
+
+def test_a_member_that_is_too_large_is_not_unpacked(tmp_path):
+    archive = write_archive(tmp_path / "a.zip", "ml-1m", some_ratings())
+    with pytest.raises(BadInput, match=r"ratings.dat: found \d+ bytes, but at most 90 bytes"):
+        parse_archive(replace(SOURCES["ml-1m"], largest=90), archive)
+
+
+def test_names_in_an_archive_are_shown_short_and_clean(tmp_path):
+    archive = write_zip(tmp_path / "a.zip", {"\x1b[31m" + "x" * 60_000: b"", "a\nb": b""})
+    message = refusal("ml-1m", archive)
+    assert len(message) < 1000
+    assert message.isprintable()
 
 
 def test_flipped_byte_is_caught_by_the_crc(tmp_path):
