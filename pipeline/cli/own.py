@@ -117,15 +117,14 @@ def _place(file: Path, folder: Path) -> str:
 
 def _refuse_taken(loaded: "Params", params: Path, name: str, file: Path) -> None:
     """Refuse a name that is none, or is one of a data set or grid that is there."""
-    import yaml
-
     from pipeline.config.card import NAME
     from pipeline.config.grids import DATASETS, grid_file
+    from pipeline.config.load import parse_yaml
     from pipeline.data.own_files import is_number
 
     if not re.fullmatch(NAME, name):
         raise BadInput(f"--name: found '{name}'; names have letters, digits, `._-` only.")
-    if yaml.safe_load(name) != name or is_number(name):
+    if parse_yaml(name) != name or is_number(name):
         raise BadInput(
             f"{file}: found the name '{name}', which stands for another thing in YAML; needed one "
             f"that is a text. Give another: --name own-{name}."
@@ -235,11 +234,9 @@ def _holds(one: "ColumnLook") -> str:
 
 def _write(params: Path, name: str, found: "Guess", proposal: "Proposal") -> Path:
     """Add the entry and write the grid, once both are found to be sound together."""
-    import yaml
-
     from pipeline.config.add_entry import with_entry
     from pipeline.config.grids import grid_file
-    from pipeline.config.load import read_config
+    from pipeline.config.load import parse_yaml, read_config
     from pipeline.config.schema import check_params
     from pipeline.files import replacing
 
@@ -248,8 +245,8 @@ def _write(params: Path, name: str, found: "Guess", proposal: "Proposal") -> Pat
     text = with_entry(before, "datasets", name, found.entry, str(params))
     grid = Path(grid_file(params.as_posix(), name))
     raw = read_config(params)
-    raw["datasets"] = yaml.safe_load(text)["datasets"]
-    raw["grids"][name] = yaml.safe_load(proposal.grid(name))
+    raw["datasets"] = parse_yaml(text)["datasets"]
+    raw["grids"][name] = parse_yaml(proposal.grid(name))
     check_params(raw | {"grid": name}, where=params.as_posix())
     # renamed from the inside out: a grid alone would name data that are not there
     with replacing(grid) as new_grid, replacing(params) as new_params:

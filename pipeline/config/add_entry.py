@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from pipeline.config.load import parse_yaml
 from pipeline.data.own_files import is_number
 from pipeline.errors import BadInput
 
@@ -19,7 +20,7 @@ def with_entry(text: str, section: str, name: str, entry: Mapping[str, Any], whe
         BadInput: when the section is written in a way that cannot be added to; nothing else would
             be the same.
     """
-    before = yaml.safe_load(text)
+    before = parse_yaml(text)
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     assert root is not None
     found = next((pair for pair in root.value if pair[0].value == section), None)
@@ -30,8 +31,8 @@ def with_entry(text: str, section: str, name: str, entry: Mapping[str, Any], whe
         added = _added(text, found[0], found[1], block)
     wanted = dict(before) | {section: dict(before.get(section) or {}) | {name: dict(entry)}}
     try:
-        sound = yaml.safe_load(added) == wanted
-    except yaml.YAMLError:
+        sound = parse_yaml(added) == wanted
+    except ValueError:
         sound = False
     if not sound:
         raise BadInput(

@@ -35,7 +35,9 @@ _NO_PARAMETERS = {"method", "training", "evaluation"}  # of an entry of `methods
 
 Value = TypeVar("Value")
 Predictor: Any = Literal[tuple(ASKED_FOR)]
-Shots = Annotated[str, Field(pattern=r"^[1-9]\d*/[1-9]\d*$", description="support/query rows")]
+Shots = Annotated[
+    str, Field(pattern=r"^[1-9]\d{0,8}/[1-9]\d{0,8}$", description="support/query rows")
+]
 
 
 def _listed(given: Any) -> Any:

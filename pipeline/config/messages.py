@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.config.own_data import OWN_KINDS
 
+_LONGEST = 160
 _NO_MAPPING = ("dict_type", "model_type", "model_attributes_type")
 
 
@@ -27,7 +28,14 @@ def did_you_mean(found: Any, allowed: Iterable[str]) -> str:
 
 def not_among(found: Any, allowed: Collection[str], what: str = "not allowed") -> str:
     """The text of a value that is none of those allowed; `what` it is none of."""
-    return f"found {found!r}, {what}.{did_you_mean(found, allowed)} Allowed: {', '.join(allowed)}."
+    guess = did_you_mean(found, allowed)
+    return f"found {shown(found)}, {what}.{guess} Allowed: {', '.join(allowed)}."
+
+
+def shown(found: Any) -> str:
+    """A value as a message has it: not longer than a line or two."""
+    text = repr(found)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _explain_one(fault: Any, root: type[BaseModel]) -> str:
@@ -37,14 +45,14 @@ def _explain_one(fault: Any, root: type[BaseModel]) -> str:
         path, typed = path[:2] + path[3:], path[:1] + path[2:]
     if path[:1] == ("datasets",) and len(path) > 2:  # and here the kind of the entry
         root, path, typed = OWN_KINDS[path[2]], path[:2] + path[3:], path[3:]
-    key = ".".join(str(part) for part in path)
+    key = shown(".".join(str(part) for part in path))[1:-1]
     found = fault.get("input")
     kind = fault["type"]
     if kind == "extra_forbidden":
         name = str(path[-1])
         allowed = _keys_at(root, typed[:-1])
         known = f" Allowed here: {', '.join(allowed)}." if allowed else ""
-        return f"{key}: unknown key (value {found!r}).{did_you_mean(name, allowed)}{known}"
+        return f"{key}: unknown key (value {shown(found)}).{did_you_mean(name, allowed)}{known}"
     if kind == "missing":
         return f"{key}: missing; it has no default, write it in."
     if kind in ("union_tag_invalid", "literal_error"):
@@ -55,25 +63,27 @@ def _explain_one(fault: Any, root: type[BaseModel]) -> str:
     if kind == "value_error":  # one of the schema's own checks, which says all itself
         return f"{key}: {fault['ctx']['error']}" if key else str(fault["ctx"]["error"])
     if kind == "string_pattern_mismatch" and "shots" in path:
-        return f"{key}: found {found!r}, needed support/query rows of a task, such as 50/50"
+        return f"{key}: found {shown(found)}, needed support/query rows of a task, such as 50/50"
     if kind == "string_pattern_mismatch":
-        return f"{key}: found {found!r}; a name has letters, digits, `.`, `_`, `-` only"
+        return f"{key}: found {shown(found)}; a name has letters, digits, `.`, `_`, `-` only"
     if kind in _NO_MAPPING:
         empty = " ({} for none)" if path[:1] == ("methods",) else ""
-        return f"{key}: found {found!r}; needed a mapping of its keys to values{empty}"
-    return f"{key}: found {found!r}; {fault['msg']}{_number_hint(kind, found)}"
+        return f"{key}: found {shown(found)}; needed a mapping of its keys to values{empty}"
+    return f"{key}: found {shown(found)}; {fault['msg']}{_number_hint(kind, found)}"
 
 
 def _number_hint(kind: str, found: Any) -> str:
     """The remedy for a number that YAML reads as text, or as one of another type."""
     try:
-        value = float(found) if isinstance(found, str | float) else None
-    except ValueError:
+        value = float(found) if isinstance(found, str | float | int) else None
+    except (ValueError, OverflowError):
         return ""
     if kind in ("int_type", "int_from_float") and value is not None and value.is_integer():
         return f" (write {int(value)})"
-    if kind == "float_type" and isinstance(found, str):
-        return " (YAML reads 1e-6 as text: write 1.0e-6, and no quotes)"
+    if kind == "float_type" and isinstance(found, str) and value is not None:
+        return " (write it without quotes)"
+    if kind == "string_type" and value is not None:
+        return " (a name that is a number: in quotes; of a folder on the command line, ./NAME)"
     return ""
 
 

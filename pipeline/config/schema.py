@@ -80,8 +80,8 @@ class Synthetic(Strict):
 
 class Simulated(Strict):
     seed: Seed
-    users: Annotated[int, Field(ge=50)]
-    items: Annotated[int, Field(ge=30)]
+    users: Annotated[int, Field(ge=50, le=MOST)]
+    items: Annotated[int, Field(ge=30, le=MOST)]
     rank: Count
 
 

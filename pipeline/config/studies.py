@@ -5,7 +5,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, Field
 
-from pipeline.config.card import Count, Positive, Seed, Strict
+from pipeline.config.card import MOST, Count, Positive, Seed, Strict
 from pipeline.config.messages import not_among
 from pipeline.data.families import PRINTED
 
@@ -68,7 +68,7 @@ class FidelityStudy(MethodStudy):
 
 
 class NoiseStudy(MethodStudy):
-    batches: Annotated[int, Field(ge=2)] = Field(
+    batches: Annotated[int, Field(ge=2, le=MOST)] = Field(
         description="meta-batches whose directions are compared"
     )
 

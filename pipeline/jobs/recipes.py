@@ -111,6 +111,21 @@ def tasks_recipe(params: Params, dataset: str) -> Recipe:
     }
 
 
+def archives_folder(params: Params) -> Path:
+    """The folder of archives put there by hand.
+
+    Raises:
+        BadInput: when it was named on the command line, and there is no such folder.
+    """
+    folder = Path(params.raw_dir or params.data.raw_dir).expanduser()
+    if params.raw_dir is not None and not folder.is_dir():
+        raise BadInput(
+            f"raw_dir: found no folder {folder}, needed that of the archives. Correct the path; it "
+            "starts at the project's folder."
+        )
+    return folder
+
+
 def own_file(params: Params, dataset: str) -> Path:
     """The file of an entry of `datasets`."""
     return params.datasets[dataset].named(dataset).file

@@ -27,7 +27,7 @@ sys.dont_write_bytecode = True
 
 from pipeline.config import figures, tables
 from pipeline.config.grids import DATASETS
-from pipeline.config.load import read_mapping, read_parameters
+from pipeline.config.load import read_mapping, read_overrides, read_parameters
 from pipeline.config.schema import load_params, with_methods_named
 from pipeline.config.studies import STUDIES
 from pipeline.errors import BadInput, of_system
@@ -38,10 +38,15 @@ from pipeline.jobs.console import Console, asked_for_own_words
 from pipeline.jobs.grid import jobs_of
 from pipeline.jobs.handed import handed, write_handed
 from pipeline.jobs.look import damage_lines, jobs_left, look
-from pipeline.jobs.recipes import own_file
+from pipeline.jobs.recipes import archives_folder, own_file
 
 try:
-    PARAMS = load_params(Path("params.yaml"), config)
+    # not `config`, which Snakemake has read in its own way
+    OVERRIDES = read_overrides(
+        workflow.overwrite_configfiles, workflow.config_settings.config
+    )
+    PARAMS = load_params(Path("params.yaml"), OVERRIDES)
+    ARCHIVES = archives_folder(PARAMS)
     LOOK = look(PARAMS)
 except (BadInput, OSError) as error:
     said = of_system(error) if isinstance(error, OSError) else error
@@ -49,7 +54,7 @@ except (BadInput, OSError) as error:
     sys.exit(2)
 
 # The schemas for editors and the workflow catalogue are generated from what was just applied.
-GIVEN = with_methods_named(read_parameters(Path("params.yaml"), config))
+GIVEN = with_methods_named(read_parameters(Path("params.yaml"), OVERRIDES))
 GRID_GIVEN = dict(read_mapping(Path(f"grids/{PARAMS.grid}.yaml")))
 try:
     validate(GIVEN, "../schemas/params.schema.json", set_default=False)
@@ -228,7 +233,7 @@ def save_option(wildcards):
 
 
 def source_options(wildcards):
-    folder = shlex.quote(PARAMS.raw_dir or PARAMS.data.raw_dir)
+    folder = shlex.quote(str(ARCHIVES))
     data = PARAMS.data
     return f"--raw-dir {folder} --retries {data.retries} --timeout {data.timeout_s}"
 

@@ -23,7 +23,7 @@ if LOOK.restored:
         resources:
             mem_mb=2000,
         params:
-            config=lambda wildcards: json.dumps(dict(config)),
+            config=lambda wildcards: json.dumps(OVERRIDES),
         shell:
             "python -m pipeline restore-runs --config {params.config:q} > {log:q} 2>&1"
 

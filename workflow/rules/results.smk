@@ -125,6 +125,6 @@ rule champions:
     resources:
         mem_mb=2000,
     params:
-        config=lambda wildcards: json.dumps(dict(config)),
+        config=lambda wildcards: json.dumps(OVERRIDES),
     shell:
         "python -m pipeline promote --config {params.config:q} > {log:q} 2>&1"
