@@ -52,6 +52,7 @@ class Rated:
     """
 
     capturable = False
+    learned = "the inner rates"  # beside theta
 
     def __init__(self, model: Model, *, per: str = "parameter", bound: float = BOUND) -> None:
         one_of(PER)("per", per)
@@ -111,12 +112,13 @@ class Rated:
 
 
 def refuse_first_order(method: str, model: Model) -> None:
-    """Raise ValueError for rates with a method that has no derivative by them."""
-    if isinstance(model, Rated) and method in FIRST_ORDER:
+    """Raise ValueError where a method has no derivative by what is learned beside theta."""
+    learned = getattr(model, "learned", None)
+    if learned and method in FIRST_ORDER:
         able = ", ".join(name for name in METHODS if name not in FIRST_ORDER)
         raise ValueError(
-            f"`{method}` has no derivative by the inner rates: it leaves out how training depends "
-            f"on them. Learn rates with one of {able}."
+            f"`{method}` has no derivative by {learned}: it leaves out how training depends on "
+            f"that. Learn it with one of {able}."
         )
 
 
