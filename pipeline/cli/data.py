@@ -34,6 +34,9 @@ def download(
     ] = None,
     retries: Annotated[int, typer.Option(min=1, help="tries per address")] = 3,
     timeout: Annotated[float, typer.Option(help="seconds without an answer")] = 30.0,
+    allow_unverified_tls: Annotated[
+        bool, typer.Option(help="last of all, without verifying certificates")
+    ] = False,
     spec: Spec = None,
     params: ParamsFile = Path("params.yaml"),
 ) -> None:
@@ -47,9 +50,19 @@ def download(
     simulated = None
     if source.simulated:
         simulated = take(recipe, "simulated")["simulated"]
-    obtain(source, out, raw_dir=raw_dir, retries=retries, timeout_s=timeout, simulated=simulated)
+    place = obtain(
+        source,
+        out,
+        raw_dir=raw_dir,
+        retries=retries,
+        timeout_s=timeout,
+        allow_unverified_tls=allow_unverified_tls,
+        simulated=simulated,
+    )
     # beside it: what it was got for, and which bytes came
-    write_sealed(out.with_suffix(".json"), {"spec": recipe, "files": digests([out])})
+    write_sealed(
+        out.with_suffix(".json"), {"spec": recipe, "files": digests([out]), "source": place}
+    )
     tell_made(out)
 
 

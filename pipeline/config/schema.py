@@ -68,6 +68,11 @@ class Data(Strict):
     timeout_s: Positive = Field(
         default=30.0, description="seconds without an answer that end a try"
     )
+    allow_unverified_tls: bool = Field(
+        default=False,
+        description="try addresses whose certificate cannot be verified, after all others; the "
+        "content is judged all the same",
+    )
 
 
 class Synthetic(Strict):

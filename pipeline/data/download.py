@@ -9,22 +9,26 @@ import shutil
 import sys
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import requests
+import urllib3
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from pipeline.data.cards import RatingSet
+from pipeline.data.isolated import Ended, isolated
+from pipeline.data.ratings import check_archive
 from pipeline.data.simulated import write_simulated
 from pipeline.errors import BadInput
 from pipeline.files import file_digest, read_json, replacing, write_json
 
 _CHUNK = 1 << 13  # what a broken connection can lose at most
 _REASON_LENGTH = 160
+SECONDS = 3600.0  # that all tries of an address may take; what has come by then is kept
 _LINE_S = 5.0  # between lines in a log
 _WAIT = wait_exponential_jitter(multiplier=0.5, max=10.0, jitter=0.5)
 _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
@@ -37,55 +41,106 @@ def obtain(
     raw_dir: Path | None,
     retries: int,
     timeout_s: float,
+    allow_unverified_tls: bool = False,
     simulated: Mapping[str, Any] | None = None,
-) -> Path:
-    """Put the archive of `source` at `out`, whole or not at all.
+) -> dict[str, str]:
+    """Put the archive of `source` at `out`, whole or not at all, once its content is judged.
 
-    A file in `raw_dir` under any of `source.local_names` is copied as it is: what it holds is
-    judged after parsing, by `ratings.build_ratings`. Otherwise each address is tried in turn;
-    a download must match the archive's checksum where one is known.
+    A file in `raw_dir` under any of `source.local_names` is copied: the first whose content is
+    that of `source`. Otherwise each address is tried in turn; a download must match the archive's
+    checksum where one is known.
 
     Args:
         raw_dir: folder of archives put there by hand; None: there is no such folder.
         retries: tries per address, at least 1.
         timeout_s: seconds without an answer that end a try.
+        allow_unverified_tls: where no address gives it, those whose certificate cannot be verified
+            are tried once more without; the content is judged all the same.
         simulated: parameters of `simulated.draw_ratings`, for the simulated data set.
 
     Returns:
-        `out`.
+        Where it is from (`from`), and `tls: not verified` where that was so.
 
     Raises:
-        BadInput: the archive is neither in `raw_dir` nor at any address; names every address
-            with its error, and where to put the file by hand.
+        BadInput: what is in `raw_dir` is another archive, or it is neither there nor at any
+            address; names every address with its error, and where to put the file by hand.
     """
-    local = _find_local(source, raw_dir)
-    if local is not None:
+    faults = []
+    for local in _locals(source, raw_dir):
+        try:
+            _judge(source, local)
+        except BadInput as fault:
+            faults.append(fault)
+            continue
         _copy(local, out)
-        return out
+        return {"from": str(local)}
+    if faults:
+        raise faults[0]
     if not source.urls:
-        return write_simulated(out, **(simulated or {}))
-    failures = []
+        write_simulated(out, **(simulated or {}))
+        return {"from": "simulated"}
+    failures: dict[str, str] = {}
+    unverified: list[str] = []
     for url in source.urls:
         try:
-            part = fetch(url, out, attempts=retries, timeout_s=timeout_s)
-        except requests.RequestException as error:
-            failures.append(f"  {url}: {short_reason(error)}")
+            part = fetch(url, out, attempts=retries, timeout_s=timeout_s, largest=source.largest)
+        except Unfetched as error:
+            failures[url] = str(error)
+            unverified += [url] * error.is_tls
             continue
-        fault = _fault(source, part)
-        if fault is None:
-            part.replace(out)
-            return out
-        part.unlink()
-        failures.append(f"  {url}: {fault}")
-    raise _unobtainable(source, out, raw_dir, failures)
+        if _accepted(source, part, out, url, failures):
+            return {"from": url}
+    for url in unverified if allow_unverified_tls else ():
+        print(
+            f"{url}: its certificate is NOT verified, as data.allow_unverified_tls says; what it "
+            "sends is judged by its content.",
+            file=sys.stderr,
+        )
+        try:
+            part = fetch(
+                url,
+                out,
+                attempts=retries,
+                timeout_s=timeout_s,
+                largest=source.largest,
+                verify=False,
+            )
+        except Unfetched as error:
+            failures[url] += f"; without verifying: {error}"
+            continue
+        if _accepted(source, part, out, url, failures):
+            return {"from": url, "tls": "not verified"}
+    raise _unobtainable(
+        source, out, raw_dir, failures, may_help=bool(unverified) and not allow_unverified_tls
+    )
 
 
-def _find_local(source: RatingSet, raw_dir: Path | None) -> Path | None:
-    """Return the first accepted file in the user's folder."""
-    if raw_dir is None:
-        return None
-    candidates = [raw_dir / name for name in source.local_names]
-    return next((path for path in candidates if path.is_file()), None)
+def _judge(source: RatingSet, archive: Path) -> None:
+    """Refuse an archive whose content is not that of `source`; the official checksum says it is."""
+    if source.md5 is None or file_digest(archive, "md5") != source.md5:
+        check_archive(source, archive)
+
+
+def _accepted(source: RatingSet, part: Path, out: Path, url: str, failures: dict[str, str]) -> bool:
+    """Take over a download, or tell what is wrong with it and delete it."""
+    fault = _fault(source, part)
+    if fault is None:
+        try:
+            _judge(source, part)
+        except BadInput as error:
+            fault = str(error).removeprefix(f"{part}: ")
+    if fault is None:
+        part.replace(out)
+        return True
+    part.unlink()
+    failures[url] = fault
+    return False
+
+
+def _locals(source: RatingSet, raw_dir: Path | None) -> list[Path]:
+    """The files in the user's folder that have an accepted name."""
+    candidates = [raw_dir / name for name in source.local_names] if raw_dir else []
+    return [path for path in candidates if path.is_file()]
 
 
 def _copy(local: Path, out: Path) -> None:
@@ -110,15 +165,26 @@ def _fault(source: RatingSet, part: Path) -> str | None:
 
 
 def _unobtainable(
-    source: RatingSet, out: Path, raw_dir: Path | None, failures: list[str]
+    source: RatingSet,
+    out: Path,
+    raw_dir: Path | None,
+    failures: Mapping[str, str],
+    *,
+    may_help: bool,
 ) -> BadInput:
     """Build the one error for an archive that could not be had."""
     names = " or ".join(f"'{name}'" for name in source.local_names)
     looked = f"not in {raw_dir} (looked for {names})" if raw_dir else "no raw_dir was given"
     advice = f"\n{source.advice}." if source.advice else ""
+    if may_help:
+        advice += (
+            "\nWhere only a certificate stands in the way, `allow_unverified_tls: true` under "
+            "`data` in params.yaml tries without verifying it; the content is judged all the same."
+        )
+    tried = "\n".join(f"  {url}: {said}" for url, said in failures.items())
     return BadInput(
         f"{out}: the archive of {source.title} could not be had: {looked}, and no address gave "
-        "it:\n" + "\n".join(failures) + f"\nGet the archive by hand, name it {names}, put it "
+        f"it:\n{tried}\nGet the archive by hand, name it {names}, put it "
         f"into {raw_dir or 'a folder'}, or name the folder that holds it with "
         f"`--config raw_dir=FOLDER`.{advice}"
     )
@@ -127,22 +193,60 @@ def _unobtainable(
 # One file over HTTP.
 
 
-def fetch(url: str, out: Path, *, attempts: int, timeout_s: float) -> Path:
+class Unfetched(requests.RequestException):
+    """Why an address gave no file; `is_tls`: its certificate could not be verified."""
+
+    def __init__(self, said: str, *, is_tls: bool = False) -> None:
+        super().__init__(said)
+        self.is_tls = is_tls
+
+
+def fetch(
+    url: str, out: Path, *, attempts: int, timeout_s: float, largest: int, verify: bool = True
+) -> Path:
     """Download `url` completely to `part_of(out)` and return that path.
 
+    In a process of its own: no host name, header or trickle of bytes takes longer than `SECONDS`.
+
+    Args:
+        largest: bytes that it may have.
+        verify: the server's certificate.
+
     Raises:
-        requests.RequestException: the last try's error. What has arrived stays in the part.
+        Unfetched: the last try's error. What has arrived stays in the part.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
+    given = (url, out, attempts, timeout_s, largest, verify)
+    try:
+        for said, is_tls in isolated(_fetch_alone, *given, seconds=SECONDS, quiet=False):
+            raise Unfetched(said, is_tls=is_tls)
+    except Ended as error:
+        raise Unfetched(str(error)) from None
+    _note_of(out).unlink(missing_ok=True)
+    return part_of(out)
+
+
+def _fetch_alone(
+    url: str, out: Path, attempts: int, timeout_s: float, largest: int, verify: bool
+) -> Iterator[tuple[str, bool]]:
+    """Yield what went wrong, if anything did."""
     tries = Retrying(
         stop=stop_after_attempt(max(attempts, 1)),
         wait=_WAIT,
         retry=retry_if_exception(_may_pass),
         reraise=True,
     )
-    tries(_attempt, url, out, timeout_s)
-    _note_of(out).unlink(missing_ok=True)
-    return part_of(out)
+    if not verify:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    try:
+        tries(_attempt, url, out, timeout_s, largest, verify)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk, say
+        said = short_reason(error)
+        if "CA certificate bundle" in said:
+            said += " (correct or unset REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE)"
+        yield said, isinstance(error, requests.exceptions.SSLError)
 
 
 def part_of(out: Path) -> Path:
@@ -179,7 +283,7 @@ def _may_pass(error: BaseException) -> bool:
     )
 
 
-def _attempt(url: str, out: Path, timeout_s: float) -> None:
+def _attempt(url: str, out: Path, timeout_s: float, largest: int, verify: bool) -> None:
     """Try once, going on from the part if there is one of the same address and version."""
     part, note = part_of(out), _note_of(out)
     start, validator = _resumable(url, part, note)
@@ -187,15 +291,19 @@ def _attempt(url: str, out: Path, timeout_s: float) -> None:
     if start:
         # If-Range: a file that has changed since is sent whole, with status 200.
         headers |= {"Range": f"bytes={start}-", "If-Range": validator}
-    with requests.get(url, headers=headers, stream=True, timeout=timeout_s) as response:
+    with requests.get(
+        url, headers=headers, stream=True, timeout=timeout_s, verify=verify
+    ) as response:
         if response.status_code == 206 and _continues(response, start, validator):
-            _receive(response, part, start)
+            _receive(response, part, start, largest)
             return
         if response.status_code == 200:
             # In this order, so that no crash leaves old bytes under the new validator.
             part.unlink(missing_ok=True)
-            write_json(note, {"url": url, "validator": _validator(response.headers)})
-            _receive(response, part, 0)
+            # what comes packed is unpacked here, and its ranges would count other bytes
+            kept = None if _is_packed(response) else _validator(response.headers)
+            write_json(note, {"url": url, "validator": kept})
+            _receive(response, part, 0, largest)
             return
         if not start or response.status_code not in (206, 416):
             text = f"HTTP {response.status_code} {response.reason or ''}".strip()
@@ -204,19 +312,24 @@ def _attempt(url: str, out: Path, timeout_s: float) -> None:
             return  # nothing is left to send: the part is the whole file
     # The server cannot go on from this part: forget it, and ask for the whole file.
     note.unlink()
-    _attempt(url, out, timeout_s)
+    _attempt(url, out, timeout_s, largest, verify)
 
 
 def _resumable(url: str, part: Path, note: Path) -> tuple[int, str]:
     """Return how many bytes can be kept, and the validator of the version they are of."""
     size = part.stat().st_size if part.is_file() else 0
     try:
-        known = dict(read_json(note)) if note.is_file() else {}
-    except (ValueError, TypeError):  # unreadable: from the start
+        known = read_json(note) if note.is_file() else {}
+    except ValueError:  # unreadable: from the start
         known = {}
-    if not size or known.get("url") != url or not known.get("validator"):
+    if not size or not isinstance(known, dict) or known.get("url") != url:
         return 0, ""
-    return size, known["validator"]
+    validator = known.get("validator")
+    return (size, validator) if isinstance(validator, str) and validator else (0, "")
+
+
+def _is_packed(response: requests.Response) -> bool:
+    return response.headers.get("Content-Encoding", "identity").strip().lower() != "identity"
 
 
 def _validator(headers: Mapping[str, str]) -> str | None:
@@ -228,13 +341,13 @@ def _validator(headers: Mapping[str, str]) -> str | None:
 def _continues(response: requests.Response, start: int, validator: str) -> bool:
     """Tell whether the body goes on at byte `start` of the same version."""
     begins = response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
-    return begins and _validator(response.headers) in (None, validator)
+    return begins and not _is_packed(response) and _validator(response.headers) in (None, validator)
 
 
-def _receive(response: requests.Response, part: Path, start: int) -> None:
+def _receive(response: requests.Response, part: Path, start: int, largest: int) -> None:
     """Write the body behind the first `start` bytes of the part."""
     length = response.headers.get("Content-Length", "")
-    total = start + int(length) if length.isdigit() else None
+    total = start + int(length) if length.isdecimal() and not _is_packed(response) else None
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -251,6 +364,9 @@ def _receive(response: requests.Response, part: Path, start: int) -> None:
         handle.truncate()
         shown = progress.add_task(response.url, total=total, completed=start)
         for chunk in response.iter_content(_CHUNK):
+            if handle.tell() + len(chunk) > largest:
+                handle.truncate(0)
+                raise requests.RequestException(f"more than {largest:,} bytes")
             handle.write(chunk)
             progress.advance(shown, len(chunk))
             if progress.disable and time.monotonic() >= due:  # a log, not a terminal

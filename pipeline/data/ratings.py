@@ -66,14 +66,7 @@ def build_ratings(
         BadInput: a bad archive (see `parsers.parse_archive`), or a sound one whose content is
             not that of `source`.
     """
-    ratings = parse_archive(source, archive)
-    found = {
-        "ratings": len(ratings),
-        "users": int(ratings["user"].nunique()),
-        "items": int(ratings["item"].nunique()),
-        "fingerprint": fingerprint(ratings),
-    }
-    _check_content(source, archive, found)
+    ratings, found = check_archive(source, archive)
     summary = {
         **metadata,
         **found,
@@ -89,6 +82,23 @@ def build_ratings(
     columns = {name: ratings[name].to_numpy() for name in schemas.RATINGS.names}
     schemas.write_rows(out, columns, schemas.RATINGS, summary)
     return summary
+
+
+def check_archive(source: RatingSet, archive: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The ratings of an archive that are those of `source`, their counts and fingerprint.
+
+    Raises:
+        BadInput: as `build_ratings`.
+    """
+    ratings = parse_archive(source, archive)
+    found = {
+        "ratings": len(ratings),
+        "users": int(ratings["user"].nunique()),
+        "items": int(ratings["item"].nunique()),
+        "fingerprint": fingerprint(ratings),
+    }
+    _check_content(source, archive, found)
+    return ratings, found
 
 
 def _check_content(source: RatingSet, archive: Path, found: Mapping[str, Any]) -> None:

@@ -45,12 +45,14 @@ def test_archive_with_other_content_is_refused(fresh: Project, dataset: str) -> 
     write_archive(archives / SOURCES[dataset].local_names[0], dataset, some_ratings())
     target = f"data/ratings/{dataset}.parquet"
     said = fresh.snakemake(target, "--config", "grid=ratings", "raw_dir=archives", rc=1)
-    log = f"logs/build_ratings/{dataset}.log"
+    log = f"logs/download/{dataset}.log"
     assert log in said
     message = fresh.path(log).read_text()
     assert message.startswith("error: ")
     assert "Traceback" not in message
     assert message in said  # show-failed-logs
     assert not fresh.path(target).exists()
-    direct = ["python", "-m", "pipeline", "build-ratings", dataset, f"data/raw/{dataset}.zip"]
+    assert not fresh.path(f"data/raw/{dataset}.zip").exists()
+    put = f"archives/{SOURCES[dataset].local_names[0]}"
+    direct = ["python", "-m", "pipeline", "build-ratings", dataset, put]
     assert fresh.run(*direct, target, rc=2).startswith("error: ")

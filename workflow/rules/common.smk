@@ -235,7 +235,9 @@ def save_option(wildcards):
 def source_options(wildcards):
     folder = shlex.quote(str(ARCHIVES))
     data = PARAMS.data
-    return f"--raw-dir {folder} --retries {data.retries} --timeout {data.timeout_s}"
+    return f"--raw-dir {folder} --retries {data.retries} --timeout {data.timeout_s}" + (
+        " --allow-unverified-tls" if data.allow_unverified_tls else ""
+    )
 
 
 def reported(kind, name, suffix):

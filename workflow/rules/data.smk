@@ -13,7 +13,7 @@ rule download:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        mem_mb=500,
+        mem_mb=2000,
     params:
         options=source_options,
         spec=recipe_of("data/raw/{dataset}.zip"),

@@ -1,5 +1,7 @@
 """A real HTTP server on loopback that can be told to misbehave."""
 
+import gzip
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -16,6 +18,9 @@ class Server(ThreadingHTTPServer):
         self.breaks = []  # body bytes after which to hang up, per answer
         self.ranges = True
         self.honours_if_range = True
+        self.redirect = None  # address to send everybody to
+        self.packed = False  # by gzip, asked or not
+        self.trickle = False  # a byte at a time
         self.log = []  # (path, Range asked for, status)
 
     def url(self, path="/a.zip"):
@@ -40,7 +45,15 @@ class Handler(BaseHTTPRequestHandler):
                 status = 206 if start < len(server.content) else 416
         server.log.append((self.path, asked, status))
         body = server.content[start:] if status in (200, 206) else b"no"
+        if server.redirect:
+            self.send_response(302)
+            self.send_header("Location", server.redirect)
+            self.end_headers()
+            return
+        body = gzip.compress(body) if server.packed else body
         self.send_response(status)
+        if server.packed:
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("ETag", server.etag)
         self.send_header("Content-Length", str(len(body)))
         total = len(server.content)
@@ -51,5 +64,11 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if server.breaks and status in (200, 206):
             body = body[: server.breaks.pop(0)]
+        for place in range(0, len(body), 1) if server.trickle else ():
+            try:
+                self.wfile.write(body[place : place + 1])
+            except OSError:
+                return
+            time.sleep(0.2)
         self.wfile.write(body)
         self.close_connection = True

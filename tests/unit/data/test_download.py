@@ -3,16 +3,17 @@
 import hashlib
 import socket
 import threading
+import time
 from dataclasses import replace
 
 import pytest
 import requests
 from tenacity import wait_none
 
-from pipeline.data.download import _CHUNK, fetch, obtain, part_of, short_reason
+from pipeline.data.download import _CHUNK, Unfetched, fetch, obtain, part_of, short_reason
 from pipeline.data.sets import SOURCES
 from pipeline.errors import BadInput
-from tests.archives import some_ratings, write_archive, write_zip
+from tests.archives import some_ratings, tiny_source, write_archive, write_zip
 from tests.unit.data.http_server import Server
 
 
@@ -57,7 +58,7 @@ def left_in(folder):
 
 def test_plain_download(server, tmp_path, capsys):
     out = tmp_path / "raw" / "a.zip"
-    assert get(source_at(server.url(), content=server.content), out) == out
+    assert get(source_at(server.url(), content=server.content), out) == {"from": server.url()}
     assert out.read_bytes() == server.content
     assert left_in(out.parent) == ["a.zip"]
     assert capsys.readouterr().err == ""  # stderr is no terminal here
@@ -98,17 +99,20 @@ def test_file_that_changed_meanwhile_is_fetched_whole(honours_if_range, server, 
     out = tmp_path / "raw" / "a.zip"
     server.breaks, server.honours_if_range = [70_000], honours_if_range
     with pytest.raises(requests.RequestException):
-        fetch(server.url(), out, attempts=1, timeout_s=5.0)
+        fetch(server.url(), out, attempts=1, timeout_s=5.0, largest=10**8)
     server.etag, server.content = '"two"', server.content[::-1]
-    assert fetch(server.url(), out, attempts=1, timeout_s=5.0).read_bytes() == server.content
+    assert (
+        fetch(server.url(), out, attempts=1, timeout_s=5.0, largest=10**8).read_bytes()
+        == server.content
+    )
 
 
 def test_part_of_another_address_is_not_continued(server, tmp_path):
     out = tmp_path / "raw" / "a.zip"
     server.breaks = [70_000]
     with pytest.raises(requests.RequestException):
-        fetch(server.url("/old.zip"), out, attempts=1, timeout_s=5.0)
-    fetch(server.url("/new.zip"), out, attempts=1, timeout_s=5.0)
+        fetch(server.url("/old.zip"), out, attempts=1, timeout_s=5.0, largest=10**8)
+    fetch(server.url("/new.zip"), out, attempts=1, timeout_s=5.0, largest=10**8)
     assert server.log[-1] == ("/new.zip", None, 200)
 
 
@@ -117,9 +121,12 @@ def test_part_with_nothing_left_to_ask_for(extra, server, tmp_path):
     out = tmp_path / "raw" / "a.zip"
     server.breaks = [70_000]
     with pytest.raises(requests.RequestException):
-        fetch(server.url(), out, attempts=1, timeout_s=5.0)
+        fetch(server.url(), out, attempts=1, timeout_s=5.0, largest=10**8)
     part_of(out).write_bytes(server.content + extra)
-    assert fetch(server.url(), out, attempts=1, timeout_s=5.0).read_bytes() == server.content
+    assert (
+        fetch(server.url(), out, attempts=1, timeout_s=5.0, largest=10**8).read_bytes()
+        == server.content
+    )
     assert [status for _, _, status in server.log] == [200, 416] + [200] * bool(extra)
 
 
@@ -183,10 +190,10 @@ def test_expired_certificate_is_named():
 def test_local_file_comes_first_under_any_accepted_name(name, server, archive, tmp_path):
     raw_dir, out = tmp_path / "mine", tmp_path / "raw" / "a.zip"
     raw_dir.mkdir()
-    (raw_dir / name).write_bytes(archive.read_bytes())
-    source = replace(SOURCES["ml-latest-small-2016"], urls=(server.url(),), md5="0" * 32)
-    get(source, out, raw_dir=raw_dir)
-    assert out.read_bytes() == archive.read_bytes()
+    source = replace(tiny_source("ml-latest-small-2016", some_ratings()), urls=(server.url(),))
+    put = write_archive(raw_dir / name, "ml-latest-small-2016", some_ratings())
+    assert get(source, out, raw_dir=raw_dir) == {"from": str(put)}
+    assert out.read_bytes() == put.read_bytes()
     assert server.log == []
     assert left_in(out.parent) == ["a.zip"]
 
@@ -194,7 +201,7 @@ def test_local_file_comes_first_under_any_accepted_name(name, server, archive, t
 def test_local_file_that_is_the_output_stays(archive):
     out = archive.with_name("ml-100k.zip")
     content = archive.rename(out).read_bytes()
-    get(source_at(), out, raw_dir=out.parent)
+    get(source_at(content=content), out, raw_dir=out.parent)
     assert out.read_bytes() == content
 
 
@@ -211,8 +218,89 @@ def test_simulated_is_written_where_no_local_file_is(tmp_path):
             simulated=small,
         )
     assert first.read_bytes() == second.read_bytes()
-    raw_dir = tmp_path / "mine"
+
+
+def test_what_lies_in_the_folder_is_judged_and_looked_at_again(server, tmp_path):
+    raw_dir, out = tmp_path / "mine", tmp_path / "raw" / "a.zip"
     raw_dir.mkdir()
-    (raw_dir / "simulated.zip").write_bytes(b"mine")
-    obtain(SOURCES["simulated"], first, raw_dir=raw_dir, retries=1, timeout_s=1.0)
-    assert first.read_bytes() == b"mine"
+    source = replace(tiny_source("ml-1m", some_ratings()), urls=(server.url(),))
+    write_archive(raw_dir / "ml-1m.zip", "ml-1m", some_ratings(3))
+    with pytest.raises(BadInput, match=r"ml-1m\.zip: ml-1m/ratings\.dat is not MovieLens-1M"):
+        get(source, out, raw_dir=raw_dir)
+    assert not out.parent.exists()
+    assert server.log == []
+    write_archive(raw_dir / "ml-1m.zip", "ml-1m", some_ratings())
+    get(source, out, raw_dir=raw_dir)
+    assert out.is_file()
+
+
+@pytest.mark.parametrize("note", ["", "[]", "5", "{", '{"url": "URL", "validator": 5}'])
+def test_a_note_that_says_nothing_is_left_alone(note, server, tmp_path):
+    out = tmp_path / "a.zip"
+    part_of(out).write_bytes(b"PK")
+    out.with_name("a.zip.part.json").write_text(note.replace("URL", server.url()))
+    get(source_at(server.url(), content=server.content), out)
+    assert out.read_bytes() == server.content
+
+
+def test_a_bundle_of_certificates_that_is_nowhere_is_one_reason(tmp_path, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    with pytest.raises(BadInput, match=r"none\.pem .*unset REQUESTS_CA_BUNDLE"):
+        get(source_at("https://127.0.0.1:1/a.zip"), tmp_path / "a.zip")
+
+
+@pytest.mark.parametrize("place", ["http://[bad", "http://" + "a" * 70 + ".x/", "http://a..b/"])
+def test_a_redirect_to_nowhere_is_one_reason(place, server, tmp_path):
+    server.redirect = place
+    with pytest.raises(BadInput, match="no address gave it"):
+        get(source_at(server.url()), tmp_path / "a.zip", retries=1)
+
+
+def test_a_packed_body_is_never_resumed(server, tmp_path):
+    server.packed, server.breaks = True, [1000]
+    out = tmp_path / "a.zip"
+    get(source_at(server.url(), content=server.content), out)
+    assert [asked for _, asked, _ in server.log] == [None, None]
+    assert out.read_bytes() == server.content
+
+
+def test_more_bytes_than_allowed_end_the_download(server, tmp_path):
+    source = replace(source_at(server.url(), content=server.content), largest=20_000)
+    with pytest.raises(BadInput, match="more than 20,000 bytes"):
+        get(source, tmp_path / "a.zip")
+    assert len(server.log) == 1
+
+
+def test_a_trickle_ends_in_time_and_what_came_is_kept(server, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.data.download.SECONDS", 1.0)
+    server.trickle = True
+    started = time.monotonic()
+    with pytest.raises(BadInput, match="no end after 1 s"):
+        get(source_at(server.url()), tmp_path / "a.zip")
+    assert time.monotonic() - started < 20
+
+
+def test_certificates_are_left_unverified_only_where_that_is_allowed(tmp_path, monkeypatch, capfd):
+    asked = []
+
+    def fetched(url, out, *, verify=True, **_):
+        asked.append((url, verify))
+        if verify:
+            raise Unfetched("certificate has expired", is_tls=url.startswith("https"))
+        return write_archive(part_of(out), "ml-1m", some_ratings())
+
+    monkeypatch.setattr("pipeline.data.download.fetch", fetched)
+    source = replace(tiny_source("ml-1m", some_ratings()), urls=("https://a/x", "http://b/x"))
+    out = tmp_path / "a.zip"
+    with pytest.raises(BadInput, match="`allow_unverified_tls: true` under `data`"):
+        get(source, out)
+    assert asked == [("https://a/x", True), ("http://b/x", True)]
+    found = obtain(source, out, raw_dir=None, retries=1, timeout_s=1.0, allow_unverified_tls=True)
+    assert found == {"from": "https://a/x", "tls": "not verified"}
+    assert asked[2:] == [*asked[:2], ("https://a/x", False)]
+    assert "certificate is NOT verified" in capfd.readouterr().err
+    other = replace(source, fingerprint="0" * 64)
+    out.unlink()
+    with pytest.raises(BadInput, match="is not MovieLens-1M"):
+        obtain(other, out, raw_dir=None, retries=1, timeout_s=1.0, allow_unverified_tls=True)
+    assert not out.exists()

@@ -33,9 +33,8 @@ def test_counts_that_tables_show_are_those_of_the_archives():
 @pytest.mark.parametrize("name", TASKS_AT)
 def test_archive_to_episodes(name, tmp_path):
     source = SOURCES[name]
-    archive = obtain(
-        source, tmp_path / source.archive, raw_dir=Path(RAW_DIR), retries=1, timeout_s=10.0
-    )
+    archive = tmp_path / source.archive
+    obtain(source, archive, raw_dir=Path(RAW_DIR), retries=1, timeout_s=10.0)
     ratings, tasks, episodes = (tmp_path / f"{kind}.parquet" for kind in ("r", "t", "e"))
     summary = build_ratings(source, archive, ratings, metadata={})
     assert (summary["ratings"], summary["users"], summary["items"]) == (
