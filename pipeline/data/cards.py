@@ -13,6 +13,7 @@ import numpy as np
 PAPERS_STEPS = {50: 200, 100: 500}  # support rows of a family's task -> K, of arXiv:2110.08432
 RELEASED_SUFFIX = "-released"  # ends the name of a family as the authors' code has it
 
+LARGEST = 1e38  # magnitude of an input or target: float32 ends at 3.4e38
 OF_CLASSES = ("binary", "cross_entropy")  # losses whose targets are classes
 Missing = Literal["refuse", "drop"]  # what is done with rows in which a value is missing
 

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
+from pipeline.data.cards import LARGEST
 from pipeline.data.isolated import Ended, isolated
 from pipeline.errors import BadInput
 
@@ -36,9 +37,6 @@ _BLOCK = 1 << 24  # bytes of text that are parsed at a time
 _HEAD = 1 << 16  # bytes that tell delimiter and kinds
 _SECONDS = 120.0  # that reading may take, and one more for each 10^6 bytes of the file
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
-
-LARGEST = 1e38
-"""Largest magnitude of an input or target: float32 ends at 3.4e38."""
 
 
 class BadColumn(BadInput):

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data import schemas
+from pipeline.data.cards import LARGEST
 from pipeline.data.families import FAMILIES
 from pipeline.data.pools import group_rows
 from pipeline.data.synthetic import draw_tasks
@@ -228,7 +229,8 @@ def read_tasks(path: Path, *, seed: int) -> TaskSet:
     """Read a task set written by this module; `seed` matters to synthetic families only.
 
     Raises:
-        BadInput: another kind of file, or a seed that was not drawn into it.
+        BadInput: another kind of file, a seed that was not drawn into it, or inputs or targets
+            that are no numbers to compute with.
     """
     data = schemas.file_bytes(path)
     about = schemas.metadata_in(path, data)
@@ -258,6 +260,7 @@ def read_tasks(path: Path, *, seed: int) -> TaskSet:
         columns = schemas.rows_in(path, data, schemas.RATING_TASKS)
         task, x = columns["task"], columns["item"].astype(np.int64)
         identity, kept = about["fingerprint"], ["n_items", "min_ratings"]
+    _refuse_odd_numbers(path, x, columns["y"])
     tasks, starts, counts = group_rows(task)
     tasks, starts, counts = tasks[tasks >= 0], starts[tasks >= 0], counts[tasks >= 0]
     split = columns["split"][starts] if "split" in columns else None
@@ -278,3 +281,14 @@ def read_tasks(path: Path, *, seed: int) -> TaskSet:
         filter={name: about[name] for name in kept},
         n_items=about.get("n_items", 0),
     )
+
+
+def _refuse_odd_numbers(path: Path, x: np.ndarray, y: np.ndarray) -> None:
+    for name, values in (("input", x), ("target", y)):
+        odd = ~(np.abs(values) <= LARGEST)  # True of NaN too
+        if odd.any():
+            row = int(np.argwhere(odd)[0, 0])
+            raise BadInput(
+                f"{path}: row {row + 1}: found the {name} {values[odd][0]:g}, needed a number of "
+                f"at most {LARGEST:g} in size. Delete the file, and run the step that writes it."
+            )

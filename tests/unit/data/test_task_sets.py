@@ -1,5 +1,7 @@
 """Which items and users are kept, and what a seed's tasks depend on."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -154,3 +156,16 @@ def test_rows_of_takes_the_first_of_each(tmp_path):
         range(start + 84, start + 96)
     )
     assert given_tasks.split.tolist() == ["train"] * 5 + ["test"] * 3
+
+
+@pytest.mark.parametrize(("column", "said"), [("y", "target"), ("x1", "input")])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1e300])
+def test_a_number_that_none_can_compute_with_is_named(column, said, value, tmp_path):
+    file = tmp_path / "tasks.parquet"
+    build_synthetic_tasks("alpine", file, seeds=[0], n_train=2, n_test=2, points=5, metadata={})
+    columns, about = schemas.read_rows(file, schemas.SYNTHETIC_TASKS), schemas.read_metadata(file)
+    columns[column] = columns[column].copy()
+    columns[column][3] = value
+    schemas.write_rows(file, columns, schemas.SYNTHETIC_TASKS, about)
+    with pytest.raises(BadInput, match=re.escape(f"row 4: found the {said} {value:g}, needed")):
+        read_tasks(file, seed=0)
