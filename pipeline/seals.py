@@ -9,15 +9,14 @@ file beside it, under `files`.
 """
 
 import hashlib
-import json
 import mmap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import BadInput
-from pipeline.files import file_digest, parse_json, replacing
+from pipeline.files import file_digest, json_text, parse_json, replacing, write_text
 
 KEY = "seal"
 _MARK = b"sealed:sha256:"
@@ -92,9 +91,9 @@ def is_whole(path: Path) -> bool:
 
 def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON object with its seal: the same value gives the same bytes."""
-    text = json.dumps({**value, KEY: BLANK}, indent=2, sort_keys=True, allow_nan=False)
+    text = json_text({**value, KEY: BLANK})
     with sealing(path) as beside:
-        beside.write_text(text + "\n", encoding="utf-8")
+        beside.write_text(text, encoding="utf-8")
 
 
 def read_sealed(path: Path) -> dict[str, Any]:
@@ -118,9 +117,70 @@ def parse_sealed(data: bytes) -> dict[str, Any]:
 # What cannot carry a seal.
 
 
+def sha256(data: bytes) -> str:
+    """Hexadecimal digest of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def digests(paths: Iterable[Path]) -> dict[str, str]:
     """SHA-256 of files by name, for the key `files` of a sealed file beside them."""
     return {path.name: file_digest(path) for path in sorted(paths)}
+
+
+# Evidence in git carries no seals: digests lie beside it, as `sha256sum -c` reads them.
+
+
+def sums_file(file: Path) -> Path:
+    """Where the digests of a file of evidence lie; of a setting's two files, of both."""
+    return file.with_name(f"{file.stem.removesuffix('.runs')}.sha256")
+
+
+@contextmanager
+def summing(sums: Path) -> Iterator[Callable[[Mapping[str, Path]], None]]:
+    """Hand on what tells the digests of files before they get their names, in this block.
+
+    They are noted first, beside those of before: after a kill either stands for a file.
+    """
+    lines: list[str] = []
+
+    def tell(files: Mapping[str, Path]) -> None:
+        known = _known(sums) or set()
+        lines.extend(f"{file_digest(path)}  {name}" for name, path in sorted(files.items()))
+        before = [place for name in files if (place := sums.with_name(name)).is_file()]
+        kept = [line for path in before if (line := f"{file_digest(path)}  {path.name}") in known]
+        write_text(_noted(sums), _text([*lines, *kept]))
+
+    yield tell
+    write_text(sums, _text(lines))
+    _noted(sums).unlink(missing_ok=True)
+
+
+def summed_bytes(file: Path) -> bytes:
+    """The bytes of a file of evidence, verified where its digest is known.
+
+    Raises:
+        Damaged: when they are not those that were written.
+        OSError: when there is no such file.
+    """
+    data, known = file.read_bytes(), _known(sums_file(file))
+    if known is not None and f"{sha256(data)}  {file.name}" not in known:
+        raise Damaged(file, f"{DAMAGED}, as {sums_file(file).name} has them")
+    return data
+
+
+def _known(sums: Path) -> set[str] | None:
+    """Lines of digests; None where there are none, as of evidence of before."""
+    files = [path for path in (sums, _noted(sums)) if path.is_file()]
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in files]
+    return {line for text in texts for line in text.splitlines()} if files else None
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _noted(sums: Path) -> Path:
+    return sums.with_name(f".{sums.name}.next")
 
 
 def listed_fault(folder: Path, files: Mapping[str, str]) -> str | None:

@@ -52,6 +52,8 @@ def log(project: Path, **changes: Any) -> dict[str, Any]:
     counts = log_tracking(project / "results/ci", uri=uri, **(GRID | changes))
     assert counts.pop("experiment") == GRID["grid"]
     assert "viewStateShareKey=runs" in counts.pop("page")
+    stored = counts.pop("stored")
+    assert all((project / name).stat().st_size == size for name, size in stored.items())
     return counts
 
 

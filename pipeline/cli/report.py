@@ -27,13 +27,19 @@ def write_page(results_dir: Path, recipe: dict[str, Any]) -> None:
         BadInput: when they are others.
     """
     from pipeline.config.variants import told
-    from pipeline.jobs.readers import check_view, making, variants_of
+    from pipeline.jobs.readers import check_champions, check_view, making, variants_of
     from pipeline.report.page import build_report as build
 
     check_view(results_dir / "tables/spec.json", recipe["tables"], "tables")
     check_view(results_dir / "figures/spec.json", recipe["figures"], "figures")
+    check_champions(results_dir, recipe)
     with told(variants_of(results_dir)):
-        making(results_dir / "report.json", recipe, lambda: build(results_dir, grid=recipe["grid"]))
+        making(
+            results_dir / "report.json",
+            recipe,
+            lambda: build(results_dir, grid=recipe["grid"]),
+            beside=["report.html"],
+        )
     tell_made(results_dir / "report.html")
 
 
@@ -55,10 +61,12 @@ def explain(
 ) -> None:
     """Say what a number of a table is, which runs it came from, and how to remake them."""
     from pipeline.config.variants import told
-    from pipeline.jobs.readers import variants_of
+    from pipeline.jobs.readers import check_listed, variants_of
     from pipeline.report.explain import explain as say
 
     folder = results or Path("results") / parameters(params, grid).grid
+    if (carrier := folder / "tables/spec.json").is_file():
+        check_listed(carrier)
     with told(variants_of(folder)):
         typer.echo(say(folder, table, row, column, everything=everything))
 

@@ -63,10 +63,11 @@ def plot_curves(
     """Draw the figures from tables/ into figures/."""
     from pipeline.config.variants import told
     from pipeline.figures.draw import plot_curves as draw
-    from pipeline.jobs.readers import check_view, making, variants_of
+    from pipeline.jobs.readers import check_tasks, check_view, making, variants_of
 
     recipe = recipe_of("figures", spec, params, grid, results_dir)
     check_view(results_dir / "tables/spec.json", recipe["tables"], "tables")
+    check_tasks(tasks, recipe)
     with told(variants_of(results_dir)):
         making(
             results_dir / "figures/spec.json",
@@ -87,8 +88,8 @@ def log_tracking(
 ) -> None:
     """Replay finished runs into MLflow; what is there already is left alone."""
     from pipeline.jobs.accessories import note_unlogged
+    from pipeline.jobs.artifacts import carried_recipe
     from pipeline.jobs.readers import check_records, check_view, making
-    from pipeline.seals import read_sealed
     from pipeline.tracking import replay
     from pipeline.tracking.store import Unusable
 
@@ -96,12 +97,13 @@ def log_tracking(
     tables = results_dir / "tables/spec.json"
     check_view(tables, recipe["tables"], "tables")
     check_view(results_dir / "figures/spec.json", recipe["figures"], "figures")
-    check_records(results_dir, read_sealed(tables))
+    check_records(results_dir, carried_recipe(tables) or {})
 
-    def make() -> None:
+    def make() -> dict[str, int]:
         counts = replay.log_tracking(results_dir, uri=_uri(uri, recipe), **_grid(recipe))
-        page = counts.pop("page")
+        page, stored = counts.pop("page"), counts.pop("stored")
         typer.echo(f"{counts}\nthe table of runs, after `mlflow ui`: {page}")
+        return dict(stored)
 
     try:
         making(results_dir / "tracking.json", recipe, make)

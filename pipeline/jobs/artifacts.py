@@ -76,7 +76,7 @@ def fault_of(artifact: Artifact, root: Path = Path()) -> str | None:
     data = carrier.read_bytes()
     if fault := seal_fault(data):
         return f"{carrier.name}: {fault}"
-    found, listed = _carried(carrier, data)
+    found, listed = carried_in(carrier, data)
     if found is None:
         return "carries no readable recipe"
     keys = sorted(found.keys() | artifact.recipe.keys())
@@ -86,22 +86,37 @@ def fault_of(artifact: Artifact, root: Path = Path()) -> str | None:
     for path in others:
         if path.suffix in SEALED and (fault := seal_fault(path.read_bytes())):
             return f"{path.name}: {fault}"
-    return listed_fault(carrier.parent, listed)
+    return listed_fault(carrier.parent, listed) or _lost(root, data, carrier)
 
 
 SEALED = (".parquet", ".json", ".safetensors")
 LISTED = "files"  # digests of files that cannot carry a seal, beside the recipe
+STORED = "stored"  # sizes of files of the MLflow store, by path from the project's folder
+
+
+def _lost(root: Path, data: bytes, carrier: Path) -> str | None:
+    """Which file of the MLflow store is gone or has another size, of those that were logged."""
+    if carrier.name != "tracking.json":
+        return None
+    for name, size in parse_sealed(data).get(STORED, {}).items():
+        try:
+            found = (root / name).stat().st_size
+        except OSError:
+            return f"no {name}"
+        if found != size:
+            return f"{name} has {found} bytes, not {size}"
+    return None
 
 
 def carried_recipe(path: Path) -> Recipe | None:
     """The recipe that a file carries; None when it has none or is damaged."""
     try:
-        return _carried(path, sealed_bytes(path))[0]
+        return carried_in(path, sealed_bytes(path))[0]
     except (OSError, ValueError):
         return None
 
 
-def _carried(path: Path, data: bytes) -> tuple[Recipe | None, dict[str, str]]:
+def carried_in(path: Path, data: bytes) -> tuple[Recipe | None, dict[str, str]]:
     """The recipe in the bytes of a file, and the digests of files beside it."""
     listed: dict[str, str] = {}
     try:

@@ -5,13 +5,14 @@ exchanged, restored or half-made behind its back. So each command that makes som
 or of tables compares the recipes they carry with those it was given, and refuses others.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.errors import BadInput
-from pipeline.jobs.artifacts import carried_recipe
+from pipeline.files import file_digest
+from pipeline.jobs.artifacts import LISTED, STORED, carried_in, carried_recipe
 from pipeline.runs.recipe import Recipe, digest
-from pipeline.seals import write_sealed
+from pipeline.seals import digests, listed_fault, sealed_bytes, write_sealed
 
 SHOWN = 3  # of many faults
 
@@ -57,7 +58,7 @@ def _fault(file: Path, wanted: str, what: str) -> Iterator[str]:
 
 
 def check_view(file: Path, wanted: str, what: str) -> None:
-    """Refuse tables or figures of another recipe; `file` is that which carries it.
+    """Refuse tables or figures of another recipe, or damaged; `file` is that which carries it.
 
     Args:
         wanted: digest of the recipe.
@@ -67,7 +68,49 @@ def check_view(file: Path, wanted: str, what: str) -> None:
         BadInput: saying which command makes them anew.
     """
     for fault in _fault(file, wanted, f"recipe of {what}"):
-        raise BadInput(f"{fault}. Make them anew: `snakemake --config grid={file.parts[-3]}`.")
+        raise BadInput(f"{fault}. {_anew(file.parts[-3])}")
+    check_listed(file)
+
+
+def check_listed(carrier: Path) -> None:
+    """Refuse tables or figures of which a file is not as it was made.
+
+    Raises:
+        BadInput: saying which command makes them anew.
+    """
+    _, listed = carried_in(carrier, sealed_bytes(carrier))
+    if fault := listed_fault(carrier.parent, listed):
+        raise BadInput(f"{carrier.parent}/{fault}. {_anew(carrier.parts[-3])}")
+
+
+def check_tasks(folder: Path, figures: Recipe) -> None:
+    """Refuse task sets that are not those of the recipe of figures.
+
+    Raises:
+        BadInput: saying which command makes them anew.
+    """
+    for name, wanted in figures["tasks"].items():
+        for fault in _fault(folder / f"{name}.parquet", wanted, "task set"):
+            raise BadInput(f"{fault}. {_anew(figures['grid'])}")
+
+
+def check_champions(results_dir: Path, page: Recipe) -> None:
+    """Refuse champions that are not those of the recipe of a page.
+
+    Raises:
+        BadInput: saying which command makes it of those that are there.
+    """
+    files = {path.stem: path for path in (results_dir / "champions").glob("*.safetensors")}
+    for name, wanted in page.get("champions", {}).items():
+        if name not in files or file_digest(files[name]) != wanted:
+            raise BadInput(
+                f"{results_dir}/champions: found another {name}.safetensors than the recipe of the "
+                f"page names. {_anew(page['grid'])}"
+            )
+
+
+def _anew(grid: str) -> str:
+    return f"Make them anew: `snakemake --config grid={grid}`."
 
 
 def variants_of(results_dir: Path) -> Recipe:
@@ -75,8 +118,23 @@ def variants_of(results_dir: Path) -> Recipe:
     return (carried_recipe(results_dir / "tables/spec.json") or {}).get("variants", {})
 
 
-def making(carrier: Path, recipe: Recipe, make: Callable[[], object]) -> None:
-    """Call `make`, and let what it made carry its recipe: taken away before, written last."""
+def making(
+    carrier: Path, recipe: Recipe, make: Callable[[], object], beside: Sequence[str] = ()
+) -> None:
+    """Call `make`, and let what it made carry its recipe: taken away before, written last.
+
+    With the recipe stand digests of the files that carry none: those of the folder of a
+    `spec.json`, or those that are named.
+
+    Args:
+        beside: names of files in the carrier's folder.
+    """
     carrier.unlink(missing_ok=True)
-    make()
-    write_sealed(carrier, recipe if carrier.name == "spec.json" else {"spec": recipe})
+    held = make()
+    is_folder = carrier.name == "spec.json"
+    files = [carrier.parent / name for name in beside]
+    if is_folder:
+        files = [p for p in carrier.parent.iterdir() if p.is_file() and p.name[0] != "."]
+    listed = {LISTED: digests(files)} if files else {}
+    stored = {STORED: held} if isinstance(held, dict) else {}
+    write_sealed(carrier, (recipe if is_folder else {"spec": recipe}) | listed | stored)

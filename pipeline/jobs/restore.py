@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.config.schema import Params
 from pipeline.errors import BadInput
-from pipeline.files import read_json, write_json
+from pipeline.files import json_text, parse_json, replacing
 from pipeline.jobs.artifacts import Artifact, carried_recipe, fault_of, grid_artifacts
 from pipeline.runs.evidence import (
     Held,
@@ -31,7 +31,7 @@ from pipeline.runs.evidence_files import Key, check_behaviour, is_there
 from pipeline.runs.probes import behaviour_of, behaviours, known_fault
 from pipeline.runs.recipe import Recipe
 from pipeline.runs.records import read_reference
-from pipeline.seals import is_whole, read_sealed, write_sealed
+from pipeline.seals import is_whole, read_sealed, summed_bytes, summing, sums_file, write_sealed
 
 IN_ROWS = ("run", "reference")  # kinds that evidence keeps in the two files of a setting
 IN_JSON = ("profile", "study")  # and those it keeps as they are
@@ -104,7 +104,7 @@ def restore_records(params: Params, root: Path = Path()) -> Restored:
             if fault := behaviour_fault(kept.spec, kept.behaviour, recipe, ask):
                 done.refused[file] = fault
                 continue
-            record = read_json(kept_record(file))
+            record = parse_json(summed_bytes(kept_record(file)).decode())
             del record["behaviour"]
             write_sealed(file, record | {"spec": recipe})
             done.files.append(file)
@@ -213,7 +213,11 @@ def keep_record(record: Path, kept: Path | None = None) -> None:
     if not record.is_file():
         return
     found = read_sealed(record)
-    write_json(kept or kept_record(record), found | {"behaviour": behaviour_of(found["spec"])})
+    place = kept or kept_record(record)
+    text = json_text(found | {"behaviour": behaviour_of(found["spec"])})
+    with summing(sums_file(place)) as tell, replacing(place) as beside:
+        beside.write_text(text, encoding="utf-8")
+        tell({place.name: beside})
 
 
 def _kept_for(record: Path, recipe: Recipe) -> Kept | None:
@@ -222,7 +226,7 @@ def _kept_for(record: Path, recipe: Recipe) -> Kept | None:
     if not file.is_file():
         return None
     try:
-        found = read_json(file)
+        found = parse_json(summed_bytes(file).decode())
         kept = Kept(dict(found["spec"]), dict(found["behaviour"]))
         check_behaviour(kept.behaviour)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -3,6 +3,7 @@
 In `results/{grid}/evidence/`:
 
     {setting}.parquet       per-test-task rows of every finished run, and of the references
+    {setting}.sha256        the digests of both, as `sha256sum -c` reads them
     {setting}.runs.parquet  its runs: recipe, behaviour, metrics, and the training curve at the
                             updates that `training.csv` shows
 
@@ -67,6 +68,7 @@ from pipeline.runs.records import (
     write_run,
 )
 from pipeline.runs.turns import turn
+from pipeline.seals import summed_bytes
 
 OWN = "meta_init"
 Ask = Callable[[Recipe], Behaviour]
@@ -298,7 +300,8 @@ def kept_entries(rows_file: Path) -> dict[Key, Kept]:
     need_both(rows_file)
     names = ["label", "seed", "spec", "behaviour"]
     try:
-        entries = pq.read_table(runs_file(rows_file), columns=names).to_pylist()
+        data = pa.BufferReader(summed_bytes(runs_file(rows_file)))
+        entries = pq.read_table(data, columns=names).to_pylist()
         found = {
             (entry["label"], entry["seed"]): Kept(
                 object_of(entry, "spec"), object_of(entry, "behaviour")

@@ -17,6 +17,7 @@ from pipeline.config.variants import told
 from pipeline.errors import BadInput
 from pipeline.files import parse_json, replacing
 from pipeline.runs.records import curve_schema, since_added, test_rows_schema
+from pipeline.seals import Damaged, summed_bytes, summing, sums_file
 
 OBJECTS = ("spec", "behaviour", "metrics")  # columns of JSON objects
 
@@ -76,7 +77,7 @@ def read_files(rows_file: Path) -> tuple[dict[Key, dict[str, Any]], dict[Key, pd
     runs = read_entries(rows_file)
     try:
         schema = _schema_of(rows_file)
-        frame = pq.read_table(rows_file, schema=schema).to_pandas()
+        frame = pq.read_table(_opened(rows_file), schema=schema).to_pandas()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise unreadable(rows_file, error) from error
     places = frame.groupby(["label", "seed"]).indices
@@ -92,8 +93,9 @@ def read_entries(rows_file: Path) -> dict[Key, dict[str, Any]]:
     """What is kept of the runs beside their rows."""
     try:
         file = runs_file(rows_file)
-        measure = _measure_of_curves(pq.read_schema(file).names)
-        entries = pq.read_table(file, schema=runs_schema(measure)).to_pylist()
+        data = _opened(file)
+        measure = _measure_of_curves(pq.read_schema(data).names)
+        entries = pq.read_table(data, schema=runs_schema(measure)).to_pylist()
         for entry in entries:
             for name in OBJECTS:
                 object_of(entry, name)
@@ -113,7 +115,7 @@ def read_columns(rows_file: Path) -> dict[Key, Columns]:
     """
     try:
         schema = _schema_of(rows_file)
-        table = pq.read_table(rows_file, schema=schema)
+        table = pq.read_table(_opened(rows_file), schema=schema)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise unreadable(rows_file, error) from error
     columns = {
@@ -136,7 +138,12 @@ def read_columns(rows_file: Path) -> dict[Key, Columns]:
 
 
 def _schema_of(rows_file: Path) -> pa.Schema:
-    return rows_schema(measure_in_rows(pq.read_schema(rows_file).names))
+    return rows_schema(measure_in_rows(pq.read_schema(_opened(rows_file)).names))
+
+
+def _opened(file: Path) -> pa.BufferReader:
+    """Verified bytes of either file."""
+    return pa.BufferReader(summed_bytes(file))
 
 
 def measure_in_rows(names: Iterable[str]) -> Measure:
@@ -193,8 +200,9 @@ def check_behaviour(found: Mapping[str, Any]) -> None:
 
 
 def unreadable(rows_file: Path, error: object) -> BadInput:
+    said = error.fault if isinstance(error, Damaged) else error
     return BadInput(
-        f"{rows_file}: unreadable evidence ({error}); needed the two files that `meta-train` "
+        f"{rows_file}: unreadable evidence ({said}); needed the two files that `meta-train` "
         "wrote. Get them back with `git checkout`, or delete both: runs that are on disk are "
         "added again by `python -m pipeline keep-evidence`."
     )
@@ -207,7 +215,7 @@ def read_asked(rows_file: Path) -> dict[int, Asked]:
         BadInput: when the file is unreadable.
     """
     try:
-        about = (pq.read_schema(rows_file).metadata or {}).get(_ASKED)
+        about = (pq.read_schema(_opened(rows_file)).metadata or {}).get(_ASKED)
         found = {
             int(seed): of for seed, of in parse_json(about.decode() if about else "{}").items()
         }
@@ -245,7 +253,12 @@ def write_files(
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
     floats = list(floats_of(measure))
     # renamed together; what a kill between the two leaves is seen by `_fault`
-    with replacing(runs_file(rows_file)) as runs_beside, replacing(rows_file) as beside:
+    runs_name = runs_file(rows_file).name
+    with (
+        summing(sums_file(rows_file)) as tell,
+        replacing(runs_file(rows_file)) as runs_beside,
+        replacing(rows_file) as beside,
+    ):
         pq.write_table(
             table.replace_schema_metadata(
                 {_ASKED: json.dumps(told_of, sort_keys=True)} if told_of else None
@@ -262,6 +275,7 @@ def write_files(
             compression="zstd",
             compression_level=19,
         )
+        tell({rows_file.name: beside, runs_name: runs_beside})
 
 
 def _used(schema: pa.Schema, measure: Measure, entries: list[dict[str, Any]]) -> pa.Schema:

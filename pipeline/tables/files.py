@@ -16,6 +16,7 @@ import pandas as pd
 from pipeline.config.tables import companion_file
 from pipeline.errors import BadInput
 from pipeline.files import write_text
+from pipeline.seals import DAMAGED, read_sealed, sha256
 
 Row = dict[str, Any]
 DIGITS = 6
@@ -66,9 +67,13 @@ def companion_tables(
 
 
 def _read(path: Path, grid: str) -> pd.DataFrame:
+    carrier = path.with_name("spec.json")
     try:
-        return pd.read_csv(path, dtype=_TEXT)
-    except (OSError, ValueError) as error:
+        data = path.read_bytes()
+        if carrier.is_file() and read_sealed(carrier)["files"].get(path.name) != sha256(data):
+            raise ValueError(DAMAGED)
+        return pd.read_csv(io.BytesIO(data), dtype=_TEXT)
+    except (OSError, ValueError, KeyError) as error:
         raise BadInput(
             f"{path}: cannot be read ({error}); needed the table that `build-tables` writes. "
             f"`git checkout` it, or run `snakemake --config grid={grid}`."

@@ -7,6 +7,7 @@ may be deleted. A run that was logged while it trained (pipeline/tracking/live.p
 broke off, is completed.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -69,7 +70,8 @@ def log_tracking(
     Returns:
         `experiment`, how many runs were `logged` (new), `completed` (logged before in part),
         `replaced`, `unchanged`, `removed`, how many of the grid are `missing`: not finished; and
-        `page`, the address of the table of all runs.
+        `page`, the address of the table of all runs; `stored`, the size of each file in
+        `mlartifacts/` by its path from the project's folder.
 
     Raises:
         BadInput: no results, an unreadable record, or a store that cannot be used.
@@ -86,6 +88,7 @@ def log_tracking(
     with opened(uri, grid, _measure(results_dir, cells)) as experiment:
         parent = parent_run(experiment, grid)
         known = runs_by_name(experiment.client, experiment.id)
+        logged: list[Path] = []
         bar = track(cells, "MLflow", console=Console(stderr=True), disable=not shown)
         for label, setting, seed in bar:
             directory = results_dir / "runs" / label / setting / str(seed)
@@ -117,15 +120,19 @@ def log_tracking(
                 counts["unchanged"] += 1
                 if run.data.tags.get(PARENT_TAG) != parent.info.run_id:
                     experiment.client.set_tag(run.info.run_id, PARENT_TAG, parent.info.run_id)
-            _attach(experiment, run, run_figures(results_dir))
+            logged += [] if experiment.artifacts is None else _files(experiment, run)
+            logged += _attach(experiment, run, run_figures(results_dir))
         known[grid] = [run for run in known.get(grid, []) if run.info.run_id != parent.info.run_id]
-        _attach(experiment, parent, grid_files(results_dir))
+        logged += _attach(experiment, parent, grid_files(results_dir))
         experiment.client.set_terminated(parent.info.run_id)
         for left in known.values():
             for run in left:
                 experiment.client.delete_run(run.info.run_id)
             counts["removed"] += len(left)
-        return {"experiment": grid, **counts, "page": address_of(uri, experiment)}
+        top = results_dir.resolve().parents[1]
+        stored = {os.path.relpath(path, top): path.stat().st_size for path in sorted(logged)}
+        page = address_of(uri, experiment)
+        return {"experiment": grid, **counts, "page": page, "stored": stored}
 
 
 def _measure(results_dir: Path, cells: Iterable[tuple[str, str, int]]) -> Measure | None:
@@ -140,13 +147,20 @@ def _measure(results_dir: Path, cells: Iterable[tuple[str, str, int]]) -> Measur
 def _keep_one(experiment: Experiment, runs: Sequence["Run"], digest: str) -> "Run | None":
     """Return the run that is logged whole under `digest`, and delete every other one then."""
     for run in runs:
-        folder = experiment.artifacts and experiment.artifacts / run.info.run_id / "artifacts"
-        if run.data.tags.get(WHOLE) == digest and (folder is None or folder.is_dir()):
+        there = experiment.artifacts is None or all(p.is_file() for p in _files(experiment, run))
+        if run.data.tags.get(WHOLE) == digest and there:
             for other in runs:
                 if other is not run:
                     experiment.client.delete_run(other.info.run_id)
             return run
     return None
+
+
+def _files(experiment: Experiment, run: "Run") -> list[Path]:
+    """What of a run's record lies in a local store."""
+    assert experiment.artifacts is not None
+    folder = experiment.artifacts / run.info.run_id / "artifacts"
+    return [folder / name for name in FILES if not name.endswith(".parquet")]
 
 
 def unfinished(runs: Sequence["Run"], recipe: str) -> "Run | None":
@@ -210,12 +224,22 @@ def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _attach(experiment: Experiment, run: "Run", folders: Mapping[str, Sequence[Path]]) -> None:
-    """Upload files that are redrawn from the records, where they differ from those uploaded."""
+def _attach(
+    experiment: Experiment, run: "Run", folders: Mapping[str, Sequence[Path]]
+) -> list[Path]:
+    """Upload files that are redrawn from the records, where they differ from those uploaded.
+
+    Returns:
+        Where they lie in a local store.
+    """
+    top = experiment.artifacts and experiment.artifacts / run.info.run_id / "artifacts"
+    there = [top / folder / path.name for folder, paths in folders.items() for path in paths if top]
     digest = content_digest([path for paths in folders.values() for path in paths])
-    if run.data.tags.get("attached_digest") == digest or not any(folders.values()):
-        return
+    known = run.data.tags.get("attached_digest") == digest and all(p.is_file() for p in there)
+    if known or not any(folders.values()):
+        return there
     for folder, paths in folders.items():
         for path in paths:
             experiment.client.log_artifact(run.info.run_id, path, folder)
     experiment.client.set_tag(run.info.run_id, "attached_digest", digest)
+    return there

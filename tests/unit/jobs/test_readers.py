@@ -10,12 +10,20 @@ import pytest
 
 from pipeline import cli
 from pipeline.errors import BadInput
-from pipeline.jobs.artifacts import grid_artifacts
-from pipeline.jobs.readers import SHOWN, check_records, check_view, making
+from pipeline.files import file_digest
+from pipeline.jobs.artifacts import Artifact, fault_of, grid_artifacts
+from pipeline.jobs.readers import (
+    SHOWN,
+    check_champions,
+    check_records,
+    check_tasks,
+    check_view,
+    making,
+)
 from pipeline.runs.recipe import Recipe, canonical, digest
 from pipeline.seals import read_sealed, write_sealed
 from tests.unit.jobs.finished_grid import RUN, params
-from tests.unit.tiny_runs import METHODS
+from tests.unit.tiny_runs import METHODS, SYNTHETIC
 
 RESULTS = "results/tiny"
 CARRIERS = {
@@ -163,3 +171,66 @@ def test_a_carrier_is_written_last(name, held, tmp_path):
     making(tmp_path / name, {"a": 1}, lambda: order.append((tmp_path / name).exists()))
     assert order == [False]
     assert read_sealed(tmp_path / name) == held
+
+
+def test_what_carries_no_seal_is_listed(tmp_path):
+    folder = tmp_path / "results/tiny/tables"
+
+    def make() -> None:
+        folder.mkdir(parents=True)
+        (folder / "main.csv").write_text("a,b\n1,2\n")
+
+    making(folder / "spec.json", {"a": 1}, make)
+    check_view(folder / "spec.json", digest({"a": 1}), "tables")
+    (folder / "main.csv").write_text("a,b\n1,3\n")
+    with pytest.raises(BadInput, match=r"main\.csv: damaged.*config grid=tiny"):
+        check_view(folder / "spec.json", digest({"a": 1}), "tables")
+    (folder / "main.csv").unlink()
+    with pytest.raises(BadInput, match=r"no main\.csv.*config grid=tiny"):
+        check_view(folder / "spec.json", digest({"a": 1}), "tables")
+
+
+def test_the_page_is_listed(tmp_path):
+    page = tmp_path / "report.html"
+    making(tmp_path / "report.json", {}, lambda: page.write_text("page"), beside=[page.name])
+    artifact = Artifact({}, (page, tmp_path / "report.json"), page)
+    assert fault_of(artifact) is None
+    page.write_text("pagf")
+    assert "report.html: damaged" in (fault_of(artifact) or "")
+
+
+def test_files_of_the_store_that_are_gone_are_noticed(tmp_path):
+    (tmp_path / "a").write_text("abc")
+    making(tmp_path / "tracking.json", {}, lambda: {"a": 3})
+    artifact = Artifact({}, (Path("tracking.json"),), Path("tracking.json"))
+    assert fault_of(artifact, tmp_path) is None
+    (tmp_path / "a").write_text("ab")
+    assert fault_of(artifact, tmp_path) == "a has 2 bytes, not 3"
+    (tmp_path / "a").unlink()
+    assert fault_of(artifact, tmp_path) == "no a"
+
+
+@pytest.mark.parametrize("spoil", ["gone", "other", "flipped"])
+def test_other_task_sets_are_refused(spoil, root):
+    figures = recipe_of(CARRIERS["plot-curves"], root)
+    check_tasks(root / "data/tasks", figures)
+    file = root / "data/tasks/cosmixture.parquet"
+    if spoil == "gone":
+        file.unlink()
+    elif spoil == "other":
+        shutil.copy(root / f"data/episodes/{SYNTHETIC}/0.parquet", file)
+    else:
+        file.write_bytes(file.read_bytes()[:-1] + b"2")
+    with pytest.raises(BadInput, match=r"cosmixture\.parquet: .*config grid=tiny"):
+        check_tasks(root / "data/tasks", figures)
+
+
+def test_other_champions_are_refused(tmp_path):
+    file = tmp_path / "champions/a.safetensors"
+    file.parent.mkdir()
+    file.write_text("one")
+    page = {"grid": "tiny", "champions": {"a": file_digest(file)}}
+    check_champions(tmp_path, page)
+    file.write_text("two")
+    with pytest.raises(BadInput, match=r"another a\.safetensors.*config grid=tiny"):
+        check_champions(tmp_path, page)

@@ -1,7 +1,9 @@
 """Evidence: small, the same bytes in any order, and the tables again without the records."""
 
 import json
+import os
 import shutil
+import signal
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -13,11 +15,12 @@ import pytest
 
 from pipeline.config.measures import CLASSES, MEASURES, NUMBERS, Measure
 from pipeline.errors import BadInput
+from pipeline.files import file_digest
 from pipeline.jobs.restore import keep_finished
 from pipeline.runs.evidence import Restored, add_reference, add_runs, evidence_file, restore
-from pipeline.runs.evidence_files import read_files, runs_schema, write_files
+from pipeline.runs.evidence_files import read_files, runs_file, runs_schema, write_files
 from pipeline.runs.records import REFERENCE_PARAMETERS, read_reference, read_run, reference_file
-from pipeline.seals import read_sealed, write_sealed
+from pipeline.seals import read_sealed, summed_bytes, sums_file, write_sealed
 from tests import run_records
 from tests.table_files import SETTING, build
 
@@ -381,6 +384,7 @@ def test_an_entry_that_is_no_object_is_named(column: str, content: str, grid: Pa
     entries = pq.read_table(file).to_pylist()
     entries[1][column] = content
     pq.write_table(pa.Table.from_pylist(entries, schema=runs_schema(NUMBERS)), file)
+    sums_file(file).unlink()  # as of evidence of before
     shutil.rmtree(grid / "runs")
     with pytest.raises(BadInput, match=r"git checkout") as refused:
         restore(rows_file, asked, number)
@@ -425,3 +429,75 @@ def test_a_label_that_varies_a_method_follows_it(grid: Path) -> None:
     assert list(dict.fromkeys(label for label, _ in read_files(rows_file)[0])) == [
         first, varied, METHODS[1],
     ]  # fmt: skip
+
+
+# --- digests beside it
+
+
+def test_digests_are_those_that_other_tools_read(grid: Path) -> None:
+    keep_finished(grid, **GRID)
+    sums = sums_file(evidence_file(grid, SETTING))
+    lines = dict(line.split("  ")[::-1] for line in sums.read_text().splitlines())
+    assert lines == {path.name: file_digest(path) for path in sums.parent.glob("*.parquet")}
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize("of", ["rows", "runs"])
+def test_a_flipped_bit_is_found(of: str, grid: Path) -> None:
+    keep_finished(grid, **GRID)
+    rows_file = evidence_file(grid, SETTING)
+    file = rows_file if of == "rows" else runs_file(rows_file)
+    whole, draw = file.read_bytes(), np.random.default_rng(0)
+    for at in draw.integers(0, len(whole), 200):
+        changed = bytearray(whole)
+        changed[at] ^= 1 << int(draw.integers(8))
+        file.write_bytes(changed)
+        with pytest.raises(BadInput, match="its bytes are not those that were written"):
+            read_files(rows_file)
+    file.write_bytes(whole)
+    read_files(rows_file)
+
+
+@pytest.mark.parametrize("renames", range(4))
+def test_a_kill_between_the_files_loses_nothing(renames: int, grid: Path) -> None:
+    """Two kills, one after the other; then the same job again puts its runs in."""
+    rows_file = evidence_file(grid, SETTING)
+    add_runs(rows_file, folders(grid)[:2], number)
+    for _ in range(2):
+        if (pid := os.fork()) == 0:
+            kill_after(renames)
+            add_runs(rows_file, folders(grid)[2:], number)
+            os._exit(1)
+        _, status = os.waitpid(pid, 0)
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        read_files(rows_file)  # known by their digests, whichever they are
+    add_runs(rows_file, folders(grid)[2:], number)
+    files = {*rows_file.parent.glob("[!.]*")}
+    assert files == {rows_file, runs_file(rows_file), sums_file(rows_file)}
+    before = written(rows_file)
+    for file in files:
+        file.unlink()
+    add_runs(rows_file, folders(grid), number)
+    assert written(rows_file) == before
+
+
+def kill_after(renames: int) -> None:
+    """Let this process be killed when it gives a file its name for the next time."""
+    rename, left = Path.replace, [renames]
+
+    def replace(self: Path, target: Path) -> Path:
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+        return rename(self, target)
+
+    Path.replace = replace  # type: ignore[method-assign]
+
+
+def test_all_evidence_in_git_has_digests_that_hold() -> None:
+    root = Path(__file__).parents[3] / "results"
+    files = [*root.glob("*/evidence/**/*.parquet"), *root.glob("*/evidence/**/*.json")]
+    assert files
+    for file in files:
+        assert sums_file(file).is_file(), file
+        summed_bytes(file)
