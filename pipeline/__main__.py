@@ -1,11 +1,16 @@
 """`python -m pipeline <command>`: one command per rule of the workflow."""
 
-import io
 import os
 import sys
 import traceback
 
-from pipeline.jobs.process import SILENT, die_with_parent, hold_log, is_job
+from pipeline.jobs.process import (
+    SILENT,
+    die_with_parent,
+    escape_what_encoding_lacks,
+    hold_log,
+    is_job,
+)
 from pipeline.jobs.worker import hand_over
 
 if __name__ == "__main__":
@@ -15,8 +20,7 @@ if __name__ == "__main__":
         hold_log()
         hand_over()
     os.environ["MPLBACKEND"] = "agg"  # that of a notebook around this process is not here
-    if isinstance(sys.stdout, io.TextIOWrapper):  # what its encoding lacks is escaped
-        sys.stdout.reconfigure(errors="backslashreplace")
+    escape_what_encoding_lacks()
 
     try:
         from pipeline.cli import main

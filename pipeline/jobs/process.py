@@ -7,6 +7,7 @@ machine, because a kernel lock may not reach another one that shares the folder.
 
 import ctypes
 import fcntl
+import io
 import os
 import re
 import resource
@@ -169,6 +170,13 @@ DONE = re.compile(r"done in ([\d.]+) s")  # the last line of the log of a job th
 def tell_done(seconds: float) -> None:
     """Write the last line of a job's log."""
     print(f"done in {seconds:.1f} s", file=sys.stderr)
+
+
+def escape_what_encoding_lacks() -> None:
+    """Let stdout escape what an ASCII-only environment cannot write, as stderr does."""
+    # once: a fork of the worker has another file under it, which cannot be asked where it stands
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors != "backslashreplace":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def is_job() -> bool:

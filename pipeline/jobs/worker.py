@@ -156,6 +156,7 @@ def _end_as(status: bytes | None) -> NoReturn:
 def main() -> None:
     """Serve until killed; in a fork: do the job, as `python -m pipeline` would."""
     process.die_with_parent()
+    process.escape_what_encoding_lacks()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: it is Snakemake that ends this
     own = os.getpid()
     _become(_serve(socket.socket(fileno=int(sys.argv[1]))), own)
