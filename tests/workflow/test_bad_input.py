@@ -15,7 +15,7 @@ MANY = [{"dataset": "cosmixture", "shots": "150/100", "inner_steps": 5}]
     ("change", "message"),
     [
         ({"training__meta_update": 5}, "training.meta_update: unknown key"),
-        ({"training__outer_lr": "1e-3"}, "training.outer_lr: found '1e-3'"),
+        ({"training__outer_lr": "fast"}, "training.outer_lr: found 'fast'"),
         ({"grids__ci__methods": ["maml", "mamel"]}, "grids/ci.yaml: methods: found 'mamel'"),
         ({"grids__ci__settings": MANY}, "a task of cosmixture has at most 200"),
         ({"grid": "cii"}, "grid: found 'cii', no file grids/NAME.yaml. Did you mean `ci`?"),

@@ -213,7 +213,7 @@ def test_task_ids_in_one_file_alone_are_refused(made: Made, tmp_path: Path, with
 
 def test_a_delimiter_is_one_character(made: Made, tmp_path: Path) -> None:
     support, query, _ = files_of(made, tmp_path)
-    with pytest.raises(BadInput, match="delimiter: found ';;', needed one character"):
+    with pytest.raises(BadInput, match="delimiter: found ';;', needed one ASCII character"):
         command(made[2], support, query, "--delimiter", ";;")
 
 
