@@ -11,6 +11,7 @@ from pipeline.config.schema import check_params
 from pipeline.data.episodes import load_episodes
 from pipeline.data.pools import Episodes, ItemModel
 from pipeline.errors import BadInput
+from pipeline.jobs.artifacts import grid_artifacts
 from pipeline.jobs.grid import grid_jobs
 from pipeline.jobs.recipes import reference_recipe, run_recipe
 from pipeline.runs import offsets as module
@@ -179,6 +180,13 @@ def test_they_are_fitted_once_for_all_methods_of_a_seed(tmp_path):
     assert [job.output for job in jobs] == [
         f"data/episodes/{RATINGS}-offset-gaussian_items/{seed}.offsets.parquet" for seed in (0, 1)
     ]
+    needed = [
+        {path.as_posix() for path in artifact.inputs}
+        for artifact in grid_artifacts(check_params(config), tmp_path)
+        if artifact.recipe.get("offset") and artifact.recipe["kind"] in ("run", "reference")
+    ]
+    assert needed
+    assert all(inputs & {job.output for job in jobs} for inputs in needed)
     assert [job.log for job in jobs] == [
         f"logs/fit_offsets/{RATINGS}-offset-gaussian_items/{seed}.offsets.log" for seed in (0, 1)
     ]
