@@ -9,13 +9,14 @@ lead back to the model's own parameters.
 S seeds with B tasks each make R = S B rows, the tasks of the first seed first.
 """
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from pipeline.core.interface import Loss
+from pipeline.core.interface import Loss, Point
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,28 @@ class OwnCoordinates:
 
     def left_out(self) -> Tensor | None:
         return None
+
+
+@dataclass(frozen=True)
+class OtherLoss:
+    """A loss in coordinates of which those of `inner` are a function, `_u`."""
+
+    inner: Loss
+
+    def at(self, u: Tensor) -> Point:
+        return self._point(u, self.inner.at(self._u(u)))
+
+    def at_states(self, states: Sequence[Tensor]) -> Sequence[Point]:
+        points = self.inner.at_states([self._u(state) for state in states])
+        return [self._point(u, point) for u, point in zip(states, points, strict=True)]
+
+    def _u(self, u: Tensor) -> Tensor:
+        """The coordinates of `inner`."""
+        raise NotImplementedError
+
+    def _point(self, u: Tensor, inner: Point) -> Point:
+        """The loss at u, of that of `inner` there."""
+        raise NotImplementedError
 
 
 class Packing:

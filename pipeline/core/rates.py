@@ -29,6 +29,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.core.coordinates import OtherLoss
 from pipeline.core.interface import Coordinates, Loss, Model, Point
 from pipeline.core.registry import FIRST_ORDER, METHODS
 from pipeline.core.settings import check_positive, one_of
@@ -193,19 +194,11 @@ def _eps(like: Tensor) -> float:
 
 
 @dataclass(frozen=True)
-class _ScaledLoss:
+class _ScaledLoss(OtherLoss):
     """L(s o v) in v (R, Q)."""
 
-    inner: Loss
     scale: Tensor
     eps: float
-
-    def at(self, u: Tensor) -> Point:
-        return self._point(u, self.inner.at(self._u(u)))
-
-    def at_states(self, states: Sequence[Tensor]) -> Sequence[Point]:
-        points = self.inner.at_states([self._u(state) for state in states])
-        return [self._point(u, point) for u, point in zip(states, points, strict=True)]
 
     def select(self, tasks: Tensor | slice) -> Loss:
         return type(self)(self.inner.select(tasks), self.scale[tasks], self.eps)

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.core.coordinates import OtherLoss
 from pipeline.core.interface import Coordinates, Loss, Model, Point
 from pipeline.core.settings import check_positive
 from pipeline.core.tasks import Rows
@@ -149,20 +150,12 @@ def _parts(whole: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class _HeldLoss:
+class _HeldLoss(OtherLoss):
     """L(u) + mu/2 |u - theta|^2."""
 
-    inner: Loss
     anchor: Tensor  # theta, (R, Q)
     weight: Tensor
     eps: float = 0.0
-
-    def at(self, u: Tensor) -> Point:
-        return self._point(u, self.inner.at(self._u(u)))
-
-    def at_states(self, states: Sequence[Tensor]) -> Sequence[Point]:
-        points = self.inner.at_states([self._u(state) for state in states])
-        return [self._point(u, point) for u, point in zip(states, points, strict=True)]
 
     def select(self, tasks: Tensor | slice) -> Loss:
         inner = self.inner.select(tasks)
@@ -235,24 +228,22 @@ class _RegularisedPoint:
 
 
 @dataclass(frozen=True)
-class _OfU:
+class _OfU(OtherLoss):
     """A loss in u as one in (u, alpha, sigma)."""
 
-    inner: Loss
     size: int  # Q
-
-    def at(self, u: Tensor) -> Point:
-        return _PointOfU(self.inner.at(u[:, : self.size]), self.size)
-
-    def at_states(self, states: Sequence[Tensor]) -> Sequence[Point]:
-        points = self.inner.at_states([state[:, : self.size] for state in states])
-        return [_PointOfU(point, self.size) for point in points]
 
     def select(self, tasks: Tensor | slice) -> Loss:
         return _OfU(self.inner.select(tasks), self.size)
 
     def point_bytes(self, u: Tensor) -> int:
-        return self.inner.point_bytes(u[:, : self.size]) + u.numel() * u.element_size()
+        return self.inner.point_bytes(self._u(u)) + u.numel() * u.element_size()
+
+    def _u(self, u: Tensor) -> Tensor:
+        return u[:, : self.size]
+
+    def _point(self, u: Tensor, inner: Point) -> Point:
+        return _PointOfU(inner, self.size)
 
 
 @dataclass(frozen=True)
