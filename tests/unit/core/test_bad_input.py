@@ -301,5 +301,5 @@ def test_a_solve_without_end_is_divergence(name, monkeypatch):
 
 def test_what_the_bounds_leave_room_for():
     """Committed studies took 1,900 stages and 650 steps of dopri5 at most."""
-    assert chebyshev.MAX_STAGES_IN_ALL >= 50 * 1_900
-    assert runge_kutta.MAX_STEPS >= 4 * 650
+    assert 50 * 1_900 <= chebyshev.MAX_STAGES_IN_ALL <= 1_000_000  # minutes, not days
+    assert 4 * 650 <= runge_kutta.MAX_STEPS <= 100_000
