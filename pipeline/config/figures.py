@@ -38,24 +38,28 @@ def has_ledger(params: Params) -> bool:
     return params.grid_training().ledger_every is not None
 
 
+MOST_LINES = 20  # methods and variants of a grid that are all drawn
+_CHOSEN = "of many variants, those that validation tasks chose"
+
 FIGURES = {
     "curves": FigureCard(
         "$Error against test steps",
         ("curves", "main"),
         "$Error against meta-test training steps, with standard errors, one panel per setting. The "
-        "vertical line is the horizon K that the methods were trained for.",
+        f"vertical line is the horizon K that the methods were trained for; {_CHOSEN}.",
     ),
     "training": FigureCard(
         "Training curves",
         ("training", "main"),
-        "Meta-loss and validation $error against meta-updates, one panel per setting.",
+        f"Meta-loss and validation $error against meta-updates, one panel per setting; {_CHOSEN}.",
     ),
     "norms": FigureCard(
         "Heavy tails of meta-gradients",
         ("norms", "main"),
         "The largest norm of a meta-batch's meta-gradients over the median, and the share of the "
         "sum of their squares that this one task holds, during training. Where one task holds "
-        "most of it, a plain mean goes where that task wants.",
+        "most of it, a plain mean goes where that task wants. Medians over stretches of the "
+        f"training; {_CHOSEN}.",
         has_scaled_tasks,
     ),
     "aggregation": FigureCard(
@@ -69,14 +73,16 @@ FIGURES = {
     "memory": FigureCard(
         "Peak memory against inner steps",
         ("costs",),
-        "Peak memory of one meta-update against the number of inner steps.",
+        "Peak memory of one meta-update against the number of inner steps; of methods without "
+        "their variants, where there are many.",
         shows_data=False,
         printed="the paper's Figure 3",
     ),
     "time": FigureCard(
         "Time against inner steps",
         ("costs",),
-        "Seconds per meta-update against the number of inner steps.",
+        "Seconds per meta-update against the number of inner steps; of methods without their "
+        "variants, where there are many.",
         shows_data=False,
         printed="the paper's Figure 4",
     ),
@@ -94,7 +100,8 @@ FIGURES = {
         "Errors at equal cost, one row per synthetic setting. Left and middle: validation $error "
         "of the update itself, mean over seeds, against process seconds and against gradient "
         "equivalents (a Hessian-vector product counts as two gradients). Right: test $error at K, "
-        "with standard errors, against the peak memory of one meta-update on 50 + 50 rows.",
+        "with standard errors, against the peak memory of one meta-update on 50 + 50 rows; "
+        f"{_CHOSEN}.",
         shows_data=False,
     ),
     "ratings": FigureCard(

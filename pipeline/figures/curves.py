@@ -1,5 +1,6 @@
 """Errors against test steps, and training against meta-updates: one panel per setting."""
 
+import textwrap
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,6 +23,7 @@ from pipeline.figures.style import (
 )
 
 _CEILING = 1.25  # what is worse than this times the worst trivial predictor is not shown
+_TITLE = 36  # characters of a title that fit above a panel
 _LOG_RATIO = 3.0  # a y axis is logarithmic when its values span more than this factor
 
 
@@ -82,18 +84,26 @@ def draw_training(training: pd.DataFrame, main: pd.DataFrame, settings: list[str
 def panel_title(about: pd.Series) -> str:
     """Data set above, shots and steps below; simulated data sets carry it in their name."""
     rest = str(about["setting"]).removeprefix(f"{about['dataset']}-")
-    return f"{DATASETS.get(about['dataset'], about['dataset'])}\n{rest}"
+    lines = textwrap.wrap(rest, _TITLE)  # breaks after hyphens
+    return "\n".join([DATASETS.get(about["dataset"], about["dataset"]), *lines])
+
+
+def _above(titles: list[str]) -> float:
+    """Inches of the lines of a title that are more than two."""
+    return 0.17 * max(title.count("\n") - 1 for title in titles)
 
 
 def against_steps(
     main: pd.DataFrame, settings: list[str], y_label: str, *, height: float
 ) -> tuple[Figure, list[Axes]]:
     """A panel per setting against test steps, with its title and the mark of K."""
-    figure, grid = panels(len(settings), height=height if len(settings) > 1 else 3.4)
-    for place, (setting, axes) in enumerate(zip(settings, grid[:, 0], strict=True)):
-        about = main[main["setting"] == setting].iloc[0]
+    abouts = [main[main["setting"] == setting].iloc[0] for setting in settings]
+    titles = [panel_title(about) for about in abouts]
+    height = height if len(settings) > 1 else 3.4
+    figure, grid = panels(len(settings), height=height + _above(titles))
+    for place, (about, title, axes) in enumerate(zip(abouts, titles, grid[:, 0], strict=True)):
         _mark_horizon(axes, int(about["inner_steps"]))
-        axes.set_title(panel_title(about), pad=13)  # room for the mark of K
+        axes.set_title(title, pad=13)  # room for the mark of K
         axes.set_xlabel("test training steps")
         if place % COLUMNS == 0:
             axes.set_ylabel(y_label)
@@ -104,10 +114,11 @@ def against_updates(
     training: pd.DataFrame, main: pd.DataFrame, settings: list[str], upper: str, lower: str
 ) -> tuple[Figure, Iterator[tuple[Axes, Axes, pd.DataFrame]]]:
     """Two panels per setting against meta-updates, one above the other, with its rows."""
-    figure, grid = panels(len(settings), rows_each=2, height=2.0)
+    titles = [panel_title(main[main["setting"] == setting].iloc[0]) for setting in settings]
+    figure, grid = panels(len(settings), rows_each=2, height=2.0 + _above(titles) / 2)
     rows = {setting: training[training["setting"] == setting] for setting in settings}
     for place, (setting, (above, below)) in enumerate(zip(settings, grid, strict=True)):
-        above.set_title(panel_title(main[main["setting"] == setting].iloc[0]))
+        above.set_title(titles[place])
         above.sharex(below)
         above.tick_params(labelbottom=False)
         below.set_xlim(0, rows[setting]["update"].max() * 1.03)

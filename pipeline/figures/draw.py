@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pipeline.config.figures import FIGURES
+from pipeline.config.figures import FIGURES, MOST_LINES
 from pipeline.config.tables import TABLES
 from pipeline.config.titles import OFFSET
 from pipeline.errors import BadInput
@@ -44,6 +44,23 @@ class Given:
     settings: list[str]
     tasks_dir: Path
 
+    def lines(self, name: str) -> pd.DataFrame:
+        """A table's rows of the lines to draw, with their labels.
+
+        Of more than `MOST_LINES` methods a line is a method, in the setting's variant that
+        validation tasks chose; where a table is of no setting, in no variant.
+        """
+        table, main = self.table(name), self.table("main")
+        if main.loc[main["kind"] == "method", "label"].nunique() <= MOST_LINES:
+            return table
+        choices = self.table("choices")
+        variants = table["label"].isin(choices["label"])
+        if "setting" not in table:
+            return table[~variants | table["label"].isin(choices["base"])]
+        chosen = choices.loc[choices["chosen"].astype(bool), ["setting", "label", "base"]]
+        bases = table[["setting", "label"]].merge(chosen, "left")["base"].set_axis(table.index)
+        return table.assign(label=bases.fillna(table["label"]))[~variants | bases.notna()]
+
 
 def _instances(given: Given) -> Figure | None:
     synthetic = synthetic_settings(given.table("main"), given.settings)
@@ -52,7 +69,7 @@ def _instances(given: Given) -> Figure | None:
 
 
 def _equal_cost(given: Given) -> Figure:
-    table = given.table("equal_cost")
+    table = given.lines("equal_cost")
     return draw_equal_cost(table[table["setting"].isin(given.settings)])
 
 
@@ -78,12 +95,12 @@ def _of_ledger(draw: Callable[[pd.DataFrame, pd.DataFrame, list[str]], Figure]) 
 
 Draw = Callable[[Given], Figure | None]  # None: nothing to draw
 DRAW: dict[str, Draw] = {
-    "curves": lambda g: draw_curves(g.table("curves"), g.table("main"), g.settings),
-    "training": lambda g: draw_training(g.table("training"), g.table("main"), g.settings),
-    "norms": lambda g: draw_norms(g.table("norms"), g.table("main"), g.settings),
+    "curves": lambda g: draw_curves(g.lines("curves"), g.table("main"), g.settings),
+    "training": lambda g: draw_training(g.lines("training"), g.table("main"), g.settings),
+    "norms": lambda g: draw_norms(g.lines("norms"), g.table("main"), g.settings),
     "aggregation": lambda g: draw_aggregation(g.table("aggregation")),
-    "memory": lambda g: draw_memory(g.table("costs")),
-    "time": lambda g: draw_time(g.table("costs")),
+    "memory": lambda g: draw_memory(g.lines("costs")),
+    "time": lambda g: draw_time(g.lines("costs")),
     "instances": _instances,
     "equal_cost": _equal_cost,
     "ratings": _ratings,

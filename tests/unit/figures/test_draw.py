@@ -12,11 +12,13 @@ from PIL import Image
 from pipeline.config.titles import METHODS, TRIVIAL, UNTRAINED
 from pipeline.data.task_sets import build_synthetic_tasks
 from pipeline.errors import BadInput
+from pipeline.figures import draw
 from pipeline.figures import style as figure_style
 from pipeline.figures.costs import draw_memory
-from pipeline.figures.curves import draw_curves
+from pipeline.figures.curves import against_steps, draw_curves
 from pipeline.figures.draw import plot_curves
 from pipeline.figures.instances import draw_instances, synthetic_settings
+from pipeline.figures.norms import draw_norms
 from tests import run_records
 from tests.table_files import build_with_claims
 
@@ -51,11 +53,11 @@ def table(results: Path, name: str) -> pd.DataFrame:
 
 
 def test_files_are_complete_and_their_bytes_do_not_depend_on_settings_of_the_user(results):
-    def draw(order: list[str]) -> dict[str, bytes]:
+    def drawn_in(order: list[str]) -> dict[str, bytes]:
         plot_curves(results, tasks_dir=results / "tasks", grid="test", settings=order)
         return {path.name: path.read_bytes() for path in (results / "figures").iterdir()}
 
-    first = draw(SETTINGS)
+    first = drawn_in(SETTINGS)
     assert set(first) == {f"{name}.{suffix}" for name in NAMES for suffix in ("svg", "png")}
     for name, content in first.items():
         assert content.startswith(b"\x89PNG" if name.endswith("png") else b"<?xml")
@@ -64,7 +66,7 @@ def test_files_are_complete_and_their_bytes_do_not_depend_on_settings_of_the_use
             with Image.open(io.BytesIO(content)) as image:
                 assert image.mode == "P"
     with matplotlib.rc_context({"font.size": 20, "svg.hashsalt": "other"}):
-        second = draw(SETTINGS[::-1])
+        second = drawn_in(SETTINGS[::-1])
         assert matplotlib.rcParams["font.size"] == 20
     assert first == second
 
@@ -154,3 +156,70 @@ def test_missing_tables_and_task_sets_are_named(results, tmp_path):
         plot_curves(tmp_path, tasks_dir=tmp_path, grid="test", settings=SETTINGS)
     with pytest.raises(BadInput, match=r"cosmixture\.parquet"):
         plot_curves(results, tasks_dir=tmp_path, grid="test", settings=SETTINGS)
+
+
+@pytest.fixture
+def crowded(monkeypatch):
+    """Tables of two settings, of each of which validation chose another variant of FOMAML."""
+    monkeypatch.setattr(draw, "MOST_LINES", 2)
+    labels = ["fomaml", "fomaml-outer_lr-0.1", "fomaml-outer_lr-0.2", "reptile", "untrained"]
+    rows = [(s, label, n) for s in ("a", "b") for n, label in enumerate(labels)]
+    main = pd.DataFrame(rows, columns=["setting", "label", "value"])
+    main["kind"] = np.where(main["label"] == "untrained", "untrained", "method")
+    choices = main[main["label"].str.startswith("fomaml")].assign(base="fomaml")
+    choices["chosen"] = [False, True, False, True, False, False]
+    costs = pd.DataFrame({"label": labels, "value": range(5)})
+    return {"main": main, "choices": choices, "costs": costs}
+
+
+def lines_of(tables: dict[str, pd.DataFrame], name: str) -> list[tuple]:
+    rows = draw.Given(tables.__getitem__, [], Path()).lines(name)
+    return list(
+        rows[[c for c in ("setting", "label", "value") if c in rows]].itertuples(index=False)
+    )
+
+
+def test_of_many_variants_each_setting_shows_what_validation_tasks_chose(crowded):
+    shown = [tuple(row) for row in lines_of(crowded, "main")]
+    assert shown == [
+        ("a", "fomaml", 1), ("a", "reptile", 3), ("a", "untrained", 4),
+        ("b", "fomaml", 0), ("b", "reptile", 3), ("b", "untrained", 4),
+    ]  # fmt: skip
+
+
+def test_of_many_variants_costs_are_shown_of_the_methods_as_they_are(crowded):
+    assert [row.label for row in lines_of(crowded, "costs")] == ["fomaml", "reptile", "untrained"]
+
+
+def test_of_few_variants_all_are_shown(crowded, monkeypatch):
+    monkeypatch.setattr(draw, "MOST_LINES", 4)
+    assert len(lines_of(crowded, "main")) == 10
+    assert len(lines_of(crowded, "costs")) == 5
+
+
+def test_norms_are_medians_of_stretches_of_the_training():
+    updates = np.arange(1, 301)
+    tail = np.where(updates % 10 == 0, 50.0, 2.0)  # outliers that a median passes over
+    norms = pd.DataFrame(
+        {"setting": "a", "label": "fomaml", "update": updates, "norm_median": 1.0,
+         "norm_largest": tail, "largest_share": 0.25}
+    )  # fmt: skip
+    main = pd.DataFrame([{"setting": "a", "dataset": "alpine", "inner_steps": 5}])
+    with figure_style.house_style():
+        figure = draw_norms(norms, main, ["a"])
+    (line,) = figure.axes[0].get_lines()
+    np.testing.assert_array_equal(line.get_xdata(), np.arange(10, 301, 10))
+    np.testing.assert_array_equal(line.get_ydata(), 2.0)
+
+
+def test_long_names_of_settings_are_broken_and_stay_apart():
+    """Titles of neighbours that touch cannot be read."""
+    name = "ml-1m-10shot-15val-50steps-validation_tasks-100-offset-gaussian_items"
+    settings = [name, name.replace("10shot", "20shot")]
+    main = pd.DataFrame({"setting": settings, "dataset": "ml-1m", "inner_steps": 50})
+    with figure_style.house_style():
+        figure, grid = against_steps(main, settings, "nRMSE", height=2.6)
+        figure.draw_without_rendering()
+    left, right = (axes.title.get_window_extent() for axes in grid)
+    assert left.x1 < right.x0
+    assert "".join(grid[0].get_title().splitlines()[1:]) == name.removeprefix("ml-1m-")
