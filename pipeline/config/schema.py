@@ -6,13 +6,15 @@ Schema that Snakemake validates with is generated from here (`python -m pipeline
 What an entry of `methods` may hold is said by the card of its method.
 """
 
+import re
 from collections.abc import Mapping
 from functools import reduce
 from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, create_model
+from pydantic import AfterValidator, Field, ValidationError, create_model
 
 from pipeline.config.card import (
     MOST,
@@ -49,11 +51,34 @@ DEFAULT_STORE = "sqlite:///mlflow.db"  # which a plain `mlflow ui` opens
 Capture = Literal["auto", "never"]  # of inner training as CUDA graphs
 
 
+_STORE = "^(sqlite:///.|https?://.)"
+
+
+def store_address(uri: str) -> str:
+    """The address of an MLflow store, as it may stand in params, records and logs.
+
+    Raises:
+        ValueError: when it is none, or says who may use it.
+    """
+    if not re.match(_STORE, uri):
+        raise ValueError(
+            f"found '{uri}', needed sqlite:///FILE or the http:// address of an MLflow server. "
+            f"The default is {DEFAULT_STORE}."
+        )
+    if "@" in urlsplit(uri).netloc:
+        raise ValueError(
+            "found an address with a user name or a password, which records and logs would keep; "
+            "needed one without. MLflow reads MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD from the environment."
+        )
+    return uri
+
+
 class Tracking(Strict):
-    uri: str = Field(
+    uri: Annotated[str, AfterValidator(store_address)] = Field(
         default=DEFAULT_STORE,
-        pattern="^(sqlite:///.|https?://.)",
         description="MLflow store: sqlite:///FILE, or the http address of a server",
+        json_schema_extra={"pattern": _STORE},
     )
     live: bool = Field(default=True, description="log runs while they train")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from pipeline.config.schema import DEFAULT_STORE
+from pipeline.config.schema import DEFAULT_STORE, store_address
 from pipeline.errors import BadInput
 
 if TYPE_CHECKING:
@@ -68,13 +68,17 @@ def store_path(uri: str) -> Path | None:
     Raises:
         BadInput: when the address is of neither kind.
     """
+    try:
+        store_address(uri)
+    except ValueError as error:
+        raise BadInput(f"tracking uri: {error}") from None
     if uri.startswith(("http://", "https://")):
         return None
     name = uri.removeprefix("sqlite:///")
-    if name in (uri, "", ":memory:"):
+    if name == ":memory:":
         raise BadInput(
-            f"tracking uri: found '{uri}'; needed `sqlite:///FILE` or the `http://` address of "
-            f"an MLflow server. The default is `{DEFAULT_STORE}`."
+            "tracking uri: found a store in memory, which ends with the command; needed "
+            f"sqlite:///FILE. The default is {DEFAULT_STORE}."
         )
     return Path(name).resolve()
 

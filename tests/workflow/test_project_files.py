@@ -40,6 +40,14 @@ def test_lock_has_the_pins_of_pyproject_and_no_address() -> None:
     assert "@" not in text
 
 
+def test_every_package_of_the_lock_is_known_by_its_digests() -> None:
+    """All but torch, whose build and CUDA stack differ by platform."""
+    packages = re.split(r"^(?=\w)", (ROOT / "requirements.lock").read_text(), flags=re.M)[1:]
+    assert len(packages) > 100
+    assert [each for each in packages if "--hash=sha256:" not in each] == []
+    assert "require-hashes -r requirements.lock" in (ROOT / "Makefile").read_text()
+
+
 def test_what_is_whole_is_the_same_for_records_and_recipes() -> None:
     assert (*RUN_FILES, "spec.json") == FILES
 
@@ -61,8 +69,10 @@ def _project() -> dict:
 
 
 def _locked() -> set[str]:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    return {_plain(line.split(" ;")[0]) for line in lines}
+    """Pins of the lock, and of torch, which is installed after it."""
+    text = (ROOT / "requirements.lock").read_text()
+    torch = re.search(r"^TORCH := (\S+)$", (ROOT / "Makefile").read_text(), re.M)
+    return {_plain(pin) for pin in [*re.findall(r"^(\w\S*)", text, re.M), torch.group(1)]}
 
 
 def _name(requirement: str) -> str:

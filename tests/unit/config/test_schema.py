@@ -499,3 +499,19 @@ def test_brackets_too_deep_to_read(name, tmp_path):
     with pytest.raises(BadInput) as refused:
         load_params(tmp_path / "params.yaml")
     assert name in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://ann:word@store.example.org", "http://ann@127.0.0.1:5000/x"]
+)
+def test_who_may_use_a_store_is_not_said_in_params(address: str) -> None:
+    """Records, logs and Snakemake's memory keep what params say."""
+    with pytest.raises(BadInput, match="MLFLOW_TRACKING_PASSWORD") as refused:
+        load_params(ROOT / "params.yaml", {"tracking": {"uri": address}})
+    assert "ann" not in str(refused.value)
+
+
+@pytest.mark.parametrize("address", ["mlruns", "sqlite:///", "postgresql://x/y", "ftp://x"])
+def test_what_is_no_store_is_said_to_be_none(address: str) -> None:
+    with pytest.raises(BadInput, match=rf"tracking.uri: found '{address}', needed sqlite:///FILE"):
+        load_params(ROOT / "params.yaml", {"tracking": {"uri": address}})

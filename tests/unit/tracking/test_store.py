@@ -61,7 +61,7 @@ def test_unreachable_server_is_refused_soon(
 
 @pytest.mark.parametrize("uri", ["mlruns", "file:///tmp/mlruns", "sqlite:///", "postgresql://x/y"])
 def test_other_stores_are_refused(results: Path, uri: str) -> None:
-    with pytest.raises(BadInput, match=r"needed `sqlite:///FILE` or the `http://` address"):
+    with pytest.raises(BadInput, match=r"needed sqlite:///FILE or the http:// address"):
         log_tracking(results, uri=uri, **GRID)
 
 
