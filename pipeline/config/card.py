@@ -39,6 +39,7 @@ OuterOptimiser = Literal[
 
 
 Aggregate = Literal["mean", "unit", "clip"]  # those of pipeline/core/aggregate.py
+Keep = Literal["last", "average", "best"]
 
 
 class OwnTraining(Strict):

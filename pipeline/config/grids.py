@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
-from pipeline.config.card import Count, MethodSettings, OwnTraining, Seed, Strict
+from pipeline.config.card import Count, Keep, MethodSettings, OwnTraining, Seed, Strict
 from pipeline.config.expand import ALL, points_of, released_method, released_setting
 from pipeline.config.messages import explain, not_among
 from pipeline.config.predictors import ASKED_FOR
@@ -87,7 +87,24 @@ class Setting(Strict):
         return self.dataset in FAMILIES
 
 
-class SettingAxes(Strict):
+class OwnLoop(Strict):
+    """Values of `training` that every method has in some settings."""
+
+    meta_updates: Count | None = Field(
+        default=None, description="replaces training.meta_updates for every method here"
+    )
+    validate_every: Count | None = Field(
+        default=None, description="replaces training.validate_every for every method here"
+    )
+    keep: Keep | None = Field(
+        default=None, description="replaces training.keep for every method here"
+    )
+
+
+_OWN_LOOP = set(OwnLoop.model_fields)
+
+
+class SettingAxes(OwnLoop):
     """Settings: data sets x shots x inner steps x points; each axis is one value or a list."""
 
     dataset: Some[str] = Field(description="names of data sets")
@@ -102,9 +119,6 @@ class SettingAxes(Strict):
     vary: Varied = Field(default={}, description="parameter of a setting -> values, each alone")
     training: dict[str, OwnTraining] = Field(
         default={}, description="method -> values of `training` that it has in these settings"
-    )
-    meta_updates: Count | None = Field(
-        default=None, description="replaces training.meta_updates for every method here"
     )
     validation_tasks: Count | None = Field(
         default=None, description="tasks set aside for choices; null: those of the data"
@@ -162,8 +176,8 @@ class Grid(_AnyGrid):
     own_training: dict[str, dict[str, OwnTraining]] = Field(
         default={}, description="setting -> method -> values of `training` that it has there"
     )
-    own_updates: dict[str, Count] = Field(
-        default={}, description="setting -> meta-updates of every method there"
+    own_loop: dict[str, dict[str, Any]] = Field(
+        default={}, description="setting -> values of `training` that every method has there"
     )
     variants: dict[str, Variant] = Field(
         default={}, description="of those methods and settings that vary another"
@@ -207,8 +221,8 @@ def expanded(
         faults: list[str] = []
         labels = list(_methods(given, methods, faults))
         own_training: dict[str, dict[str, OwnTraining]] = {}
-        own_updates: dict[str, int] = {}
-        names = list(_settings(given, (*DATASETS, *own), own_training, own_updates, faults))
+        own_loop: dict[str, dict[str, Any]] = {}
+        names = list(_settings(given, (*DATASETS, *own), own_training, own_loop, faults))
         _check_labels(given, [label for label, _, _ in labels], faults)
         done.methods |= {label: entry for label, entry, _ in labels}
         done.settings |= {name: entry for name, entry, _ in names}
@@ -220,7 +234,7 @@ def expanded(
                 "methods": [label for label, _, _ in labels],
                 "settings": [name for name, _, _ in names],
                 "own_training": own_training,
-                "own_updates": own_updates,
+                "own_loop": own_loop,
                 "variants": {name: of for name, _, of in (*labels, *names) if of is not None},
             }
         )
@@ -319,13 +333,13 @@ def _settings(
     given: GridFile,
     known: Sequence[str],
     own_training: dict[str, dict[str, OwnTraining]],
-    own_updates: dict[str, int],
+    own_loop: dict[str, dict[str, Any]],
     faults: list[str],
 ) -> Iterator[Named]:
     """Every combination of the axes of each entry; `known` are the data sets that there are.
 
-    Puts into `own_training` what methods have for themselves in a setting, into `own_updates` the
-    meta-updates of those that say them.
+    Puts into `own_training` what methods have for themselves in a setting, into `own_loop` what
+    all of them have there.
     """
     for place, axes in enumerate(given.settings):
         where = f"settings.{place}"
@@ -357,8 +371,10 @@ def _settings(
                     if (valid := _valid(Setting, values, f"{where}: ", faults)) is not None:
                         if axes.training:
                             own_training.setdefault(name, {}).update(axes.training)
-                        if axes.meta_updates is not None:
-                            own_updates[name] = axes.meta_updates
+                        if loop := axes.model_dump(
+                            include=set(OwnLoop.model_fields), exclude_none=True
+                        ):
+                            own_loop[name] = loop
                         yield name, valid, variant
 
 

@@ -21,6 +21,7 @@ from pipeline.config.card import (
     Aggregate,
     Count,
     Hidden,
+    Keep,
     MethodCard,
     MethodSettings,
     Name,
@@ -143,7 +144,7 @@ class Training(Strict):
     average: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         default=None, description="decay of theta's moving average, validated beside theta"
     )
-    keep: Literal["last", "average", "best"] = Field(
+    keep: Keep = Field(
         default="last",
         description="the initialisation of the record: theta or its average at the end, or the "
         "one of both with the least validation error so far",
@@ -285,8 +286,7 @@ class Params(ParamsFile):
         if setting is not None:
             there = self.active.own_training.get(setting, {})
             own |= there[label].model_dump(exclude_none=True) if label in there else {}
-            if setting in self.active.own_updates:
-                own["meta_updates"] = self.active.own_updates[setting]
+            own |= self.active.own_loop.get(setting, {})
         return self.grid_training().model_dump() | own
 
     def grid_evaluation(self) -> Evaluation:

@@ -126,16 +126,21 @@ def test_a_method_has_its_own_training_in_a_setting():
             assert there == other
 
 
-def test_all_methods_train_longer_in_a_setting_that_says_so():
-    rows = {"dataset": "cosmixture", "shots": "8/6", "inner_steps": [3, 5], "meta_updates": 70}
+@pytest.mark.parametrize(
+    ("key", "value"), [("meta_updates", 70), ("validate_every", 7), ("keep", "best")]
+)
+def test_all_methods_train_in_a_setting_as_it_says(key, value):
+    rows = {"dataset": "cosmixture", "shots": "8/6", "inner_steps": [3, 5], key: value}
     plain = {"dataset": "alpine", "shots": "8/6", "inner_steps": 3}
     params = crossed(settings=[rows, plain])
+    of_grid = params.grid_training().model_dump()[key]
+    assert of_grid != value
     for label in params.active.methods:
-        updates = [
-            run_recipe(params, label, setting, 0)["training"]["meta_updates"]
+        found = [
+            run_recipe(params, label, setting, 0)["training"].get(key, of_grid)
             for setting in params.active.settings
         ]
-        assert updates == [70, 70, params.grid_training().meta_updates]
+        assert found == [value, value, of_grid]
 
 
 def test_a_setting_has_its_own_number_of_validation_tasks():
