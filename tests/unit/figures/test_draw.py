@@ -215,11 +215,12 @@ def test_norms_are_medians_of_stretches_of_the_training():
 def test_long_names_of_settings_are_broken_and_stay_apart():
     """Titles of neighbours that touch cannot be read."""
     name = "ml-1m-10shot-15val-50steps-validation_tasks-100-offset-gaussian_items"
-    settings = [name, name.replace("10shot", "20shot")]
+    settings = [name, name.replace("10shot", "20shot"), name.replace("10shot", "30shot")]
     main = pd.DataFrame({"setting": settings, "dataset": "ml-1m", "inner_steps": 50})
     with figure_style.house_style():
         figure, grid = against_steps(main, settings, "nRMSE", height=2.6)
         figure.draw_without_rendering()
-    left, right = (axes.title.get_window_extent() for axes in grid)
-    assert left.x1 < right.x0
+    left, middle, right = (axes.title.get_window_extent() for axes in grid)
+    assert left.x1 < middle.x0
+    assert middle.x1 < right.x0
     assert "".join(grid[0].get_title().splitlines()[1:]) == name.removeprefix("ml-1m-")
