@@ -371,9 +371,7 @@ def _settings(
                     if (valid := _valid(Setting, values, f"{where}: ", faults)) is not None:
                         if axes.training:
                             own_training.setdefault(name, {}).update(axes.training)
-                        if loop := axes.model_dump(
-                            include=set(OwnLoop.model_fields), exclude_none=True
-                        ):
+                        if loop := axes.model_dump(include=_OWN_LOOP, exclude_none=True):
                             own_loop[name] = loop
                         yield name, valid, variant
 

@@ -197,6 +197,15 @@ def test_of_few_variants_all_are_shown(crowded, monkeypatch):
     assert len(lines_of(crowded, "costs")) == 5
 
 
+def test_of_many_methods_without_variants_all_are_shown(crowded):
+    def table(name: str) -> pd.DataFrame:
+        if name == "choices":
+            raise BadInput("no such table")
+        return crowded[name]
+
+    assert len(draw.Given(table, [], Path()).lines("main")) == 10
+
+
 def test_norms_are_medians_of_stretches_of_the_training():
     updates = np.arange(1, 301)
     tail = np.where(updates % 10 == 0, 50.0, 2.0)  # outliers that a median passes over
